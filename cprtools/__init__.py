@@ -1,0 +1,3 @@
+"""Complementary-product and seller-product recommendations from Parquet files."""
+
+__version__ = "0.1.0"

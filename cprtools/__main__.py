@@ -1,0 +1,5 @@
+"""python -m cprtools."""
+
+from cprtools.cli import main
+
+main()

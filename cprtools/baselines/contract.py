@@ -1,0 +1,109 @@
+"""The one contract of every recommender, trained or simple, for both systems."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy.sparse import csr_matrix
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+ReadTable = Callable[[str], pa.Table]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What there is to learn from: queries x candidates, and what is known of the candidates.
+
+    Complements: queries and candidates are the same products (`is_square`), the weight of (q, c) is
+    the co-purchase count of the complement pair. Sellers: queries are sellers, the weight is 1.
+    Candidates are numbered by falling popularity, then id, so a tie between scores, which goes to
+    the lower index, goes to the more popular product.
+    """
+
+    matrix: csr_matrix
+    """(num_queries, num_candidates) float32, positive weights of the known pairs."""
+    types: IntArray
+    """(num_candidates,) product type in [0, num_types), -1 where unknown."""
+    num_types: int
+    vectors: FloatArray | None = None
+    """(num_candidates, dim) unit rows; zero rows for products without a vector."""
+    attributes: Mapping[str, IntArray] = field(default_factory=dict)
+    """Categorical columns, such as category and brand: (num_candidates,) codes, -1 unknown."""
+    prices: FloatArray | None = None
+    """(num_candidates,) price, NaN where unknown."""
+    is_candidate: BoolArray | None = None
+    """(num_candidates,) may be recommended (sellers: high demand); None: all."""
+    co_purchases: csr_matrix | None = None
+    """Sellers: (num_candidates, num_candidates) float32, symmetric co-purchase counts."""
+    similar: csr_matrix | None = None
+    """Complements: (num_candidates, num_candidates) bool, symmetric similar pairs."""
+    co_views: csr_matrix | None = None
+    """Complements: (num_candidates, num_candidates) float32 co-view counts."""
+    is_square: bool = False
+
+    @property
+    def num_queries(self) -> int:
+        """Rows of the matrix."""
+        return int(self.matrix.shape[0])
+
+    @property
+    def num_candidates(self) -> int:
+        """Columns of the matrix."""
+        return int(self.matrix.shape[1])
+
+
+class Recommender(ABC):
+    """Scores every candidate for some queries; higher is better, 0 or less means no evidence.
+
+    Scoring needs numpy and scipy only: a model answers without torch. What may be returned (known
+    pairs, filters) is decided by the caller, not here.
+    """
+
+    method: ClassVar[str]
+    """The name on the command line."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, problem: Problem, *, seed: int = 0, **options: Any) -> Self:
+        """Learn from the problem. Raises SchemaError where it lacks what the method needs."""
+
+    @abstractmethod
+    def score(self, query_idx: IntArray) -> FloatArray:
+        """Scores of all candidates: (len(query_idx), num_candidates) float32."""
+
+    def type_scores(self, query_idx: IntArray) -> FloatArray | None:
+        """Scores of all product types, (len(query_idx), num_types) float32, if there are any."""
+        return None
+
+    @abstractmethod
+    def tables(self) -> dict[str, pa.Table]:
+        """What `load` needs beside the problem; member names start with the method's name."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, problem: Problem, read: ReadTable) -> Self:
+        """The fitted recommender from its stored tables and the stored problem."""
+
+    def score_pairs(self, query_idx: IntArray, candidate_idx: IntArray) -> FloatArray:
+        """Scores of single pairs, (pairs,) float32; both arguments are (pairs,) int64."""
+        result = np.empty(len(query_idx), dtype=np.float32)
+        queries, inverse = np.unique(query_idx, return_inverse=True)
+        order = np.argsort(inverse, kind="stable")
+        bounds = np.searchsorted(inverse[order], np.arange(len(queries) + 1))
+        block = max(1, 20_000_000 // max(1, self.num_candidates))
+        for start in range(0, len(queries), block):
+            scores = self.score(queries[start : start + block])
+            rows = order[bounds[start] : bounds[min(start + block, len(queries))]]
+            result[rows] = scores[inverse[rows] - start, candidate_idx[rows]]
+        return result
+
+    @property
+    @abstractmethod
+    def num_candidates(self) -> int:
+        """Columns of what `score` returns."""

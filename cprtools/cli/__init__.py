@@ -1,0 +1,120 @@
+"""The command line: picks the subcommand's file by name, runs it, turns errors into exit codes."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn
+
+from cprtools import __version__, errors
+
+# one line each, in the order of a day's work; the subcommand's file has the same name with _
+COMMANDS = {
+    "mine-pairs": "Count which products are viewed and bought together.",
+    "embed-text": "Turn titles into vectors.",
+    "build-graph": "Join listings, pairs, products and page views into one graph.",
+    "train-cpr": "Learn which products complete a product.",
+    "train-linkpred": "Learn which products suit a seller.",
+    "recommend": "Answer: complements of a product, products for a seller.",
+    "evaluate": "Measure recommendations on held-out data.",
+    "split": "Divide a table into training and test rows.",
+    "inspect": "Show what a file or folder holds and what it was made from.",
+}
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run one subcommand and leave the process with a documented exit code."""
+    words = sys.argv[1:] if args is None else args
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_run(words))
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        sys.stdout.write(overview())
+        return errors.OK if words else errors.UsageError.exit_code
+    if words[0] in ("-V", "--version"):
+        sys.stdout.write(f"cprtools {__version__}\n")
+        return errors.OK
+    name = words[0]
+    if name not in COMMANDS:
+        _complain(f"no command {errors.quote(name)}; there are {', '.join(COMMANDS)}")
+        return errors.UsageError.exit_code
+    return _guard(lambda: _command(name, words[1:]))
+
+
+def _command(name: str, words: list[str]) -> int:
+    from cprtools.cli.app import build
+
+    result = build(name)(args=words, prog_name=f"cprtools {name}", standalone_mode=False)
+    return result if isinstance(result, int) else errors.OK
+
+
+def _guard(run: Callable[[], int]) -> int:
+    import typer
+
+    try:
+        return run()
+    except errors.CprError as error:
+        return _report(str(error), error.exit_code)
+    except typer.Exit as error:
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return _report("interrupted", errors.INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return errors.CLOSED_PIPE
+    except typer.TyperException as error:
+        return _report(_usage_text(error), errors.UsageError.exit_code)
+    except MemoryError:
+        return _report("out of memory", errors.BUG)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, not a traceback
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return _report(f"a bug in cprtools: {text[:300]}; CPRTOOLS_DEBUG=1 shows where", errors.BUG)
+
+
+def _report(message: str, code: int) -> int:
+    if os.environ.get("CPRTOOLS_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exc()
+    _complain(message)
+    return code
+
+
+def _usage_text(error: Any) -> str:
+    format_message = getattr(error, "format_message", None)
+    text = format_message() if format_message else str(error)
+    return " ".join(text.split()).rstrip(".")
+
+
+def _complain(message: str) -> None:
+    # a user's file may hold anything: a message never carries control characters to the terminal
+    line = "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in message)
+    sys.stderr.write(f"cprtools: error: {line}\n")
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    # an exception, so that `finally` removes what is half-written
+    raise SystemExit(errors.TERMINATED)
+
+
+def overview() -> str:
+    """The text of `cprtools --help`."""
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    return f"""Usage: cprtools COMMAND [OPTIONS] ...
+
+Complementary-product and seller-product recommendations from Parquet files.
+
+Commands:
+{listed}
+
+Example:
+  cprtools mine-pairs events.parquet -o pairs.parquet
+  cprtools train-cpr pairs.parquet --products products.parquet -o cpr.model/
+  cprtools recommend --model cpr.model/ --product P1
+
+cprtools COMMAND --help explains a command; cprtools --version prints the version.
+"""

@@ -1,0 +1,128 @@
+"""Everything a user sees besides the data: progress, reports and warnings, all on stderr."""
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from cprtools.tables import Footer
+
+
+@dataclass
+class _Run:
+    """What this process was asked to do."""
+
+    command: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    quiet: bool = False
+    threads: int | None = None
+
+
+_run = _Run()
+T = TypeVar("T")
+
+# these name places or the look of the run, and decide no row; inputs are in the footer by digest
+_NOT_RECORDED = frozenset(
+    "context output test_out quiet threads config version seed report format".split()
+)
+
+
+def begin(command: str, params: Mapping[str, Any]) -> None:
+    """Remember the command and its options for the footers of what it writes."""
+    _run.command = command
+    _run.seed = int(params.get("seed", 0) or 0)
+    _run.params = {
+        key: _portable(value)
+        for key, value in params.items()
+        if key not in _NOT_RECORDED and value is not None
+    }
+
+
+def _portable(value: Any) -> Any:
+    if isinstance(value, str) and os.path.isabs(value):
+        return os.path.basename(value.rstrip("/"))
+    if isinstance(value, list | tuple):
+        return [_portable(item) for item in value]
+    return value
+
+
+def footer(*inputs: Any) -> "Footer":
+    """The footer of this run's output, made from these sources and folders."""
+    from cprtools.tables import Footer
+
+    sources = [source for source in inputs if source is not None]
+    return Footer(command=_run.command, params=_run.params, seed=_run.seed, inputs=sources)
+
+
+def set_quiet(value: bool) -> None:
+    """Switch reports and progress off."""
+    _run.quiet = value
+
+
+def set_threads(value: int) -> None:
+    """Remember --threads for libraries that take it as an argument."""
+    _run.threads = value
+
+
+def threads() -> int:
+    """Threads to use: --threads, else all processors this process may use."""
+    return _run.threads or len(os.sched_getaffinity(0))
+
+
+def report(title: str, rows: Iterable[Sequence[object]]) -> None:
+    """A short report on stderr: a title and aligned name-value lines."""
+    if _run.quiet:
+        return
+    lines = [(str(row[0]), "  ".join(_number(value) for value in row[1:])) for row in rows]
+    width = max((len(name) for name, _ in lines), default=0)
+    text = "".join(f"  {name:<{width}}  {value}\n" for name, value in lines)
+    sys.stderr.write(_printable(f"{title}\n{text}"))
+
+
+def note(message: str) -> None:
+    """One line on stderr that is no warning."""
+    if not _run.quiet:
+        sys.stderr.write(_printable(f"cprtools: {message}\n"))
+
+
+def warn(message: str) -> None:
+    """One line on stderr that the user should see even in a quiet run."""
+    sys.stderr.write(_printable(f"cprtools: warning: {message}\n"))
+
+
+def _number(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def _printable(text: str) -> str:
+    return "".join(ch if ch.isprintable() or ch == "\n" else repr(ch)[1:-1] for ch in text)
+
+
+def progress(steps: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    """The steps one by one, with a line on a terminal's stderr: done, rate and time left."""
+    if _run.quiet or not sys.stderr.isatty():
+        yield from steps
+        return
+    start = shown = time.monotonic()
+    done = 0
+    for done, step in enumerate(steps, 1):
+        yield step
+        now = time.monotonic()
+        if now - shown > 0.2:
+            shown = now
+            sys.stderr.write("\r" + _progress_line(label, done, total, now - start) + "\x1b[K")
+    sys.stderr.write(f"\r{_progress_line(label, done, total, time.monotonic() - start)}\x1b[K\n")
+
+
+def _progress_line(label: str, done: int, total: int | None, seconds: float) -> str:
+    rate = done / max(seconds, 1e-9)
+    if not total:
+        return f"{label}: {done:,} ({rate:,.1f}/s)"
+    left = (total - done) / max(rate, 1e-9)
+    return f"{label}: {done:,}/{total:,} ({rate:,.1f}/s, {left:,.0f} s left)"

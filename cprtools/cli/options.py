@@ -1,0 +1,63 @@
+"""Options and arguments that more than one subcommand takes, with their help texts."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from cprtools.errors import UsageError
+
+Output = Annotated[
+    str,
+    typer.Option("--output", "-o", metavar="FILE", help="Where to write; - is standard output."),
+]
+FolderOutput = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", metavar="FOLDER", help="Folder to write; - is a tar on standard output."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+Columns = Annotated[
+    str,
+    typer.Option(
+        metavar="OUR=YOURS,...", help="Your column names, e.g. product_id=StockCode,ts=InvoiceDate."
+    ),
+]
+Products = Annotated[
+    str | None,
+    typer.Option(metavar="TABLE", help="Products table: product_id, title, category, ..."),
+]
+Vectors = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TABLE", help="Vectors table or complement model; repeatable."),
+]
+MinCount = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Counts below this become 0 (default 2 from events, 1 from relations)."
+    ),
+]
+
+
+def parse_columns(text: str) -> Mapping[str, str]:
+    """`ours=theirs,...` as a dict. Raises UsageError where a part is no such pair."""
+    mapping = {}
+    for part in filter(None, text.split(",")):
+        ours, sign, theirs = part.partition("=")
+        if not sign or not ours.strip() or not theirs.strip():
+            raise UsageError(f"--columns: {part!r} is not OUR=YOURS")
+        mapping[ours.strip()] = theirs.strip()
+    return mapping
+
+
+def parse_choice(option: str, value: str, allowed: tuple[str, ...]) -> str:
+    """The value, if it is one of `allowed`. Raises UsageError that lists them."""
+    if value not in allowed:
+        raise UsageError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
+    return value
+
+
+def parse_list(text: str) -> list[str]:
+    """Comma-separated words, blanks around them removed."""
+    return [word.strip() for word in text.split(",") if word.strip()]

@@ -1,0 +1,5 @@
+"""Retrieval: the k best candidates of each query, exactly, with filters."""
+
+from cprtools.retrieval.topk import top_k
+
+__all__ = ["top_k"]

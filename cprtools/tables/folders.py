@@ -1,0 +1,242 @@
+"""Folders of Parquet tables (graphs and models): whole or not at all, and as a tar on a pipe."""
+
+import contextlib
+import ctypes
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import sys
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cprtools.errors import DataError, SchemaError, list_names
+from cprtools.tables.provenance import PREFIX, Footer
+from cprtools.tables.source import STDIN, spool_stdin, unreadable
+from cprtools.tables.writing import STDOUT, parquet_bytes, reason, write_parquet, write_stdout
+
+FORMAT = 1
+MANIFEST_KEY = (PREFIX + "folder").encode()
+MANIFEST = "manifest"
+_MEMBER = re.compile(r"[a-z0-9_]{1,60}\.parquet")
+_EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
+_AT_FDCWD = -100
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A graph or model that was opened and checked; tables are read when asked for."""
+
+    name: str
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """`graph`, `complements` or `sellers`."""
+        return str(self.manifest["kind"])
+
+    def has(self, member: str) -> bool:
+        """Whether the folder holds that table."""
+        return member in self.manifest["members"]
+
+    def table(self, member: str, columns: list[str] | None = None) -> pa.Table:
+        """One table, or some columns of it. Raises DataError where it is damaged or missing."""
+        path = self.path / f"{member}.parquet"
+        try:
+            with pq.ParquetFile(path) as file:
+                return file.read(columns=columns).replace_schema_metadata(None)
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable(self.name, str(path), error) from error
+
+    def describe(self) -> dict[str, Any]:
+        """Name, rows and digest for the footers of what is made from it."""
+        label = Path(self.name).name if os.path.isabs(self.name) else self.name
+        return {
+            "name": label,
+            "rows": sum(self.manifest["members"].values()),
+            "digest": self.manifest["id"],
+        }
+
+
+def write_folder(
+    members: Mapping[str, pa.Table],
+    target: str,
+    kind: str,
+    footer: Footer,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write tables as one folder; `-` is a tar on standard output.
+
+    `kind` and `facts` (JSON values) go to the manifest that every member's footer repeats.
+    Raises DataError where the place cannot be written or holds something else.
+    """
+    metadata = dict(footer.metadata())
+    manifest = {
+        "format": FORMAT,
+        "kind": kind,
+        "members": {name: table.num_rows for name, table in sorted(members.items())},
+        "facts": dict(facts or {}),
+        "id": _identity(members, kind, metadata),
+    }
+    metadata[MANIFEST_KEY] = json.dumps(manifest, sort_keys=True).encode()
+    everything = {MANIFEST: pa.table({"member": sorted(members)}), **members}
+    if target == STDOUT:
+        write_stdout(_tar(everything, metadata))
+        return
+    with _replacing_folder(target) as part:
+        for name, table in everything.items():
+            with open(part / f"{name}.parquet", "wb") as out:
+                write_parquet(table, out, metadata)
+                out.flush()
+                os.fsync(out.fileno())
+
+
+def open_folder(name: str, kinds: tuple[str, ...]) -> Folder:
+    """Open a folder or a tar on standard input and check that it is whole.
+
+    Raises DataError for a missing, half-copied or damaged folder; SchemaError for one of another
+    kind, a newer version, or tables that do not belong together.
+    """
+    path = extract_tar(spool_stdin()) if name == STDIN else Path(name)
+    if not path.exists():
+        raise DataError(f"{name}: no such folder")
+    if not path.is_dir():
+        raise SchemaError(f"{name}: is a file; expected a folder with a {' or '.join(kinds)} model")
+    manifest = _read_manifest(name, path)
+    if manifest["format"] > FORMAT:
+        raise SchemaError(f"{name}: written by a newer cprtools; update to read it")
+    if manifest["kind"] not in kinds:
+        raise SchemaError(f"{name}: holds {_title(manifest['kind'])}; expected {_titles(kinds)}")
+    for member, rows in manifest["members"].items():
+        _check_member(name, path, member, rows, manifest)
+    return Folder(name, path, manifest)
+
+
+def _title(kind: str) -> str:
+    return "a graph" if kind == "graph" else f"a {kind} model"
+
+
+def _titles(kinds: tuple[str, ...]) -> str:
+    return " or ".join(_title(kind) for kind in kinds)
+
+
+def _read_manifest(name: str, path: Path) -> dict[str, Any]:
+    file = path / f"{MANIFEST}.parquet"
+    if not file.exists():
+        found = list_names(sorted(p.name for p in path.iterdir())) or "nothing"
+        raise DataError(f"{name}: no {MANIFEST}.parquet, so no cprtools folder; found {found}")
+    try:
+        metadata = pq.read_schema(file).metadata or {}
+        manifest = json.loads(metadata[MANIFEST_KEY])
+        if not isinstance(manifest["members"], dict) or not isinstance(manifest["kind"], str):
+            raise TypeError
+        return {**manifest, "format": int(manifest["format"]), "id": str(manifest["id"])}
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(name, str(file), error) from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{name}: {MANIFEST}.parquet holds no valid manifest") from error
+
+
+def _check_member(name: str, path: Path, member: str, rows: int, manifest: dict[str, Any]) -> None:
+    file = path / f"{member}.parquet"
+    if not _MEMBER.fullmatch(file.name) or not file.exists():
+        raise DataError(f"{name}: {file.name} is missing; the folder was copied only in part")
+    try:
+        metadata = pq.read_metadata(file)
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(name, str(file), error) from error
+    own = (metadata.metadata or {}).get(MANIFEST_KEY)
+    if own is None or json.loads(own)["id"] != manifest["id"] or metadata.num_rows != rows:
+        raise SchemaError(f"{name}: {file.name} does not belong to the rest of the folder")
+
+
+def _identity(members: Mapping[str, pa.Table], kind: str, metadata: dict[bytes, bytes]) -> str:
+    digest = hashlib.sha256(kind.encode())
+    for key in sorted(metadata):
+        digest.update(key + metadata[key])
+    for name, table in sorted(members.items()):
+        digest.update(f"{name} {table.num_rows} {table.schema}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _tar(members: Mapping[str, pa.Table], metadata: Mapping[bytes, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, table in members.items():
+            data = parquet_bytes(table, metadata)
+            info = tarfile.TarInfo(f"{name}.parquet")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def extract_tar(path: str) -> Path:
+    """Unpack a spooled tar beside itself: only plain Parquet members are accepted.
+
+    Raises DataError for anything else, foreign names, links and paths included.
+    """
+    target = Path(path + ".folder")
+    target.mkdir()
+    try:
+        with tarfile.open(path, mode="r:") as tar:
+            for info in tar:
+                if not info.isreg() or not _MEMBER.fullmatch(info.name):
+                    raise DataError("standard input: the tar holds something else than our tables")
+                member = tar.extractfile(info)
+                if member is None:
+                    raise DataError("standard input: a damaged tar")
+                with open(target / info.name, "wb") as out:
+                    shutil.copyfileobj(member, out)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise DataError("standard input: expected a folder as a tar; this is none") from error
+    return target
+
+
+@contextlib.contextmanager
+def _replacing_folder(target: str) -> Iterator[Path]:
+    path = Path(target)
+    _check_replaceable(path)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        yield part
+        if path.exists():
+            _exchange(part, path)
+        else:
+            os.rename(part, path)
+    except OSError as error:
+        raise DataError(f"{target}: {reason(error)}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _check_replaceable(path: Path) -> None:
+    if path.is_file():
+        raise DataError(f"{path}: is a file; name a folder")
+    if path.is_dir() and any(path.iterdir()) and not (path / f"{MANIFEST}.parquet").exists():
+        raise DataError(f"{path}: holds files that are not ours; it is not replaced")
+
+
+def _exchange(new: Path, old: Path) -> None:
+    # swap in one step where the kernel can, so that a reader never sees half a model
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        swap = getattr(libc, "renameat2", None)
+        if swap is not None:
+            done = swap(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(old), _EXCHANGE)
+            if done == 0:
+                return
+    aside = new.with_name(new.name + ".old")
+    os.rename(old, aside)
+    os.rename(new, old)
+    shutil.rmtree(aside, ignore_errors=True)

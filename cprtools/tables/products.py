@@ -1,0 +1,40 @@
+"""What a products table says in one word: each product's type and its category."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cprtools.tables import columns as c
+
+
+def product_types(products: pa.Table) -> pa.Array:
+    """The type of each row: product_type, else category, else null (DESIGN.md 4).
+
+    A list (a path from general to special) counts by its last entry.
+    """
+    return _first_known(products, [c.PRODUCT_TYPE, c.CATEGORY], last=True)
+
+
+def categories(products: pa.Table) -> pa.Array:
+    """The category of each row: category, else product_type, else null; of a list the first."""
+    return _first_known(products, [c.CATEGORY, c.PRODUCT_TYPE], last=False)
+
+
+def _first_known(products: pa.Table, names: list[str], *, last: bool) -> pa.Array:
+    known = [
+        flatten_list(products.column(name).combine_chunks(), last=last)
+        for name in names
+        if name in products.column_names
+    ]
+    if not known:
+        return pa.nulls(products.num_rows, pa.string())
+    return pc.coalesce(*known) if len(known) > 1 else known[0]
+
+
+def flatten_list(column: pa.Array, *, last: bool) -> pa.Array:
+    """A string per row: the value itself, or the last (first) entry of a list, null when empty."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    while pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        rows = column.to_pylist()
+        column = pa.array([(row[-1] if last else row[0]) if row else None for row in rows])
+    return pc.utf8_trim_whitespace(column.cast(pa.string()))

@@ -1,0 +1,124 @@
+"""Write Parquet whole or not at all: to a file by rename, or to standard output."""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cprtools.errors import CLOSED_PIPE, DataError, UsageError
+from cprtools.tables.provenance import Footer, with_metadata
+from cprtools.tables.source import STDIN
+
+STDOUT = STDIN
+
+
+def write(
+    table: pa.Table | pa.RecordBatchReader, target: str, footer: Footer | None = None
+) -> None:
+    """Write a table, or a stream of batches, with its footer; `-` is standard output.
+
+    Raises DataError where the place cannot be written, UsageError for a terminal.
+    """
+    metadata = (footer or Footer()).metadata()
+    if target == STDOUT:
+        write_stdout(parquet_bytes(table, metadata))
+        return
+    with replacing(target) as out:
+        write_parquet(table, out, metadata)
+
+
+def write_text(text: str, target: str) -> None:
+    """Write a text file (a report) atomically; `-` is standard output."""
+    if target == STDOUT:
+        write_stdout(text.encode())
+        return
+    with replacing(target) as out:
+        out.write(text.encode())
+
+
+def write_parquet(
+    table: pa.Table | pa.RecordBatchReader, out: IO[bytes] | str, metadata: Mapping[bytes, bytes]
+) -> None:
+    """Write one Parquet file: zstd, footer keys in the schema's metadata."""
+    schema = with_metadata(table.schema, metadata)
+    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        if isinstance(table, pa.Table):
+            writer.write_table(table.cast(schema))
+            return
+        for batch in table:
+            writer.write_batch(batch.cast(schema) if batch.schema != schema else batch)
+
+
+def parquet_bytes(table: pa.Table | pa.RecordBatchReader, metadata: Mapping[bytes, bytes]) -> bytes:
+    """One Parquet file in memory, for a pipe."""
+    buffer = io.BytesIO()
+    write_parquet(table, buffer, metadata)
+    return buffer.getvalue()
+
+
+def refuse_terminal() -> None:
+    """Raise UsageError when standard output is a terminal: Parquet would garble it."""
+    if sys.stdout.isatty():
+        raise UsageError("Parquet is not written to a terminal; use -o FILE or a pipe")
+
+
+def write_stdout(data: bytes, *, binary: bool = True) -> None:
+    """Write bytes to standard output; a reader that has gone ends the program quietly with 141."""
+    if binary:
+        refuse_terminal()
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # the interpreter flushes stdout again at exit: give it somewhere harmless to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(CLOSED_PIPE) from None
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise DataError(f"standard output: {reason(error)}") from error
+
+
+@contextlib.contextmanager
+def replacing(target: str) -> Iterator[IO[bytes]]:
+    """A file that takes the target's place once the block ends well; otherwise nothing changes."""
+    path = Path(target)
+    if path.is_dir():
+        raise DataError(f"{target}: is a folder; name a file")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise DataError(f"{target}: {reason(error)}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def check_writable(target: str) -> None:
+    """Refuse what cannot be written before hours are spent. Raises DataError, UsageError."""
+    if target == STDOUT:
+        refuse_terminal()
+        return
+    parent = Path(target).absolute().parent
+    if not parent.is_dir():
+        raise DataError(f"{target}: the folder {Path(target).parent} does not exist")
+    if not os.access(parent, os.W_OK):
+        raise DataError(f"{target}: permission denied")
+
+
+def reason(error: OSError) -> str:
+    """What the system says of an error, without the path it repeats."""
+    if error.errno is None:
+        return "cannot be written"
+    return os.strerror(error.errno).lower()
