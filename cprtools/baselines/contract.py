@@ -81,6 +81,13 @@ class Recommender(ABC):
         """Scores of all product types, (len(query_idx), num_types) float32, if there are any."""
         return None
 
+    def factors(self) -> tuple[FloatArray, FloatArray] | None:
+        """Query and candidate vectors whose dot products are the scores, if there are such.
+
+        (num_queries, dim) and (num_candidates, dim) float32: what an approximate index needs.
+        """
+        return None
+
     @abstractmethod
     def tables(self) -> dict[str, pa.Table]:
         """What `load` needs beside the problem; member names start with the method's name."""

@@ -1,11 +1,12 @@
 """Tables: the only room that opens files. Sources, schemas, atomic writes, footers, folders."""
 
 from cprtools.tables import columns
-from cprtools.tables.folders import Folder, open_folder, write_folder
+from cprtools.tables.folders import Folder, check_folder_writable, open_folder, write_folder
 from cprtools.tables.products import categories, product_types
-from cprtools.tables.provenance import Footer, digest_rows, read_footer
-from cprtools.tables.reading import cast_column, files_sql, quote_name, read, scan_sql
+from cprtools.tables.provenance import Footer, digest_file, digest_rows, read_footer
+from cprtools.tables.reading import cast_column, files_sql, quote_name, read, read_any, scan_sql
 from cprtools.tables.schemas import (
+    ANY,
     COMPLEMENT_RECOMMENDATIONS,
     EDGES,
     EVENTS,
@@ -27,9 +28,18 @@ from cprtools.tables.schemas import (
 )
 from cprtools.tables.source import STDIN, Source, open_table
 from cprtools.tables.vectors import align, read_vectors, to_matrix, vector_array, vectors_table
-from cprtools.tables.writing import check_writable, write, write_stdout, write_text
+from cprtools.tables.writing import (
+    check_all_writable,
+    check_writable,
+    write,
+    write_all,
+    write_partitions,
+    write_stdout,
+    write_text,
+)
 
 __all__ = [
+    "ANY",
     "COMPLEMENT_RECOMMENDATIONS",
     "EDGES",
     "EVENTS",
@@ -55,8 +65,11 @@ __all__ = [
     "align",
     "cast_column",
     "categories",
+    "check_all_writable",
+    "check_folder_writable",
     "check_writable",
     "columns",
+    "digest_file",
     "digest_rows",
     "files_sql",
     "open_folder",
@@ -64,6 +77,7 @@ __all__ = [
     "product_types",
     "quote_name",
     "read",
+    "read_any",
     "read_footer",
     "read_vectors",
     "scan_sql",
@@ -71,7 +85,9 @@ __all__ = [
     "vector_array",
     "vectors_table",
     "write",
+    "write_all",
     "write_folder",
+    "write_partitions",
     "write_stdout",
     "write_text",
 ]

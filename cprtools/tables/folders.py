@@ -19,9 +19,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cprtools.errors import DataError, SchemaError, list_names
-from cprtools.tables.provenance import PREFIX, Footer
+from cprtools.tables.provenance import PREFIX, Footer, piped_footer
 from cprtools.tables.source import STDIN, spool_stdin, unreadable
-from cprtools.tables.writing import STDOUT, parquet_bytes, reason, write_parquet, write_stdout
+from cprtools.tables.writing import (
+    STDOUT,
+    check_writable,
+    parquet_bytes,
+    reason,
+    write_parquet,
+    write_stdout,
+)
 
 FORMAT = 1
 MANIFEST_KEY = (PREFIX + "folder").encode()
@@ -64,6 +71,7 @@ class Folder:
             "name": label,
             "rows": sum(self.manifest["members"].values()),
             "digest": self.manifest["id"],
+            **piped_footer(self.name, str(self.path / f"{MANIFEST}.parquet")),
         }
 
 
@@ -111,10 +119,15 @@ def open_folder(name: str, kinds: tuple[str, ...]) -> Folder:
         raise DataError(f"{name}: no such folder")
     if not path.is_dir():
         raise SchemaError(f"{name}: is a file; expected a folder with a {' or '.join(kinds)} model")
+    return check_folder(name, path, kinds)
+
+
+def check_folder(name: str, path: Path, kinds: tuple[str, ...] | None = None) -> Folder:
+    """The graph or model in that existing folder, checked; `kinds` None accepts every kind."""
     manifest = _read_manifest(name, path)
     if manifest["format"] > FORMAT:
         raise SchemaError(f"{name}: written by a newer cprtools; update to read it")
-    if manifest["kind"] not in kinds:
+    if kinds is not None and manifest["kind"] not in kinds:
         raise SchemaError(f"{name}: holds {_title(manifest['kind'])}; expected {_titles(kinds)}")
     for member, rows in manifest["members"].items():
         _check_member(name, path, member, rows, manifest)
@@ -218,6 +231,13 @@ def _replacing_folder(target: str) -> Iterator[Path]:
         raise DataError(f"{target}: {reason(error)}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def check_folder_writable(target: str) -> None:
+    """Refuse a target folder before hours are spent. Raises DataError, UsageError."""
+    check_writable(target.rstrip("/") or target)
+    if target != STDOUT:
+        _check_replaceable(Path(target))
 
 
 def _check_replaceable(path: Path) -> None:

@@ -1,6 +1,8 @@
 """Footers: what a file was made from, with which command, so that a number can be traced."""
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cprtools import __version__
+from cprtools.errors import DataError
 from cprtools.tables.reading import files_sql
-from cprtools.tables.source import Source
+from cprtools.tables.source import STDIN, Source
 
 PREFIX = "cprtools."
 
@@ -41,8 +44,52 @@ def describe_input(source: Any) -> dict[str, Any]:
     """Name, row count and digest of a Source or a Folder."""
     if isinstance(source, Source):
         rows, digest = digest_rows(source)
-        return {"name": source.label, "rows": rows, "digest": digest}
+        made_by = piped_footer(source.name, source.paths[0])
+        return {"name": source.label, "rows": rows, "digest": digest, **made_by}
     return dict(source.describe())
+
+
+def piped_footer(name: str, path: str) -> dict[str, Any]:
+    """What a piped input says of its own making: once the pipe is gone, no file can tell it."""
+    footer = parse_footer(read_footer(path)) if name == STDIN else {}
+    return {"made_by": footer} if footer.get("command") else {}
+
+
+def parse_footer(footer: Mapping[str, str]) -> dict[str, Any]:
+    """A footer's values as JSON values; what is damaged is left out."""
+    parsed: dict[str, Any] = {}
+    for key, kind in (("version", str), ("command", str), ("params", dict), ("seed", int)):
+        value = _json_or_text(footer.get(key, ""), plain=kind is str)
+        if isinstance(value, kind):
+            parsed[key] = value
+    inputs = _json_or_text(footer.get("inputs", "[]"), plain=False)
+    parsed["inputs"] = [i for i in inputs if _is_input(i)] if isinstance(inputs, list) else []
+    return parsed if parsed.get("version") else {}
+
+
+def _json_or_text(text: str, *, plain: bool) -> Any:
+    if plain:
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_input(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(value.get(key), kind)
+        for key, kind in (("name", str), ("rows", int), ("digest", str))
+    )
+
+
+def digest_file(path: str) -> str:
+    """The sha256 of a file's bytes, in hex. Raises DataError where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{os.path.basename(path)}: no such file, or not readable") from error
 
 
 def digest_rows(source: Source) -> tuple[int, str]:

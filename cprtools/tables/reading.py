@@ -34,6 +34,17 @@ def read(source: Source, *, only: list[str] | None = None, allow_empty: bool = F
     return drop_duplicates(result, source)
 
 
+def read_any(source: Source) -> pa.Table:
+    """The rows of any table as they are: all columns, their own names and types, in file order.
+
+    Raises SchemaError for no rows, or files that disagree on a type; DataError for unreadable ones.
+    """
+    table = _read_files(source, None)
+    if table.num_rows == 0:
+        raise SchemaError(f"{source.label}: the table has no rows")
+    return table
+
+
 def _field(source: Source, name: str) -> Field:
     found = source.spec.field(name)
     if found is None:
@@ -195,10 +206,13 @@ def _sql_type(field: Field) -> str:
 
 def _sql_cast(column: str, field: Field, stored: pa.DataType) -> str:
     if field.is_id and pa.types.is_floating(stored):
-        return f"{column}::BIGINT::VARCHAR"
+        # the cast to integers would round: 1.5 is no id
+        whole = f"CASE WHEN {column} <> round({column}) THEN error('no id: \"' || {column} || '\"')"
+        return f"{whole} ELSE {column}::BIGINT::VARCHAR END"
     if not pa.types.is_timestamp(field.type or pa.null()):
         return f"{column}::{_sql_type(field)}"
     if pa.types.is_integer(stored):
+        column = f"{column}::BIGINT"  # seconds in 32 bits would overflow as microseconds
         size = f"abs({column})"
         return (
             f"CASE WHEN {size} < 100000000000 THEN make_timestamp({column} * 1000000) "

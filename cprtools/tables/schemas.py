@@ -41,6 +41,7 @@ class TableSpec:
         return next((f for f in self.fields if f.name == name), None)
 
 
+ANY = TableSpec("table", ())
 EVENTS = TableSpec(
     "events",
     (

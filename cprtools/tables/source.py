@@ -73,7 +73,7 @@ def open_table(name: str, spec: TableSpec, mapping: Mapping[str, str] | None = N
     Raises DataError for missing or empty places, UsageError for a second `-`.
     """
     if name == STDIN:
-        return Source(STDIN, [_spool_table()], spec, mapping or {})
+        return Source(STDIN, [spooled_table(spool_stdin())], spec, mapping or {})
     path = Path(name)
     if path.is_dir():
         paths = _member_or_files(path, spec)
@@ -142,8 +142,8 @@ def spool_stdin() -> str:
     return path
 
 
-def _spool_table() -> str:
-    path = spool_stdin()
+def spooled_table(path: str) -> str:
+    """The Parquet file of a table in spooled standard input. Raises DataError where it is none."""
     with open(path, "rb") as spooled:
         head = spooled.read(262)
     if head[:4] == _PARQUET_MAGIC:

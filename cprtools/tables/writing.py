@@ -3,19 +3,23 @@
 import contextlib
 import io
 import os
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cprtools.errors import CLOSED_PIPE, DataError, UsageError
+from cprtools.errors import CLOSED_PIPE, DataError, SchemaError, UsageError, quote
 from cprtools.tables.provenance import Footer, with_metadata
 from cprtools.tables.source import STDIN
 
 STDOUT = STDIN
+# an id that may name a file: no separators, no leading dot, of a length every system takes
+_FILE_NAME = re.compile(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,199}")
 
 
 def write(
@@ -33,13 +37,51 @@ def write(
         write_parquet(table, out, metadata)
 
 
+def write_all(parts: Sequence[tuple[pa.Table, str, Footer]]) -> None:
+    """Write several tables, all of them or none: every file is complete before the first rename.
+
+    At most one target is `-`; it is written before the renames, so a closed pipe leaves no file.
+    Raises as `write` does.
+    """
+    with contextlib.ExitStack() as stack:
+        for table, target, footer in sorted(parts, key=lambda part: part[1] == STDOUT):
+            if target == STDOUT:
+                write_stdout(parquet_bytes(table, footer.metadata()))
+                continue
+            out = stack.enter_context(replacing(target))
+            write_parquet(table, out, footer.metadata())
+            # a full disk shows here, while no file has taken its place yet
+            out.flush()
+            os.fsync(out.fileno())
+
+
 def write_text(text: str, target: str) -> None:
     """Write a text file (a report) atomically; `-` is standard output."""
     if target == STDOUT:
-        write_stdout(text.encode())
+        write_stdout(text.encode(), binary=False)
         return
     with replacing(target) as out:
         out.write(text.encode())
+
+
+def write_partitions(table: pa.Table, target: str, key: str, footer: Footer) -> None:
+    """One file per value of `key`, `target/VALUE.parquet`, each written whole or not at all.
+
+    Raises DataError where the folder cannot be written, SchemaError for values that name no file.
+    """
+    values = pc.unique(table.column(key)).to_pylist()
+    for value in values:
+        if not _FILE_NAME.fullmatch(value):
+            raise SchemaError(f"{key} {quote(value)} cannot be the name of a file")
+    try:
+        Path(target).mkdir(exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{target}: {reason(error)}") from error
+    metadata = footer.metadata()
+    for value in values:
+        rows = table.filter(pc.equal(table.column(key), value))
+        with replacing(os.path.join(target, f"{value}.parquet")) as out:
+            write_parquet(rows, out, metadata)
 
 
 def write_parquet(
@@ -115,6 +157,14 @@ def check_writable(target: str) -> None:
         raise DataError(f"{target}: the folder {Path(target).parent} does not exist")
     if not os.access(parent, os.W_OK):
         raise DataError(f"{target}: permission denied")
+
+
+def check_all_writable(targets: Sequence[str]) -> None:
+    """As `check_writable` for the targets of one command, which must be different places."""
+    if len({os.path.realpath(t) if t != STDOUT else t for t in targets}) < len(targets):
+        raise UsageError(f"two outputs go to {targets[0]!r}; name a different place for each")
+    for target in targets:
+        check_writable(target)
 
 
 def reason(error: OSError) -> str:

@@ -1,0 +1,22 @@
+"""Answers: complements of a product, products for a seller; retrieve, rank, say why."""
+
+from cprtools.answers.complements import ComplementRequest, recommend_complements
+from cprtools.answers.model import COMPLEMENTS, SELLERS, Model, model_members, open_model
+from cprtools.answers.sellers import (
+    SellerRequest,
+    list_categories,
+    recommend_products,
+)
+
+__all__ = [
+    "COMPLEMENTS",
+    "SELLERS",
+    "ComplementRequest",
+    "Model",
+    "SellerRequest",
+    "list_categories",
+    "model_members",
+    "open_model",
+    "recommend_complements",
+    "recommend_products",
+]

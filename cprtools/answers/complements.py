@@ -1,0 +1,117 @@
+"""Complements of a product: retrieve, rank, spread over types, say why."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy.sparse import csr_matrix
+
+from cprtools.answers.diversity import spread
+from cprtools.answers.filters import forbid
+from cprtools.answers.model import Model
+from cprtools.answers.reasons import complement_reasons
+from cprtools.ranking import query_blocks
+from cprtools.tables import COMPLEMENT_RECOMMENDATIONS
+from cprtools.tables import columns as c
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+# how deep to look for other types before the list is filled with what there is
+_DEPTH_PER_K = 30
+
+
+@dataclass(frozen=True)
+class ComplementRequest:
+    """What was asked besides the queries."""
+
+    k: int = 10
+    types: int = 3
+    """Types that the first results spread over; 0 switches it off."""
+    excluded: csr_matrix | None = None
+    only: BoolArray | None = None
+    use_ranker: bool = True
+    columns: tuple[str, ...] = ()
+    """Further columns of the products to show."""
+
+
+def recommend_complements(
+    model: Model, query_idx: IntArray, request: ComplementRequest
+) -> Iterator[pa.Table]:
+    """Recommendations block by block, rows by query in the order asked, then rank.
+
+    Never returned: the query, its similar products, excluded pairs, a product twice.
+    """
+    stage = model.stage
+    for block in query_blocks(query_idx, stage.problem.num_candidates, len(stage.sources)):
+        allowed = _allowed(model, block, request)
+        depth = request.k if request.types == 0 else request.k * _DEPTH_PER_K
+        lists = stage.lists(block, allowed, depth, use_ranker=request.use_ranker)
+        type_scores = _type_scores(model, block)
+        parts = []
+        for row, (cols, scores) in enumerate(lists):
+            chosen = spread(stage.problem.types[cols], request.k, request.types)
+            parts.append((row, cols[chosen], scores[chosen]))
+        yield _table(model, block, parts, type_scores, request)
+
+
+def _allowed(model: Model, block: IntArray, request: ComplementRequest) -> BoolArray:
+    problem = model.stage.problem
+    base = np.ones(problem.num_candidates, dtype=bool) if request.only is None else request.only
+    allowed = np.tile(base, (len(block), 1))
+    allowed[np.arange(len(block)), block] = False
+    forbid(allowed, problem.similar, block)
+    forbid(allowed, request.excluded, block)
+    return allowed
+
+
+def _type_scores(model: Model, block: IntArray) -> FloatArray | None:
+    """P(type | query) as the model has it, else as the co-purchases of the query's type have it."""
+    problem = model.stage.problem
+    own = model.stage.model.type_scores(block)
+    if own is not None or not problem.num_types:
+        return own
+    from cprtools.baselines import TypePopularity
+
+    return TypePopularity.fit(problem).type_scores(block)
+
+
+def _table(
+    model: Model,
+    block: IntArray,
+    parts: list[tuple[int, IntArray, FloatArray]],
+    type_scores: FloatArray | None,
+    request: ComplementRequest,
+) -> pa.Table:
+    rows = np.concatenate([np.full(len(cols), row) for row, cols, _ in parts]).astype(np.int64)
+    cols = np.concatenate([cols for _, cols, _ in parts])
+    scores = np.concatenate([scores for _, _, scores in parts]).astype(np.float64)
+    ranks = np.concatenate([np.arange(1, len(cols) + 1) for _, cols, _ in parts])
+    if request.use_ranker and model.stage.trees is not None:
+        scores = 1 / (1 + np.exp(-scores))
+    catalogue = model.catalogue
+    types = model.stage.problem.types[cols]
+    columns: dict[str, Any] = {
+        c.QUERY_ID: catalogue.ids.take(pa.array(block[rows])),
+        c.RANK: pa.array(ranks, pa.int64()),
+        c.PRODUCT_ID: catalogue.ids.take(pa.array(cols)),
+        c.PRODUCT_TYPE: catalogue.table.column(c.PRODUCT_TYPE).take(pa.array(cols)),
+        c.SCORE: scores,
+        c.TYPE_SCORE: _read_type_scores(type_scores, rows, types),
+        c.REASON: pa.array(complement_reasons(model, block[rows], cols), pa.string()),
+    }
+    table = pa.table(columns).cast(COMPLEMENT_RECOMMENDATIONS.schema)
+    for name in request.columns:
+        table = table.append_column(name, catalogue.table.column(name).take(pa.array(cols)))
+    return table
+
+
+def _read_type_scores(type_scores: FloatArray | None, rows: IntArray, types: IntArray) -> pa.Array:
+    if type_scores is None:
+        return pa.nulls(len(rows), pa.float64())
+    values = type_scores[rows, types].astype(np.float64)
+    return pa.array(values, pa.float64(), mask=types < 0)

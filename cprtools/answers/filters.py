@@ -1,0 +1,51 @@
+"""What may be returned: pairs to leave out, and the products to choose from."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines.catalogue import index_in
+from cprtools.errors import SchemaError
+from cprtools.tables import LISTINGS, TRUTH_PAIRS, Source, open_table, read
+from cprtools.tables import columns as c
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def read_excluded(source_name: str, query_ids: pa.Array, product_ids: pa.Array) -> csr_matrix:
+    """The (queries, candidates) bool matrix of pairs that are never returned.
+
+    The table has query_id and candidate_id, or seller_id and product_id; ids that the model does
+    not know are no hindrance. Raises SchemaError where it has neither.
+    """
+    source = open_table(source_name, TRUTH_PAIRS)
+    present = source.schema().names
+    if c.SELLER_ID in present and c.PRODUCT_ID in present:
+        source = Source(source.name, source.paths, LISTINGS)
+    names = [field.name for field in source.spec.fields if field.required]
+    table = read(source, only=names, allow_empty=True)
+    rows = index_in(table.column(names[0]), query_ids)
+    cols = index_in(table.column(names[1]), product_ids)
+    known = (rows >= 0) & (cols >= 0)
+    values = np.ones(int(known.sum()), dtype=bool)
+    shape = (len(query_ids), len(product_ids))
+    return csr_matrix((values, (rows[known], cols[known])), shape=shape)
+
+
+def mask_of(products: pa.Table, product_ids: pa.Array, label: str) -> BoolArray:
+    """(candidates,) bool: which are in the table. Raises SchemaError where none is."""
+    found = index_in(products.column(c.PRODUCT_ID), product_ids)
+    mask = np.zeros(len(product_ids), dtype=bool)
+    mask[found[found >= 0]] = True
+    if not mask.any():
+        raise SchemaError(f"{label}: none of its {products.num_rows:,} products is in the model")
+    return mask
+
+
+def forbid(allowed: BoolArray, matrix: csr_matrix | None, query_idx: npt.NDArray[np.int64]) -> None:
+    """Switch the matrix's entries of these queries off, in place."""
+    if matrix is None:
+        return
+    rows = matrix[query_idx]
+    allowed[np.repeat(np.arange(len(query_idx)), np.diff(rows.indptr)), rows.indices] = False

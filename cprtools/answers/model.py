@@ -1,0 +1,131 @@
+"""A model folder opened for answering: the fitted stages and the names behind the indices."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cprtools.answers.approximate import ApproximateScores
+from cprtools.baselines import BASELINES, Recommender
+from cprtools.baselines.catalogue import Catalogue, encode, index_in
+from cprtools.cpr.model import PCompanion
+from cprtools.errors import SchemaError, UsageError, list_names, quote
+from cprtools.linkpred.model import GraphModel
+from cprtools.ranking import TwoStage, load_stage, stage_members
+from cprtools.tables import Folder, open_folder
+from cprtools.tables import columns as c
+
+COMPLEMENTS = "complements"
+SELLERS = "sellers"
+METHODS: Mapping[str, type[Recommender]] = {
+    **BASELINES,
+    PCompanion.method: PCompanion,
+    GraphModel.method: GraphModel,
+}
+
+# ids are compared for a suggestion only in catalogues that a person could browse
+_SUGGEST_UP_TO = 200_000
+
+
+@dataclass
+class Model:
+    """What a model folder holds, in memory."""
+
+    folder: Folder
+    stage: TwoStage
+    catalogue: Catalogue
+    sellers: pa.Table | None = None
+    """Sellers only: seller_id, primary_category, num_listings, in row order of the matrix."""
+
+    @property
+    def product_ids(self) -> pa.Array:
+        """product_id of each candidate index."""
+        return self.catalogue.ids
+
+    def query_ids(self) -> pa.Array:
+        """Id of each query index: products, or for a seller model sellers."""
+        if self.sellers is None:
+            return self.catalogue.ids
+        return self.sellers.column(c.SELLER_ID).combine_chunks()
+
+    def queries_by_id(self) -> npt.NDArray[np.int64]:
+        """All query indices in the order of their ids."""
+        order = pc.sort_indices(self.query_ids())
+        return order.to_numpy(zero_copy_only=False).astype(np.int64)
+
+    def check_columns(self, names: tuple[str, ...]) -> None:
+        """Raise SchemaError where a column to show is none of the products'."""
+        present = self.catalogue.table.column_names
+        for name in names:
+            if name not in present:
+                raise SchemaError(
+                    f"{self.folder.name}: no product column {quote(name)}; "
+                    f"found {list_names(present)}"
+                )
+
+    def use_approximate_search(self, *, use_ranker: bool) -> None:
+        """Let an HNSW index find the candidates. Raises UsageError where that cannot be."""
+        if use_ranker and self.stage.trees is not None:
+            raise UsageError("--search hnsw serves the retrieval stage: add --no-rank")
+        factors = self.stage.model.factors()
+        if factors is None:
+            raise UsageError(f"--search hnsw needs vectors; {self.stage.model.method} has none")
+        index = ApproximateScores(self.stage.model, *factors)
+        self.stage = replace(self.stage, sources={self.stage.model.method: index}, trees=None)
+
+    def categories(self) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+        """Category code of each product, -1 unknown, and the names."""
+        return encode(self.catalogue.table.column(c.CATEGORY))
+
+
+def open_model(name: str, kind: str) -> Model:
+    """Open a model folder (or a tar on `-`) of that kind, `complements` or `sellers`.
+
+    Raises DataError and SchemaError as `tables.open_folder` does, and where tables do not fit.
+    """
+    folder = open_folder(name, (kind,))
+    stage = load_stage(folder, METHODS)
+    table = folder.table("products")
+    if table.num_rows != stage.problem.num_candidates:
+        raise SchemaError(f"{name}: products.parquet has other rows than the model's codes")
+    catalogue = Catalogue(table, tuple(folder.table("types").column("name").to_pylist()))
+    sellers = folder.table("sellers") if kind == SELLERS else None
+    return Model(folder, stage, catalogue, sellers)
+
+
+def model_members(
+    stage: TwoStage, catalogue: Catalogue, sellers: pa.Table | None = None
+) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+    """Members and facts of a model folder; the counterpart of `open_model`."""
+    members, facts = stage_members(stage)
+    members["products"] = catalogue.table
+    members["types"] = pa.table({"name": pa.array(catalogue.type_names, pa.string())})
+    if sellers is not None:
+        members["sellers"] = sellers
+    return members, facts
+
+
+def index_of_id(wanted: str, ids: pa.Array, what: str, place: str, *, suggest: bool) -> int:
+    """Index of one id. Raises SchemaError for a stranger, with the nearest ids if `suggest`."""
+    found = int(index_in(pa.array([wanted], pa.string()), ids)[0])
+    if found >= 0:
+        return found
+    hint = nearest_names(wanted, ids.to_pylist()) if suggest and len(ids) <= _SUGGEST_UP_TO else ""
+    raise SchemaError(f"{place}: no {what} {quote(wanted)} in this model{hint}")
+
+
+def nearest_names(wanted: str, names: list[str]) -> str:
+    """`; did you mean a, b?` for an unknown name, or the first names there are."""
+    close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
+    if not close:
+        lowered = {name.lower(): name for name in names}
+        matches = difflib.get_close_matches(wanted.lower(), list(lowered), n=3, cutoff=0.5)
+        close = [lowered[name] for name in matches]
+    if close:
+        return f"; did you mean {list_names(close)}?"
+    return f"; there are {list_names(sorted(names)[:5])}, ..." if names else ""

@@ -1,0 +1,144 @@
+"""Methods that know a query only by its product type."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy.sparse import csr_matrix, vstack
+
+from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.options import (
+    check_least,
+    refuse_unknown,
+    require_square,
+    require_types,
+)
+from cprtools.baselines.sparse import column_sums, group_rows
+
+DoubleArray = npt.NDArray[np.float64]
+
+
+class TypeCounts(Recommender):
+    """Scores a candidate by how often it was bought after products of the query's type."""
+
+    method: ClassVar[str] = "type-counts"
+
+    def __init__(self, counts: csr_matrix, row_of_query: IntArray):
+        self._counts = counts
+        self._row_of_query = row_of_query
+
+    @classmethod
+    def fit(cls, problem: Problem, *, seed: int = 0, **options: Any) -> Self:
+        """Add up the rows of each type; nothing is random.
+
+        A query without a type gets the sum of all rows: popularity.
+        Raises SchemaError for sellers and where no product has a type.
+        """
+        refuse_unknown(cls.method, options)
+        require_square(cls.method, problem)
+        require_types(cls.method, problem)
+        by_type = group_rows(problem.matrix, problem.types, problem.num_types)
+        everything = csr_matrix(column_sums(problem.matrix)[np.newaxis, :])
+        counts = vstack([by_type, everything], format="csr").astype(np.float32)
+        return cls(counts, np.where(problem.types >= 0, problem.types, problem.num_types))
+
+    def score(self, query_idx: IntArray) -> FloatArray:
+        """The row of the query's type: (len(query_idx), num_candidates) float32."""
+        return np.asarray(self._counts[self._row_of_query[query_idx]].toarray(), dtype=np.float32)
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Nothing: pairs and types are the problem's."""
+        return {}
+
+    @classmethod
+    def load(cls, problem: Problem, read: ReadTable) -> Self:
+        """Counted again from the stored problem."""
+        return cls.fit(problem)
+
+    @property
+    def num_candidates(self) -> int:
+        """Columns of what `score` returns."""
+        return int(self._counts.shape[1])
+
+
+class TypePopularity(Recommender):
+    """Scores a candidate by P(its type | the query's type) * P(it | its type).
+
+    Each probability spreads `smoothing` extra pseudo-counts: over the types as their overall shares
+    say, over the items of a type evenly. So a type never seen as a query falls back to overall
+    shares, and a product never bought still gets a little of its type. Candidates without a type
+    form a class of their own.
+    """
+
+    method: ClassVar[str] = "type-popularity"
+
+    def __init__(self, problem: Problem, smoothing: float):
+        # the last class holds the products without a type
+        self._num_types = problem.num_types
+        self._classes = np.where(problem.types >= 0, problem.types, problem.num_types)
+        self.smoothing = smoothing
+        num_classes = self._num_types + 1
+        bought = column_sums(problem.matrix)
+        sizes = np.bincount(self._classes, minlength=num_classes)
+        totals = np.bincount(self._classes, weights=bought, minlength=num_classes)
+        even = (sizes > 0) / (sizes > 0).sum()
+        self._shares: DoubleArray = _smooth(totals, totals.sum(), even, smoothing)
+        members = csr_matrix(
+            (np.ones(len(bought)), (np.arange(len(bought)), self._classes)),
+            shape=(len(bought), num_classes),
+        )
+        # queries without a type say nothing about any other: their row stays empty
+        self._transitions = group_rows(problem.matrix, problem.types, num_classes) @ members
+        size, total = sizes[self._classes], totals[self._classes]
+        self._within: DoubleArray = _smooth(bought, total, 1 / size, smoothing)
+
+    @classmethod
+    def fit(
+        cls, problem: Problem, *, seed: int = 0, smoothing: float = 1.0, **options: Any
+    ) -> Self:
+        """Count transitions and shares; nothing is random.
+
+        Raises SchemaError for sellers and where no product has a type, UsageError for a smoothing
+        that is not positive.
+        """
+        refuse_unknown(cls.method, options, ["smoothing"])
+        check_least(cls.method, "smoothing", smoothing, 1e-9)
+        require_square(cls.method, problem)
+        require_types(cls.method, problem)
+        return cls(problem, smoothing)
+
+    def score(self, query_idx: IntArray) -> FloatArray:
+        """P(type | type) P(item | type): (len(query_idx), num_candidates) float32."""
+        classes, rows = np.unique(self._classes[query_idx], return_inverse=True)
+        scores = self._class_scores(classes)[:, self._classes] * self._within
+        return np.asarray(scores.astype(np.float32)[rows])
+
+    def type_scores(self, query_idx: IntArray) -> FloatArray:
+        """P(type | type of the query): (len(query_idx), num_types) float32."""
+        scores = self._class_scores(self._classes[query_idx])
+        return np.asarray(scores[:, : self._num_types], dtype=np.float32)
+
+    def _class_scores(self, classes: IntArray) -> DoubleArray:
+        counts = np.asarray(self._transitions[classes].toarray(), dtype=np.float64)
+        return _smooth(counts, counts.sum(axis=1, keepdims=True), self._shares, self.smoothing)
+
+    def tables(self) -> dict[str, pa.Table]:
+        """The smoothing; pairs and types are the problem's."""
+        return {"type_popularity_settings": pa.table({"smoothing": [float(self.smoothing)]})}
+
+    @classmethod
+    def load(cls, problem: Problem, read: ReadTable) -> Self:
+        """Counted again from the stored problem."""
+        return cls(problem, read("type_popularity_settings").column("smoothing")[0].as_py())
+
+    @property
+    def num_candidates(self) -> int:
+        """Columns of what `score` returns."""
+        return len(self._classes)
+
+
+def _smooth(
+    counts: npt.NDArray[Any], total: npt.NDArray[Any], prior: npt.NDArray[Any], smoothing: float
+) -> DoubleArray:
+    return np.asarray((counts + smoothing * prior) / (total + smoothing), dtype=np.float64)

@@ -1,0 +1,71 @@
+"""Co-purchase: what was bought with the query itself, by count, lift or confidence."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy.sparse import csr_matrix, diags
+
+from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.options import check_choice, refuse_unknown, require_square
+from cprtools.baselines.sparse import canonical, column_sums, row_sums
+
+DoubleArray = npt.NDArray[np.float64]
+VARIANTS = ("count", "lift", "confidence")
+
+
+class CoPurchase(Recommender):
+    """Scores a candidate by its own pair with the query; pairs never seen score 0."""
+
+    method: ClassVar[str] = "co-purchase"
+
+    def __init__(self, scores: csr_matrix, variant: str):
+        self._scores = scores
+        self.variant = variant
+
+    @classmethod
+    def fit(
+        cls, problem: Problem, *, seed: int = 0, variant: str = "count", **options: Any
+    ) -> Self:
+        """Weigh the pairs; nothing is random.
+
+        variant: `count` w(q,c); `lift` w(q,c) W / (w(q,.) w(.,c)); `confidence` w(q,c) / w(q,.).
+        Raises SchemaError for sellers, UsageError for another variant.
+        """
+        refuse_unknown(cls.method, options, ["variant"])
+        check_choice(cls.method, "variant", variant, VARIANTS)
+        require_square(cls.method, problem)
+        return cls(_weigh(problem.matrix, variant), variant)
+
+    def score(self, query_idx: IntArray) -> FloatArray:
+        """The query's row of the matrix: (len(query_idx), num_candidates) float32."""
+        return np.asarray(self._scores[query_idx].toarray(), dtype=np.float32)
+
+    def tables(self) -> dict[str, pa.Table]:
+        """The variant; the pairs are the problem's."""
+        return {"co_purchase_settings": pa.table({"variant": [self.variant]})}
+
+    @classmethod
+    def load(cls, problem: Problem, read: ReadTable) -> Self:
+        """The stored variant over the problem's pairs."""
+        return cls.fit(problem, variant=read("co_purchase_settings").column("variant")[0].as_py())
+
+    @property
+    def num_candidates(self) -> int:
+        """Columns of what `score` returns."""
+        return int(self._scores.shape[1])
+
+
+def _weigh(matrix: csr_matrix, variant: str) -> csr_matrix:
+    known = canonical(matrix).astype(np.float64)
+    if variant == "count":
+        return known.astype(np.float32)
+    scaled = diags(_inverse(row_sums(known))) @ known
+    if variant == "lift":
+        scaled = scaled @ diags(_inverse(column_sums(known)) * known.sum())
+    return scaled.tocsr().astype(np.float32)
+
+
+def _inverse(sums: DoubleArray) -> DoubleArray:
+    return np.divide(1.0, sums, out=np.zeros_like(sums), where=sums > 0)

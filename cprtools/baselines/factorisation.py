@@ -1,0 +1,142 @@
+"""Matrix factorisation of implicit feedback by alternating least squares, tuned."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.dense import stable_product
+from cprtools.baselines.options import check_choice, check_least, refuse_unknown
+from cprtools.baselines.sparse import WEIGHTINGS, canonical, reweight
+from cprtools.baselines.tuning import Settings, Validation, choose, hold_out
+from cprtools.errors import SchemaError
+from cprtools.tables import to_matrix, vector_array
+
+_QUERIES, _CANDIDATES, _SETTINGS = "mf_queries", "mf_candidates", "mf_settings"
+_FACTOR = "factor"
+_ITERATIONS = 15
+
+_START: Settings = {"factors": 64, "alpha": 10.0, "regularisation": 1.0, "weighting": "log"}
+# cheap fits first; alpha comes again since more factors want it smaller
+_STEPS: list[tuple[str, list[Any]]] = [
+    ("alpha", [1.0, 3.0, 10.0, 40.0, 100.0]),
+    ("regularisation", [0.01, 0.1, 1.0, 10.0, 30.0]),
+    ("weighting", ["binary", "log", "raw"]),
+    ("factors", [32, 64, 128]),
+    ("alpha", [1.0, 3.0, 10.0, 40.0, 100.0]),
+]
+
+
+class Factorisation(Recommender):
+    """Scores by the product of a query's and a candidate's factors.
+
+    Confidence of a known pair is alpha f(w) with f `raw` w, `log` log(1 + w) or `binary` 1.
+    Source: Hu, Koren and Volinsky, ICDM 2008, solved by conjugate gradients (Takacs et al., RecSys
+    2011) in the package implicit, where the confidence of a known pair is alpha w and not
+    1 + alpha w.
+    """
+
+    method: ClassVar[str] = "mf"
+
+    def __init__(self, queries: FloatArray, candidates: FloatArray, settings: Settings):
+        self._queries = queries
+        self._candidates = candidates
+        self.settings = settings
+
+    @classmethod
+    def fit(cls, problem: Problem, *, seed: int = 0, tune: bool = True, **options: Any) -> Self:
+        """Choose settings on a validation part of the pairs, then factorise all of them.
+
+        factors, alpha, regularisation, weighting: taken as given, the others are tuned; with `tune`
+        off they keep their starting values. Raises UsageError for values out of range.
+        """
+        settings = {**_START, **_check(options)}
+        weights = problem.matrix.data
+        steps = [(name, values) for name, values in _STEPS if name not in options]
+        if not len(weights) or (weights == weights[0]).all():
+            # all weights alike: the weighting would only rescale alpha
+            steps = [(name, values) for name, values in steps if name != "weighting"]
+            settings = {**settings, "weighting": options.get("weighting", "binary")}
+        validation = hold_out(problem, seed) if tune and steps else None
+        if validation is not None:
+            settings = _tune(validation, settings, steps, seed)
+        queries, candidates = _factorise(problem.matrix, settings, seed)
+        return cls(queries, candidates, settings)
+
+    @property
+    def chosen(self) -> Settings:
+        """The settings in the form that `fit` takes them, to factorise again without tuning."""
+        return {name: self.settings[name] for name in _START}
+
+    def score(self, query_idx: IntArray) -> FloatArray:
+        """Dot products of the factors: (len(query_idx), num_candidates) float32."""
+        return stable_product(self._queries[query_idx], self._candidates)
+
+    def factors(self) -> tuple[FloatArray, FloatArray]:
+        """The factors themselves."""
+        return self._queries, self._candidates
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Factors of queries and candidates, one row each, and the settings chosen."""
+        return {
+            _QUERIES: pa.table({_FACTOR: vector_array(self._queries)}),
+            _CANDIDATES: pa.table({_FACTOR: vector_array(self._candidates)}),
+            _SETTINGS: pa.table({name: [value] for name, value in self.settings.items()}),
+        }
+
+    @classmethod
+    def load(cls, problem: Problem, read: ReadTable) -> Self:
+        """The stored factors. Raises SchemaError where they are not of the problem's shape."""
+        queries = to_matrix(read(_QUERIES).column(_FACTOR), _QUERIES)
+        candidates = to_matrix(read(_CANDIDATES).column(_FACTOR), _CANDIDATES)
+        shape = len(queries), len(candidates)
+        if shape != problem.matrix.shape or queries.shape[1] != candidates.shape[1]:
+            raise SchemaError(f"{_QUERIES}: factors of {shape} rows; need {problem.matrix.shape}")
+        return cls(queries, candidates, read(_SETTINGS).to_pylist()[0])
+
+    @property
+    def num_candidates(self) -> int:
+        """Columns of what `score` returns."""
+        return len(self._candidates)
+
+
+def _check(options: Settings) -> Settings:
+    unknown = {name: value for name, value in options.items() if name not in _START}
+    refuse_unknown("mf", unknown, list(_START))
+    for name, least in (("factors", 1), ("alpha", 1e-9), ("regularisation", 0)):
+        if name in options:
+            check_least("mf", name, options[name], least)
+    if "weighting" in options:
+        check_choice("mf", "weighting", options["weighting"], WEIGHTINGS)
+    return {**options}
+
+
+def _tune(
+    validation: Validation, start: Settings, steps: list[tuple[str, list[Any]]], seed: int
+) -> Settings:
+    def measure(settings: Settings) -> float:
+        queries, candidates = _factorise(validation.train, settings, seed)
+        return validation.measure(lambda rows: stable_product(queries[rows], candidates))
+
+    settings, reached = choose(start, steps, measure)
+    return {**settings, "validation": reached}
+
+
+def _factorise(matrix: csr_matrix, settings: Settings, seed: int) -> tuple[FloatArray, FloatArray]:
+    from implicit.cpu.als import AlternatingLeastSquares
+    from threadpoolctl import threadpool_limits
+
+    # one BLAS thread: faster here, and the sums stay in one order whatever the number of threads;
+    # implicit's own threads solve each row by itself
+    with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(
+            factors=settings["factors"],
+            regularization=settings["regularisation"],
+            alpha=settings["alpha"],
+            iterations=_ITERATIONS,
+            random_state=seed,
+        )
+        model.fit(canonical(reweight(matrix, settings["weighting"])), show_progress=False)
+    return np.asarray(model.user_factors), np.asarray(model.item_factors)

@@ -1,0 +1,135 @@
+"""Sparse matrices: to and from tables, reweighted, and the similarity of their columns."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy.sparse import csr_matrix
+
+from cprtools.errors import SchemaError
+
+QUERY_IDX = "query_idx"
+CANDIDATE_IDX = "candidate_idx"
+WEIGHT = "weight"
+
+WEIGHTINGS = ("raw", "log", "binary")
+_BLOCK = 256
+
+
+def matrix_table(matrix: csr_matrix) -> pa.Table:
+    """The entries of a matrix as query_idx, candidate_idx (int64), weight (float32), by row."""
+    ordered = canonical(matrix)
+    rows = np.repeat(np.arange(ordered.shape[0], dtype=np.int64), np.diff(ordered.indptr))
+    return pa.table(
+        {
+            QUERY_IDX: rows,
+            CANDIDATE_IDX: ordered.indices.astype(np.int64),
+            WEIGHT: ordered.data.astype(np.float32),
+        }
+    )
+
+
+def table_matrix(table: pa.Table, shape: tuple[int, int], label: str) -> csr_matrix:
+    """The (queries, candidates) float32 matrix that `matrix_table` stored.
+
+    Raises SchemaError, with `label` as its source, for indices outside the shape.
+    """
+    rows = table.column(QUERY_IDX).to_numpy()
+    cols = table.column(CANDIDATE_IDX).to_numpy()
+    for name, values, size in ((QUERY_IDX, rows, shape[0]), (CANDIDATE_IDX, cols, shape[1])):
+        if len(values) and not 0 <= values.min() <= values.max() < size:
+            raise SchemaError(
+                f"{label}: does not fit the rest of the model; {name} goes from {values.min()} "
+                f"to {values.max()}, and there are {size}"
+            )
+    weights = table.column(WEIGHT).to_numpy().astype(np.float32)
+    return canonical(csr_matrix((weights, (rows, cols)), shape=shape, dtype=np.float32))
+
+
+def canonical(matrix: csr_matrix) -> csr_matrix:
+    """The matrix with sorted rows and no explicit zeros; the argument itself is left as it was."""
+    if matrix.has_canonical_format and matrix.data.all():
+        return matrix
+    copy = matrix.copy()
+    copy.sum_duplicates()
+    copy.eliminate_zeros()
+    return copy
+
+
+def reweight(matrix: csr_matrix, weighting: str) -> csr_matrix:
+    """The matrix with its weights as they are (`raw`), log(1 + w) (`log`) or 1 (`binary`)."""
+    result = canonical(matrix).astype(np.float32)
+    if weighting == "log":
+        result.data = np.log1p(result.data)
+    elif weighting == "binary":
+        result.data = np.ones_like(result.data)
+    return result
+
+
+def row_sums(matrix: csr_matrix) -> npt.NDArray[np.float64]:
+    """(rows,) float64 sums of each row."""
+    return np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
+
+
+def column_sums(matrix: csr_matrix) -> npt.NDArray[np.float64]:
+    """(columns,) float64 sums of each column."""
+    return np.asarray(matrix.sum(axis=0, dtype=np.float64)).ravel()
+
+
+def group_rows(matrix: csr_matrix, groups: npt.NDArray[np.int64], num_groups: int) -> csr_matrix:
+    """Rows of the same group added up, (num_groups, columns) float64; group -1 is left out."""
+    known = np.flatnonzero(groups >= 0)
+    shape = (num_groups, matrix.shape[0])
+    members = csr_matrix((np.ones(len(known)), (groups[known], known)), shape=shape)
+    return canonical((members @ matrix.astype(np.float64)).tocsr())
+
+
+def column_neighbours(matrix: csr_matrix, neighbours: int, shrinkage: float = 0.0) -> csr_matrix:
+    """Cosine similarity of each column to its most similar others.
+
+    matrix: (rows, columns). Returns (columns, columns) float32 with at most `neighbours` entries a
+    row and none on the diagonal; ties at the border go to the lower column.
+    `shrinkage` is added to the product of the norms, so that columns with few entries count less.
+    """
+    known = canonical(matrix).astype(np.float64)
+    norms = np.sqrt(column_sums(known.multiply(known).tocsr()))
+    by_column = known.T.tocsr()
+    parts = [
+        _block_neighbours(by_column, known, norms, start, neighbours, shrinkage)
+        for start in range(0, known.shape[1], _BLOCK)
+    ]
+    counts = np.concatenate([[0], *(lengths for lengths, _, _ in parts)])
+    columns = np.concatenate([columns for _, columns, _ in parts])
+    values = np.concatenate([values for _, _, values in parts]).astype(np.float32)
+    size = known.shape[1]
+    return csr_matrix((values, columns, np.cumsum(counts)), shape=(size, size))
+
+
+def _block_neighbours(
+    by_column: csr_matrix,
+    by_row: csr_matrix,
+    norms: npt.NDArray[np.float64],
+    start: int,
+    neighbours: int,
+    shrinkage: float,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    products = (by_column[start : start + _BLOCK] @ by_row).tocsr()
+    products.sort_indices()
+    own = np.repeat(np.arange(start, start + products.shape[0]), np.diff(products.indptr))
+    similar = products.data / (norms[own] * norms[products.indices] + shrinkage)
+    similar[products.indices == own] = 0
+    keep = np.zeros(len(similar), dtype=np.bool_)
+    for first, last in zip(products.indptr[:-1], products.indptr[1:], strict=True):
+        keep[first:last] = _largest(similar[first:last], neighbours)
+    kept = np.bincount(own[keep] - start, minlength=products.shape[0])
+    return kept, products.indices[keep], similar[keep]
+
+
+def _largest(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.bool_]:
+    # a mask of the `count` largest positive values, of equal ones the first
+    if len(values) <= count:
+        return values > 0
+    threshold = np.partition(values, len(values) - count)[len(values) - count]
+    chosen = values > threshold
+    ties = np.flatnonzero(values == threshold)[: count - int(chosen.sum())]
+    chosen[ties] = True
+    return np.asarray(chosen & (values > 0))

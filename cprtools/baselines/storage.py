@@ -1,0 +1,86 @@
+"""A problem as the tables of a model folder, and back: what every stored method builds on."""
+
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines.contract import Problem, ReadTable
+from cprtools.baselines.sparse import matrix_table, table_matrix
+from cprtools.errors import SchemaError
+from cprtools.tables import columns as c
+from cprtools.tables import to_matrix, vector_array
+
+_SQUARES = ("co_purchases", "similar", "co_views")
+
+
+def problem_tables(problem: Problem) -> dict[str, pa.Table]:
+    """Members `interactions`, `codes`, and where there is one `text_vectors` and product pairs."""
+    codes = {"type_idx": pa.array(problem.types, pa.int32())}
+    for name, values in problem.attributes.items():
+        codes[f"attribute_{name}"] = pa.array(values, pa.int32())
+    if problem.prices is not None:
+        codes[c.PRICE] = pa.array(problem.prices, pa.float32())
+    if problem.is_candidate is not None:
+        codes["is_candidate"] = pa.array(problem.is_candidate)
+    members = {"interactions": matrix_table(problem.matrix), "codes": pa.table(codes)}
+    if problem.vectors is not None:
+        members["text_vectors"] = pa.table({c.VECTOR: vector_array(problem.vectors)})
+    for name in _SQUARES:
+        matrix = getattr(problem, name)
+        if matrix is not None:
+            members[name] = matrix_table(matrix.astype(np.float32))
+    return members
+
+
+def load_problem(
+    read: ReadTable, has: frozenset[str], num_queries: int, num_types: int, is_square: bool
+) -> Problem:
+    """The stored problem. Raises SchemaError where its tables do not fit together."""
+    codes = read("codes")
+    n = codes.num_rows
+    try:
+        squares = {
+            name: table_matrix(read(name), (n, n), name) if name in has else None
+            for name in _SQUARES
+        }
+        matrix = table_matrix(read("interactions"), (num_queries, n), "interactions")
+        attributes = {
+            name.removeprefix("attribute_"): codes.column(name).to_numpy().astype(np.int64)
+            for name in codes.column_names
+            if name.startswith("attribute_")
+        }
+        types = codes.column("type_idx").to_numpy().astype(np.int64)
+        if n and (types.max() >= num_types or types.min() < -1):
+            raise ValueError("a type index lies outside the types")
+    except (KeyError, ValueError, pa.ArrowException) as error:
+        raise SchemaError(f"the model's tables do not fit together; {error}") from error
+    similar = squares["similar"]
+    return Problem(
+        matrix=matrix,
+        types=types,
+        num_types=num_types,
+        vectors=_vectors(read, has, n),
+        attributes=attributes,
+        prices=_optional(codes, c.PRICE),
+        is_candidate=_optional(codes, "is_candidate"),
+        co_purchases=squares["co_purchases"],
+        similar=None if similar is None else csr_matrix(similar, dtype=bool),
+        co_views=squares["co_views"],
+        is_square=is_square,
+    )
+
+
+def _optional(codes: pa.Table, name: str) -> np.ndarray | None:
+    if name not in codes.column_names:
+        return None
+    values: np.ndarray = codes.column(name).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _vectors(read: ReadTable, has: frozenset[str], n: int) -> np.ndarray | None:
+    if "text_vectors" not in has:
+        return None
+    vectors = to_matrix(read("text_vectors").column(c.VECTOR), "text_vectors")
+    if len(vectors) != n:
+        raise SchemaError("the model's tables do not fit together; text_vectors has other rows")
+    return vectors

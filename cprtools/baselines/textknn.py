@@ -1,0 +1,87 @@
+"""Text-knn: candidates whose vectors are near those of the query."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import csr_matrix, diags
+
+from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.dense import stable_product
+from cprtools.baselines.options import check_least, refuse_unknown
+from cprtools.baselines.sparse import canonical
+from cprtools.errors import SchemaError
+
+_BLOCK = 512
+
+
+class TextKnn(Recommender):
+    """Scores a candidate by cosine to the query product, or to the nearest a seller lists.
+
+    Sellers: the sum of the `nearest` highest cosines between the candidate and the products the
+    seller lists (fewer where it lists fewer with a vector). The nearest few say more than the mean
+    of all, since a seller's range has several themes.
+    """
+
+    method: ClassVar[str] = "text-knn"
+
+    def __init__(self, vectors: FloatArray, matrix: csr_matrix | None, nearest: int):
+        self._vectors = vectors
+        self._matrix = matrix
+        self.nearest = nearest
+
+    @classmethod
+    def fit(cls, problem: Problem, *, seed: int = 0, nearest: int = 3, **options: Any) -> Self:
+        """Take the vectors; nothing is learned or random.
+
+        Raises SchemaError without vectors, UsageError for `nearest` below 1.
+        """
+        refuse_unknown(cls.method, options, ["nearest"])
+        check_least(cls.method, "nearest", nearest, 1)
+        if problem.vectors is None:
+            raise SchemaError("text-knn needs --vectors, such as cprtools embed-text writes")
+        vectors = np.ascontiguousarray(problem.vectors, dtype=np.float32)
+        if problem.is_square:
+            return cls(vectors, None, nearest)
+        # a product without a vector is no evidence, and must not stand in for a negative cosine
+        known = canonical(problem.matrix) @ diags(vectors.any(axis=1).astype(np.float32))
+        return cls(vectors, canonical(known.tocsr()), nearest)
+
+    def score(self, query_idx: IntArray) -> FloatArray:
+        """Cosine, or sum of the highest cosines: (len(query_idx), num_candidates) float32."""
+        if self._matrix is None:
+            return stable_product(self._vectors[query_idx], self._vectors)
+        best = np.full((len(query_idx), self.nearest, self.num_candidates), -np.inf, np.float32)
+        by_item = self._matrix[query_idx].tocsc()
+        items = np.flatnonzero(np.diff(by_item.indptr))
+        for start in range(0, len(items), _BLOCK):
+            block = items[start : start + _BLOCK]
+            cosines = stable_product(self._vectors[block], self._vectors)
+            for item, row in zip(block, cosines, strict=True):
+                for query in by_item.indices[by_item.indptr[item] : by_item.indptr[item + 1]]:
+                    _insert(best[query], row)
+        best[best == -np.inf] = 0
+        return np.asarray(best.sum(axis=1, dtype=np.float32))
+
+    def tables(self) -> dict[str, pa.Table]:
+        """The number of nearest products; vectors and listings are the problem's."""
+        return {"text_knn_settings": pa.table({"nearest": [int(self.nearest)]})}
+
+    @classmethod
+    def load(cls, problem: Problem, read: ReadTable) -> Self:
+        """The same over the problem's vectors."""
+        return cls.fit(problem, nearest=read("text_knn_settings").column("nearest")[0].as_py())
+
+    @property
+    def num_candidates(self) -> int:
+        """Columns of what `score` returns."""
+        return len(self._vectors)
+
+
+def _insert(best: FloatArray, row: FloatArray) -> None:
+    # best: (nearest, candidates), falling; the new row sinks to its place and the least falls out
+    for level in best[:-1]:
+        smaller = np.minimum(level, row)
+        np.maximum(level, row, out=level)
+        row = smaller
+    np.maximum(best[-1], row, out=best[-1])

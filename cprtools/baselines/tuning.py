@@ -1,0 +1,121 @@
+"""Choose settings on a validation part of the training pairs, one setting at a time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines.contract import FloatArray, IntArray, Problem
+from cprtools.baselines.sparse import canonical
+from cprtools.retrieval import top_k
+
+Settings = dict[str, Any]
+ScoreRows = Callable[[IntArray], FloatArray]
+_BLOCK = 128
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Pairs taken out of a matrix to judge settings by."""
+
+    train: csr_matrix
+    """The matrix without the pairs held out."""
+    held_out: csr_matrix
+    """Pairs held out, rows of `queries` only."""
+    queries: IntArray
+    """Rows to measure, ascending."""
+    k: int
+    """Length of the list that is judged."""
+    per_pair: bool
+    """Whether pairs count alike (Hit@k), or rows do (Recall@k)."""
+
+    def measure(self, score: ScoreRows) -> float:
+        """Hit@k over held-out pairs or Recall@k over rows, the pairs of `train` left out."""
+        hits, sizes = [], []
+        for start in range(0, len(self.queries), _BLOCK):
+            rows = self.queries[start : start + _BLOCK]
+            scores = score(rows)
+            scores[self.train[rows].nonzero()] = -np.inf
+            best, _ = top_k(scores, min(self.k, scores.shape[1]))
+            truth = self.held_out[rows].astype(np.bool_).toarray()
+            found = np.take_along_axis(truth, np.maximum(best, 0), axis=1) & (best >= 0)
+            hits.append(found.sum(axis=1))
+            sizes.append(truth.sum(axis=1))
+        found_in, size = np.concatenate(hits), np.concatenate(sizes)
+        if self.per_pair:
+            return float(found_in.sum() / size.sum())
+        return float((found_in / np.minimum(self.k, size)).mean())
+
+
+def hold_out(
+    problem: Problem, seed: int, share: float = 0.15, min_pairs: int = 5, max_rows: int = 2000
+) -> Validation | None:
+    """Take a share of the pairs of rows with at least `min_pairs` out, None where there are none.
+
+    Complements: both directions of a pair go together, as in the split that is reported, and Hit@10
+    is measured; sellers: Recall@100. At most `max_rows` rows are measured, drawn by the seed.
+    """
+    known = canonical(problem.matrix)
+    sizes = np.diff(known.indptr)
+    rows = np.repeat(np.arange(known.shape[0]), sizes)
+    random = np.random.default_rng([seed, 1])
+    # a pair can be drawn by either of its directions, and takes the other one with it
+    drawn = random.random(known.nnz) < (share / 2 if problem.is_square else share)
+    chosen = drawn & (sizes[rows] >= min_pairs)
+    if not chosen.any():
+        return None
+    entries = rows[chosen], known.indices[chosen]
+    out = csr_matrix((np.ones(chosen.sum(), np.float32), entries), shape=known.shape)
+    if problem.is_square:
+        out = out.maximum(out.T).tocsr()
+    train = canonical(known - known.multiply(out).tocsr())
+    held_out = canonical(known - train)
+    queries = np.unique(entries[0])
+    if len(queries) > max_rows:
+        queries = np.sort(random.choice(queries, max_rows, replace=False))
+    k = 10 if problem.is_square else 100
+    return Validation(train, held_out, queries, k, per_pair=problem.is_square)
+
+
+def choose(
+    start: Settings,
+    steps: Sequence[tuple[str, Sequence[Any]]],
+    measure: Callable[[Settings], float],
+) -> tuple[Settings, float]:
+    """Improve one setting after the other by climbing along its values while that helps.
+
+    start: settings that occur among the values; steps: names and ordered values, in the order of
+    climbing; a name may return. Returns the best settings and their measure; of equal ones the
+    first measured. Each combination is measured once.
+    """
+    known: dict[str, float] = {}
+
+    def value_of(settings: Settings) -> float:
+        key = repr(sorted(settings.items()))
+        if key not in known:
+            known[key] = measure(settings)
+        return known[key]
+
+    best = dict(start)
+    for name, values in steps:
+        for direction in (1, -1):
+            best = _climb(best, name, values, direction, value_of)
+    return best, value_of(best)
+
+
+def _climb(
+    best: Settings,
+    name: str,
+    values: Sequence[Any],
+    direction: int,
+    value_of: Callable[[Settings], float],
+) -> Settings:
+    at = values.index(best[name]) + direction
+    while 0 <= at < len(values):
+        tried = {**best, name: values[at]}
+        if value_of(tried) <= value_of(best):
+            break
+        best, at = tried, at + direction
+    return best

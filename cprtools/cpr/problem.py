@@ -1,0 +1,128 @@
+"""From pairs and products to the problem that every complement method learns from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines import Problem
+from cprtools.baselines.catalogue import (
+    Catalogue,
+    attribute_codes,
+    cluster_types,
+    encode,
+    index_in,
+    make_catalogue,
+    numeric_prices,
+    sort_catalogue,
+    stack_vectors,
+)
+from cprtools.errors import SchemaError
+from cprtools.tables import Source
+from cprtools.tables import columns as c
+
+
+@dataclass(frozen=True)
+class BuiltProblem:
+    """The problem, its catalogue and what was seen on the way."""
+
+    problem: Problem
+    catalogue: Catalogue
+    pairs_outside: int
+    """Complement pairs with an end outside the catalogue."""
+
+    def summary(self) -> list[tuple[str, object]]:
+        """What there is to learn from, as lines of a report."""
+        problem = self.problem
+        has_pairs = (np.diff(problem.matrix.indptr) > 0) | (problem.matrix.getnnz(axis=0) > 0)
+        return [
+            ("products", problem.num_candidates),
+            ("products without co-purchases", int((~has_pairs).sum())),
+            ("product types", problem.num_types),
+            ("complement pairs", int(problem.matrix.nnz)),
+            ("pairs outside the products", self.pairs_outside),
+            ("similar pairs", 0 if problem.similar is None else int(problem.similar.nnz)),
+        ]
+
+
+def build_problem(
+    pairs: pa.Table, products: pa.Table | None, vectors: Sequence[Source] = (), *, seed: int = 0
+) -> BuiltProblem:
+    """Index products, code their attributes and lay the complement pairs out as a matrix.
+
+    Every row of `products` is a query and a candidate; without that table every id of the pairs is.
+    Types: product_type, else category, else clusters of the vectors. Raises SchemaError where no
+    complement pair is left inside the catalogue.
+    """
+    if products is None:
+        ids = pa.concat_arrays(
+            [pairs.column(n).combine_chunks() for n in (c.QUERY_ID, c.CANDIDATE_ID)]
+        )
+        products = pa.table({c.PRODUCT_ID: pc.unique(ids)})
+    products = _by_popularity(pairs, products)
+    dense = stack_vectors(products.column(c.PRODUCT_ID).combine_chunks(), vectors)
+    catalogue = make_catalogue(products)
+    if not catalogue.type_names and dense is not None:
+        types = cluster_types(dense, seed)
+        products = _with_column(products, c.PRODUCT_TYPE, types)
+        catalogue = make_catalogue(products)
+    matrix, outside = _matrix(pairs, catalogue, c.COMPLEMENT, c.CO_PURCHASE)
+    if not matrix.nnz:
+        raise SchemaError(
+            f"no complement pair joins two of the {products.num_rows:,} products; "
+            "do the product ids of both tables agree?"
+        )
+    similar, _ = _matrix(pairs, catalogue, c.SIMILAR, c.CO_VIEW)
+    co_views, _ = _matrix(pairs, catalogue, None, c.CO_VIEW)
+    problem = Problem(
+        matrix=matrix,
+        types=encode(catalogue.table.column(c.PRODUCT_TYPE))[0],
+        num_types=len(catalogue.type_names),
+        vectors=dense,
+        attributes=attribute_codes(products),
+        prices=numeric_prices(products),
+        similar=csr_matrix(similar + similar.T, dtype=bool) if similar.nnz else None,
+        co_views=co_views if co_views.nnz else None,
+        is_square=True,
+    )
+    return BuiltProblem(problem, catalogue, outside)
+
+
+def _by_popularity(pairs: pa.Table, products: pa.Table) -> pa.Table:
+    candidates = index_in(
+        pairs.column(c.CANDIDATE_ID), products.column(c.PRODUCT_ID).combine_chunks()
+    )
+    counts = np.where(
+        pairs.column(c.COMPLEMENT).to_numpy(zero_copy_only=False),
+        pairs.column(c.CO_PURCHASE).to_numpy(),
+        0,
+    )
+    inside = candidates >= 0
+    popularity = np.bincount(candidates[inside], counts[inside], minlength=products.num_rows)
+    return sort_catalogue(products, popularity)
+
+
+def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    if name in table.column_names:
+        return table.set_column(table.column_names.index(name), name, values)
+    return table.append_column(name, values)
+
+
+def _matrix(
+    pairs: pa.Table, catalogue: Catalogue, flag: str | None, count: str
+) -> tuple[csr_matrix, int]:
+    """(products, products) float32 counts of the flagged pairs, and how many lie outside."""
+    chosen = pairs.filter(
+        pc.greater(pairs.column(count), 0) if flag is None else pairs.column(flag)
+    )
+    rows = catalogue.index_of(chosen.column(c.QUERY_ID))
+    cols = catalogue.index_of(chosen.column(c.CANDIDATE_ID))
+    values = np.maximum(chosen.column(count).to_numpy().astype(np.float32), 1)
+    inside = (rows >= 0) & (cols >= 0) & (rows != cols)
+    n = catalogue.table.num_rows
+    matrix = csr_matrix((values[inside], (rows[inside], cols[inside])), shape=(n, n))
+    matrix.sum_duplicates()
+    return matrix, int((~inside).sum())

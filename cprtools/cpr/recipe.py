@@ -1,0 +1,87 @@
+"""How a complement model is put together: the method asked for, and what backs it up."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cprtools.baselines import (
+    BASELINES,
+    Factorisation,
+    ItemKnn,
+    Problem,
+    Recommender,
+    TextKnn,
+    TypePopularity,
+)
+from cprtools.cpr.model import PCompanion
+from cprtools.errors import UsageError
+from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_pairs
+
+METHODS = (PCompanion.method, *BASELINES)
+PRESETS = ("default", "paper")
+Say = Callable[[str], None]
+
+
+def method_options(method: str, *, preset: str, epochs: int | None) -> dict[str, Any]:
+    """The options of a method's `fit`. Raises UsageError where they do not belong together."""
+    if preset not in PRESETS:
+        raise UsageError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    if method != PCompanion.method:
+        if preset != "default" or epochs is not None:
+            raise UsageError(f"--preset and --epochs are options of p-companion, not of {method}")
+        return {}
+    return {"preset": preset} | ({} if epochs is None else {"epochs": epochs})
+
+
+def train(
+    problem: Problem,
+    method: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    with_ranker: bool = True,
+    settings: Settings | None = None,
+    seed: int = 0,
+    say: Say = lambda _: None,
+) -> TwoStage:
+    """Fit a method on the problem; `p-companion` gets the second stage, baselines stand alone.
+
+    `options` go to the method's `fit`. Raises UsageError for a method that does not exist.
+    """
+    if method not in METHODS:
+        raise UsageError(f"--method must be one of {', '.join(METHODS)}, got {method!r}")
+    own = dict(options or {})
+    if method != PCompanion.method:
+        return TwoStage(problem, {method: BASELINES[method].fit(problem, seed=seed, **own)})
+    if not with_ranker:
+        return TwoStage(problem, {method: PCompanion.fit(problem, seed=seed, **own)})
+    inner, positives = hold_out_pairs(problem, seed=seed)
+    return fit_two_stage(
+        problem,
+        inner,
+        positives,
+        _SourceFitter(own, seed),
+        settings=settings or Settings(),
+        seed=seed,
+        say=say,
+    )
+
+
+class _SourceFitter:
+    """Fits every source on a problem; what the first fit tuned is kept for the next."""
+
+    def __init__(self, options: dict[str, Any], seed: int):
+        self.options = options
+        self.seed = seed
+        self.tuned: dict[str, Any] = {}
+
+    def __call__(self, problem: Problem) -> Mapping[str, Recommender]:
+        factorisation = Factorisation.fit(problem, seed=self.seed, **self.tuned)
+        self.tuned = factorisation.chosen
+        sources: dict[str, Recommender] = {
+            PCompanion.method: PCompanion.fit(problem, seed=self.seed, **self.options),
+            Factorisation.method: factorisation,
+            ItemKnn.method: ItemKnn.fit(problem),
+            TypePopularity.method: TypePopularity.fit(problem),
+        }
+        if problem.vectors is not None:
+            sources[TextKnn.method] = TextKnn.fit(problem)
+        return sources

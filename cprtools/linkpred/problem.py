@@ -1,0 +1,157 @@
+"""From a graph folder to the problem that every seller method learns from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines import Problem
+from cprtools.baselines.catalogue import (
+    Catalogue,
+    attribute_codes,
+    encode,
+    index_in,
+    make_catalogue,
+    numeric_prices,
+    sort_catalogue,
+    stack_vectors,
+)
+from cprtools.errors import SchemaError
+from cprtools.tables import Folder, Source
+from cprtools.tables import columns as c
+
+
+@dataclass(frozen=True)
+class BuiltProblem:
+    """The problem, its catalogue and its sellers."""
+
+    problem: Problem
+    catalogue: Catalogue
+    sellers: pa.Table
+    """seller_id in row order of the matrix, and each seller's declared category if it has one."""
+    views: csr_matrix
+    """(sellers, products) page views of each listing."""
+
+    def summary(self) -> list[tuple[str, object]]:
+        """What there is to learn from, as lines of a report."""
+        problem = self.problem
+        demand = problem.is_candidate
+        return [
+            ("sellers", problem.num_queries),
+            ("products", problem.num_candidates),
+            ("high demand", problem.num_candidates if demand is None else int(demand.sum())),
+            ("listings", int(problem.matrix.nnz)),
+            ("bought together", 0 if problem.co_purchases is None else problem.co_purchases.nnz),
+            ("products without vector", _count_zero_rows(problem.vectors)),
+        ]
+
+    def seller_table(self) -> pa.Table:
+        """Member `sellers` of the model: seller_id, primary_category, num_listings."""
+        primary = primary_categories(self.catalogue.table.column(c.CATEGORY), self.views)
+        return pa.table(
+            {
+                c.SELLER_ID: self.sellers.column(c.SELLER_ID),
+                "primary_category": pa.array(primary, pa.string()),
+                "num_listings": np.diff(self.problem.matrix.indptr).astype(np.int64),
+            }
+        )
+
+
+def build_problem(graph: Folder, vectors: Sequence[Source] = ()) -> BuiltProblem:
+    """Index sellers and products of the graph and lay its edges out as matrices.
+
+    Raises SchemaError where the graph holds no listing of a known seller.
+    """
+    nodes, edges = graph.table("nodes"), graph.table("edges")
+    products = _nodes(nodes, "product", c.PRODUCT_ID)
+    sellers = _nodes(nodes, "seller", c.SELLER_ID).select([c.SELLER_ID, c.CATEGORY])
+    sellers = sellers.sort_by(c.SELLER_ID)
+    listings = edges.filter(pc.equal(edges.column(c.RELATION), "lists"))
+    if not listings.num_rows:
+        raise SchemaError(f"{graph.name}: the graph has no listings; build it with --listings")
+    products = _by_listings(products, listings)
+    catalogue = make_catalogue(products)
+    shape = (sellers.num_rows, products.num_rows)
+    seller_idx = index_in(
+        listings.column(c.SOURCE_ID), sellers.column(c.SELLER_ID).combine_chunks()
+    )
+    product_idx = catalogue.index_of(listings.column(c.TARGET_ID))
+    if min(seller_idx.min(), product_idx.min()) < 0:
+        raise SchemaError(f"{graph.name}: its edges name nodes that nodes.parquet does not hold")
+    ones = np.ones(listings.num_rows, dtype=np.float32)
+    matrix = csr_matrix((ones, (seller_idx, product_idx)), shape=shape)
+    weights = listings.column(c.WEIGHT).to_numpy().astype(np.float32)
+    views = csr_matrix((weights, (seller_idx, product_idx)), shape=shape)
+    is_high_demand = products.column(c.IS_HIGH_DEMAND).to_numpy(zero_copy_only=False)
+    problem = Problem(
+        matrix=matrix,
+        types=encode(catalogue.table.column(c.PRODUCT_TYPE))[0],
+        num_types=len(catalogue.type_names),
+        vectors=stack_vectors(catalogue.ids, vectors),
+        attributes=attribute_codes(products),
+        prices=numeric_prices(products),
+        is_candidate=is_high_demand.astype(bool),
+        co_purchases=_co_purchases(edges, catalogue),
+    )
+    return BuiltProblem(problem, catalogue, sellers, views)
+
+
+def _nodes(nodes: pa.Table, kind: str, id_name: str) -> pa.Table:
+    chosen = nodes.filter(pc.equal(nodes.column(c.NODE_TYPE), kind)).drop_columns([c.NODE_TYPE])
+    names = [id_name if name == c.NODE_ID else name for name in chosen.column_names]
+    filled = [name for name in names if not _all_null(chosen.column(names.index(name)))]
+    renamed = chosen.rename_columns(names)
+    return renamed.select([n for n in names if n in filled or n in (id_name, c.CATEGORY)])
+
+
+def _all_null(column: pa.ChunkedArray) -> bool:
+    return bool(column.null_count == len(column) and len(column) > 0)
+
+
+def _by_listings(products: pa.Table, listings: pa.Table) -> pa.Table:
+    found = index_in(listings.column(c.TARGET_ID), products.column(c.PRODUCT_ID).combine_chunks())
+    counts = np.bincount(found[found >= 0], minlength=products.num_rows)
+    return sort_catalogue(products, counts.astype(np.float64))
+
+
+def _co_purchases(edges: pa.Table, catalogue: Catalogue) -> csr_matrix | None:
+    bought = edges.filter(pc.equal(edges.column(c.RELATION), "bought-with"))
+    if not bought.num_rows:
+        return None
+    rows = catalogue.index_of(bought.column(c.SOURCE_ID))
+    cols = catalogue.index_of(bought.column(c.TARGET_ID))
+    inside = (rows >= 0) & (cols >= 0)
+    weights = bought.column(c.WEIGHT).to_numpy().astype(np.float32)
+    n = catalogue.table.num_rows
+    matrix = csr_matrix((weights[inside], (rows[inside], cols[inside])), shape=(n, n))
+    return matrix.maximum(matrix.T).tocsr()
+
+
+def primary_categories(
+    catalogue_categories: pa.ChunkedArray, views: csr_matrix
+) -> list[str | None]:
+    """Each seller's category with the largest view-weighted share of its listings, ties by name.
+
+    views: (sellers, products) page views of each listing; a seller without any view counts each
+    listing once. None for sellers whose listings have no category.
+    """
+    names = catalogue_categories.to_pylist()
+    result: list[str | None] = []
+    for row in range(views.shape[0]):
+        span = slice(views.indptr[row], views.indptr[row + 1])
+        weights = views.data[span] if views.data[span].any() else np.ones(span.stop - span.start)
+        shares: dict[str, float] = {}
+        for col, weight in zip(views.indices[span], weights, strict=True):
+            name = names[col]
+            if name is not None:
+                shares[name] = shares.get(name, 0.0) + float(weight)
+        best = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+        result.append(best[0][0] if best else None)
+    return result
+
+
+def _count_zero_rows(vectors: np.ndarray | None) -> object:
+    return "all" if vectors is None else int((~vectors.any(axis=1)).sum())

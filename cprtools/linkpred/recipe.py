@@ -1,0 +1,123 @@
+"""How a seller model is put together: the method asked for, and what backs it up."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines import BASELINES, Factorisation, ItemKnn, Problem, Recommender, TextKnn
+from cprtools.errors import UsageError
+from cprtools.linkpred.model import GraphModel
+from cprtools.linkpred.problem import BuiltProblem
+from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_listings
+
+# the baselines that make sense for sellers; the others need product pairs
+_SELLER_BASELINES = ("popularity", ItemKnn.method, TextKnn.method, Factorisation.method)
+METHODS = (GraphModel.method, *_SELLER_BASELINES)
+Say = Callable[[str], None]
+
+
+def method_options(method: str, *, fanout: str, **options: Any) -> dict[str, Any]:
+    """The options of a method's `fit`, unset ones left out.
+
+    Raises UsageError for values that are out of range.
+    """
+    if method != GraphModel.method:
+        return {}
+    allowed = {
+        "sampling": ("stratified", "uniform"),
+        "init": ("vectors", "random"),
+        "sampler": ("dgl", "torch", None),
+    }
+    for name, values in allowed.items():
+        if options[name] not in values:
+            listed = ", ".join(value for value in values if value)
+            raise UsageError(f"--{name} must be one of {listed}, got {options[name]!r}")
+    try:
+        sizes = [int(part) for part in fanout.split(",")]
+    except ValueError:
+        sizes = [0]
+    if min(sizes) < 1:
+        raise UsageError(f"--fanout must be whole numbers of at least 1, got {fanout!r}")
+    layers = options["num_layers"]
+    if layers is not None and len(sizes) not in (1, layers):
+        raise UsageError(f"--fanout names {len(sizes)} layers, but --num-layers is {layers}")
+    if layers is None and len(sizes) > 1:
+        options = {**options, "num_layers": len(sizes)}
+    given = {name: value for name, value in options.items() if value is not None}
+    return {"fanout": sizes[0] if len(sizes) == 1 else sizes, **given}
+
+
+def train(
+    built: BuiltProblem,
+    method: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    with_ranker: bool = True,
+    settings: Settings | None = None,
+    seed: int = 0,
+    say: Say = lambda _: None,
+) -> TwoStage:
+    """Fit a method on the problem and calibrate it on listings held out inside it.
+
+    `gnn` gets the second stage over its own and the cheap sources' evidence; baselines answer by
+    their own calibrated scores. `options` go to the method's `fit`. Raises UsageError for a method
+    that does not exist.
+    """
+    if method not in METHODS:
+        raise UsageError(f"--method must be one of {', '.join(METHODS)}, got {method!r}")
+    is_gnn = method == GraphModel.method
+    own = dict(options or {})
+    inner, positives = hold_out_listings(built.problem, seed=seed)
+    return fit_two_stage(
+        built.problem,
+        inner,
+        positives,
+        _SourceFitter(method, own, built.views, seed, with_support=is_gnn and with_ranker),
+        settings=settings or Settings(),
+        with_ranker=is_gnn and with_ranker,
+        seed=seed,
+        say=say,
+    )
+
+
+class _SourceFitter:
+    """Fits every source on a problem; what the first fit tuned is kept for the next."""
+
+    def __init__(
+        self,
+        method: str,
+        options: dict[str, Any],
+        views: csr_matrix,
+        seed: int,
+        *,
+        with_support: bool,
+    ):
+        self.method = method
+        self.views = views
+        self.options = options
+        self.seed = seed
+        self.with_support = with_support
+        self.tuned: dict[str, Any] = {}
+
+    def __call__(self, problem: Problem) -> Mapping[str, Recommender]:
+        if self.method != GraphModel.method:
+            return {self.method: self._baseline(self.method, problem)}
+        # views of held-out listings must not be seen either
+        views = self.views.multiply(problem.matrix > 0).tocsr()
+        sources: dict[str, Recommender] = {
+            self.method: GraphModel.fit(problem, seed=self.seed, views=views, **self.options)
+        }
+        if self.with_support:
+            for name in (Factorisation.method, ItemKnn.method):
+                sources[name] = self._baseline(name, problem)
+            if problem.vectors is not None:
+                sources[TextKnn.method] = self._baseline(TextKnn.method, problem)
+        return sources
+
+    def _baseline(self, name: str, problem: Problem) -> Recommender:
+        if name != Factorisation.method:
+            return BASELINES[name].fit(problem, seed=self.seed)
+        fitted = Factorisation.fit(problem, seed=self.seed, **self.tuned)
+        self.tuned = fitted.chosen
+        return fitted

@@ -1,0 +1,70 @@
+"""From a score to a probability at equal prior: isotonic regression on held-out pairs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cprtools.errors import SchemaError
+
+Array = npt.NDArray[np.floating]
+
+# a probability of exactly 0 or 1 would claim more than held-out data can show
+_FLOOR = 0.001
+_BINS = 200
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A rising curve through (score, probability) points; linear between, flat outside."""
+
+    scores: npt.NDArray[np.float64]
+    probabilities: npt.NDArray[np.float64]
+
+    def apply(self, scores: Array) -> npt.NDArray[np.float64]:
+        """Probabilities (rows,) of scores (rows,): never falling as the score rises."""
+        return np.interp(scores, self.scores, self.probabilities)
+
+    def table(self) -> pa.Table:
+        """Member `calibration`."""
+        return pa.table({"score": self.scores, "probability": self.probabilities})
+
+
+def fit_calibration(scores: Array, labels: Array) -> Calibration:
+    """The curve fitted to scores (rows,) and labels (rows,) 0 or 1, both kinds weighing the same.
+
+    Affinity is the probability of a listing among retrieved candidates at a 1:1 prior, so positives
+    together count as much as negatives together. Source: Zadrozny and Elkan, KDD 2002 (isotonic
+    calibration); scores are first averaged in equal-mass bins, which keeps the curve smooth.
+    Raises ValueError where one kind is missing.
+    """
+    from scipy.optimize import isotonic_regression
+
+    positives = float(labels.sum())
+    negatives = len(labels) - positives
+    if not positives or not negatives:
+        raise ValueError("calibration needs both positives and negatives")
+    weights = np.where(labels > 0, 0.5 / positives, 0.5 / negatives)
+    order = np.argsort(scores, kind="stable")
+    mass = np.cumsum(weights[order])
+    bins = np.minimum((mass * _BINS).astype(np.int64), _BINS - 1)
+    # equal scores must share a bin, or a tie would get two probabilities
+    ranked = scores[order]
+    first = np.concatenate([[True], ranked[1:] != ranked[:-1]])
+    bins = bins[np.maximum.accumulate(np.where(first, np.arange(len(ranked)), 0))]
+    _, inverse = np.unique(bins, return_inverse=True)
+    total = np.bincount(inverse, weights[order])
+    mean_score = np.bincount(inverse, weights[order] * ranked) / total
+    mean_label = np.bincount(inverse, weights[order] * labels[order]) / total
+    curve = isotonic_regression(mean_label, weights=total).x
+    return Calibration(mean_score, np.clip(curve, _FLOOR, 1 - _FLOOR))
+
+
+def load_calibration(table: pa.Table) -> Calibration:
+    """The stored curve. Raises SchemaError where it does not rise or leaves 0..1."""
+    scores, probabilities = (table.column(n).to_numpy() for n in ("score", "probability"))
+    rising = np.all(np.diff(scores) >= 0) and np.all(np.diff(probabilities) >= 0)
+    if not (len(scores) and rising and probabilities.min() >= 0 and probabilities.max() <= 1):
+        raise SchemaError("the model's calibration is damaged")
+    return Calibration(scores, probabilities)

@@ -1,0 +1,233 @@
+"""Evidence about (query, candidate) pairs: the columns that the ranker weighs.
+
+Everything here is computed for a block of queries at once, from the dense scores of the sources
+(queries x candidates) and sparse products of what is known, then read off at the candidates.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix, diags
+
+from cprtools.baselines.contract import Problem, Recommender
+from cprtools.baselines.sparse import column_neighbours
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+# similar queries that lend their complements
+_NEIGHBOURS = 100
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Candidates of a block of queries, flat: pair p is (query_idx[rows[p]], cols[p])."""
+
+    query_idx: IntArray
+    rows: IntArray
+    cols: IntArray
+    features: FloatArray
+    """(pairs, features) float32, no NaN."""
+
+
+@dataclass
+class Evidence:
+    """Computes the features of pairs; `names` and `monotone` describe their columns."""
+
+    problem: Problem
+    sources: Mapping[str, Recommender]
+    _cache: dict[str, csr_matrix] = field(default_factory=dict)
+
+    def features(
+        self, query_idx: IntArray, rows: IntArray, cols: IntArray, scores: Mapping[str, FloatArray]
+    ) -> dict[str, FloatArray]:
+        """Named columns, each (pairs,) float32.
+
+        scores: dense scores of each source, (len(query_idx), num_candidates).
+        """
+        columns: dict[str, Any] = {}
+        for name, dense in scores.items():
+            columns.update(_source_columns(name, dense, rows, cols))
+        columns.update(self._popularity(query_idx, rows, cols))
+        if self.problem.is_square:
+            columns.update(self._pair_columns(query_idx, rows, cols))
+        else:
+            columns.update(self._seller_columns(query_idx, rows, cols))
+        return {name: _clean(values) for name, values in columns.items()}
+
+    def _popularity(self, query_idx: IntArray, rows: IntArray, cols: IntArray) -> dict[str, Any]:
+        matrix = self.problem.matrix
+        bought = np.log1p(np.asarray(matrix.sum(axis=0)).ravel())
+        linked = np.log1p(np.bincount(matrix.indices, minlength=matrix.shape[1]))
+        degree = np.log1p(np.diff(matrix.indptr))
+        return {
+            "popularity": bought[cols],
+            "popularity_queries": linked[cols],
+            "query_degree": degree[query_idx][rows],
+        }
+
+    def _pair_columns(self, query_idx: IntArray, rows: IntArray, cols: IntArray) -> dict[str, Any]:
+        problem = self.problem
+        queries = query_idx[rows]
+        columns: dict[str, Any] = {}
+        for name, codes in self._attributes().items():
+            same = (codes[queries] == codes[cols]) & (codes[cols] >= 0)
+            columns[f"same_{name}"] = same.astype(np.float32)
+        columns["type_transition"] = self._type_transition(queries, cols)
+        for name in ("similar_queries", "siblings", "co_viewed"):
+            operator = self._operator(name)
+            if operator is not None:
+                dense = _dense_rows(operator, problem.matrix, query_idx)
+                columns.update(_source_columns(name, dense, rows, cols))
+        if problem.prices is not None:
+            columns["price_ratio"] = np.log(problem.prices[cols] / problem.prices[queries])
+        if problem.vectors is not None:
+            columns["text"] = np.einsum("pd,pd->p", problem.vectors[queries], problem.vectors[cols])
+        return columns
+
+    def _attributes(self) -> dict[str, IntArray]:
+        return {"type": self.problem.types, **self.problem.attributes}
+
+    def _type_transition(self, queries: IntArray, cols: IntArray) -> FloatArray:
+        """Smoothed log P(candidate's type | query's type) over P(candidate's type)."""
+        problem = self.problem
+        if "types" not in self._cache:
+            self._cache["types"] = csr_matrix(_type_log_lift(problem))
+        lift = self._cache["types"].toarray()
+        values: FloatArray = lift[problem.types[queries], problem.types[cols]].astype(np.float32)
+        values[(problem.types[queries] < 0) | (problem.types[cols] < 0)] = 0
+        return values
+
+    def _operator(self, name: str) -> csr_matrix | None:
+        """A sparse (products x products) operator whose product with the matrix is evidence."""
+        if name not in self._cache:
+            built = _build_operator(self.problem, name)
+            if built is None:
+                return None
+            self._cache[name] = built
+        return self._cache[name]
+
+    def _seller_columns(
+        self, query_idx: IntArray, rows: IntArray, cols: IntArray
+    ) -> dict[str, Any]:
+        problem = self.problem
+        listed = problem.matrix[query_idx]
+        sizes = np.maximum(np.diff(listed.indptr), 1).astype(np.float32)
+        columns: dict[str, Any] = {}
+        for name, codes in self._attributes().items():
+            counts = _attribute_counts(listed, codes)
+            values = np.where(codes[cols] >= 0, counts[rows, codes[cols]], 0)
+            columns[f"listed_{name}"] = np.log1p(values)
+            columns[f"share_{name}"] = values / sizes[rows]
+            # of all products with this brand: how much of the range the seller carries already
+            range_size = np.bincount(codes[codes >= 0], minlength=counts.shape[1])
+            columns[f"range_{name}"] = values / np.maximum(range_size[codes[cols]], 1)
+        if problem.co_purchases is not None and problem.co_purchases.nnz:
+            bought = (listed @ problem.co_purchases).toarray()
+            columns.update(_source_columns("bought_with_listed", bought, rows, cols))
+        if problem.vectors is not None:
+            columns.update(_nearest_listed(problem.vectors, listed, rows, cols))
+        if problem.prices is not None:
+            columns["price_ratio"] = _price_ratio(problem.prices, listed, rows, cols)
+        return columns
+
+
+def _clean(values: npt.NDArray[np.floating]) -> FloatArray:
+    return np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=10.0, neginf=-10.0)
+
+
+def _source_columns(name: str, dense: FloatArray, rows: IntArray, cols: IntArray) -> dict[str, Any]:
+    """The score itself, and the score against the best of the query (scale-free)."""
+    values = dense[rows, cols]
+    best = np.maximum(dense.max(axis=1), 1e-9)
+    return {name: values, f"{name}_relative": values / best[rows]}
+
+
+def _dense_rows(operator: csr_matrix, matrix: csr_matrix, query_idx: IntArray) -> FloatArray:
+    dense: FloatArray = (operator[query_idx] @ matrix).toarray()
+    return dense
+
+
+def _normalise_rows(matrix: csr_matrix) -> csr_matrix:
+    sums = np.asarray(matrix.sum(axis=1)).ravel()
+    return (diags(1 / np.maximum(sums, 1e-9)) @ matrix).tocsr().astype(np.float32)
+
+
+def _build_operator(problem: Problem, name: str) -> csr_matrix | None:
+    matrix = problem.matrix
+    if name == "co_viewed":
+        if problem.co_views is None or not problem.co_views.nnz:
+            return None
+        return _normalise_rows(problem.co_views)
+    binary = csr_matrix((np.ones_like(matrix.data), matrix.indices, matrix.indptr), matrix.shape)
+    if name == "similar_queries":
+        # queries that share complements with this one
+        return column_neighbours(binary.T.tocsr(), _NEIGHBOURS)
+    # products bought after the same products: x -> q and x -> c
+    return _normalise_rows(binary.T.tocsr())
+
+
+def _type_log_lift(problem: Problem) -> npt.NDArray[np.float64]:
+    n = problem.num_types
+    coo = problem.matrix.tocoo()
+    source, target = problem.types[coo.row], problem.types[coo.col]
+    known = (source >= 0) & (target >= 0)
+    counts = np.zeros((max(n, 1), max(n, 1)))
+    np.add.at(counts, (source[known], target[known]), 1.0)
+    prior = (counts.sum(axis=0) + 1) / (counts.sum() + n)
+    conditional = (counts + 5 * prior) / (counts.sum(axis=1, keepdims=True) + 5)
+    return np.log(conditional / prior) if n else counts
+
+
+def _attribute_counts(listed: csr_matrix, codes: IntArray) -> FloatArray:
+    """How many listed products carry each code: (queries, codes) float32."""
+    known = np.flatnonzero(codes >= 0)
+    size = int(codes.max(initial=0)) + 1
+    onehot = csr_matrix(
+        (np.ones(len(known), np.float32), (known, codes[known])), shape=(len(codes), size)
+    )
+    binary = csr_matrix((np.ones_like(listed.data), listed.indices, listed.indptr), listed.shape)
+    counts: FloatArray = (binary @ onehot).toarray()
+    return counts
+
+
+def _nearest_listed(
+    vectors: FloatArray, listed: csr_matrix, rows: IntArray, cols: IntArray
+) -> dict[str, FloatArray]:
+    """Cosine to the nearest listed product, sum over the three nearest, and mean over all."""
+    nearest, three, mean = (np.zeros(len(rows), np.float32) for _ in range(3))
+    bounds = np.searchsorted(rows, np.arange(listed.shape[0] + 1))
+    for row in range(listed.shape[0]):
+        own = listed.indices[listed.indptr[row] : listed.indptr[row + 1]]
+        span = slice(bounds[row], bounds[row + 1])
+        if not len(own) or span.start == span.stop:
+            continue
+        cosines = vectors[cols[span]] @ vectors[own].T
+        top = min(3, len(own))
+        best = -np.partition(-cosines, top - 1, axis=1)[:, :top]
+        nearest[span], three[span] = best.max(axis=1), best.sum(axis=1)
+        mean[span] = cosines.mean(axis=1)
+    return {"text_nearest": nearest, "text_three": three, "text_mean": mean}
+
+
+def _price_ratio(
+    prices: FloatArray, listed: csr_matrix, rows: IntArray, cols: IntArray
+) -> FloatArray:
+    logs = np.log(np.maximum(prices, 0.01))
+    known = csr_matrix(
+        (np.isfinite(logs[listed.indices]).astype(np.float32), listed.indices, listed.indptr),
+        listed.shape,
+    )
+    filled = np.nan_to_num(logs)
+    mean = np.asarray(known @ filled).ravel() / np.maximum(np.asarray(known.sum(axis=1)).ravel(), 1)
+    ratio: FloatArray = np.abs(logs[cols] - mean[rows])
+    return ratio
+
+
+def monotone_columns(names: tuple[str, ...], sources: Mapping[str, Recommender]) -> IntArray:
+    """+1 for the scores of the sources: more of that evidence never lowers the ranker's score."""
+    rising = {*sources, "similar_queries", "siblings", "co_viewed", "bought_with_listed"}
+    return np.array([1 if name in rising else 0 for name in names], dtype=np.int64)

@@ -1,0 +1,83 @@
+"""Pairs held out inside the training part, for the ranker to learn from."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines.contract import Problem
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def hold_out_listings(
+    problem: Problem, *, fraction: float = 0.2, min_rows: int = 5, seed: int = 0
+) -> tuple[Problem, csr_matrix]:
+    """Sellers: `fraction` of the listings of each seller with at least `min_rows`, rounded down.
+
+    Returns the problem without them, and them (queries x candidates, candidates only).
+    """
+    matrix = problem.matrix
+    rng = np.random.default_rng(seed)
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    sizes = np.diff(matrix.indptr)
+    share = np.where(sizes >= min_rows, (sizes * fraction).astype(np.int64), 0)
+    order = np.lexsort((rng.random(len(rows)), rows))
+    place = np.arange(len(rows)) - np.repeat(matrix.indptr[:-1], sizes)
+    held = np.zeros(len(rows), dtype=bool)
+    held[order] = place < share[rows]
+    if problem.is_candidate is not None:
+        held &= problem.is_candidate[matrix.indices]
+    return _divide(problem, held)
+
+
+def hold_out_pairs(
+    problem: Problem, *, fraction: float = 0.1, seed: int = 0
+) -> tuple[Problem, csr_matrix]:
+    """Complements: unordered pairs, queries without pairs of their own, and new products.
+
+    `fraction` of the unordered pairs, all pairs of `fraction` of the queries, and all pairs that
+    touch `fraction` of the products leave the training part: the three cases of DESIGN.md 7.
+    Returns the problem without them, and them.
+    """
+    matrix = problem.matrix
+    n = matrix.shape[0]
+    rng = np.random.default_rng(seed)
+    rows = np.repeat(np.arange(n), np.diff(matrix.indptr))
+    cols = matrix.indices
+    low, high = np.minimum(rows, cols).astype(np.int64), np.maximum(rows, cols).astype(np.int64)
+    _, unordered = np.unique(low * n + high, return_inverse=True)
+    held = (rng.random(unordered.max(initial=-1) + 1) < fraction)[unordered]
+    held |= (rng.random(n) < fraction)[rows]
+    is_new = rng.random(n) < fraction
+    held |= is_new[rows] | is_new[cols]
+    inner, positives = _divide(problem, held)
+    return _forget_behaviour(inner, is_new), positives
+
+
+def _divide(problem: Problem, held: BoolArray) -> tuple[Problem, csr_matrix]:
+    matrix = problem.matrix
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+
+    def part(mask: BoolArray) -> csr_matrix:
+        values = matrix.data[mask], (rows[mask], matrix.indices[mask])
+        return csr_matrix(values, shape=matrix.shape, dtype=np.float32)
+
+    return replace(problem, matrix=part(~held)), part(held)
+
+
+def _forget_behaviour(problem: Problem, is_new: BoolArray) -> Problem:
+    """A new product has no views either: its co-views and similar pairs go too."""
+    keep = (~is_new).astype(np.float32)
+
+    def without(matrix: csr_matrix | None) -> csr_matrix | None:
+        if matrix is None:
+            return None
+        from scipy.sparse import diags
+
+        kept = (diags(keep) @ matrix.astype(np.float32) @ diags(keep)).tocsr()
+        kept.eliminate_zeros()
+        return kept.astype(matrix.dtype)
+
+    return replace(problem, similar=without(problem.similar), co_views=without(problem.co_views))

@@ -1,0 +1,69 @@
+"""A two-stage recommender as the tables of a model folder, and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from cprtools.baselines import Recommender
+from cprtools.baselines.storage import load_problem, problem_tables
+from cprtools.errors import SchemaError
+from cprtools.ranking.calibration import load_calibration
+from cprtools.ranking.trees import load_trees
+from cprtools.ranking.two_stage import Settings, TwoStage
+from cprtools.tables import Folder
+
+
+def stage_members(stage: TwoStage) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+    """The tables of the problem, every source, the ranker and the calibration; and their facts."""
+    members = problem_tables(stage.problem)
+    for source in stage.sources.values():
+        members.update(source.tables())
+    if stage.trees is not None:
+        members.update(stage.trees.tables())
+    if stage.calibration is not None:
+        members["calibration"] = stage.calibration.table()
+    if stage.retrieval_calibration is not None:
+        members["retrieval_calibration"] = stage.retrieval_calibration.table()
+    facts = {
+        "method": stage.model.method,
+        "sources": list(stage.sources),
+        "num_queries": stage.problem.num_queries,
+        "num_types": stage.problem.num_types,
+        "is_square": stage.problem.is_square,
+        "per_source": stage.settings.per_source,
+    }
+    return members, facts
+
+
+def load_stage(folder: Folder, registry: Mapping[str, type[Recommender]]) -> TwoStage:
+    """The stored recommender; `registry` names the classes a folder may ask for.
+
+    Raises SchemaError for a method this version does not know and for tables that do not fit.
+    """
+    facts = folder.manifest["facts"]
+    try:
+        names = [str(name) for name in facts["sources"]]
+        problem = load_problem(
+            folder.table,
+            frozenset(folder.manifest["members"]),
+            int(facts["num_queries"]),
+            int(facts["num_types"]),
+            bool(facts["is_square"]),
+        )
+        settings = Settings(per_source=int(facts["per_source"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SchemaError(f"{folder.name}: its manifest lacks {error}") from error
+    unknown = [name for name in names if name not in registry]
+    if unknown:
+        raise SchemaError(f"{folder.name}: method {unknown[0]!r} is unknown; update cprtools")
+    sources = {name: registry[name].load(problem, folder.table) for name in names}
+    trees = None
+    if folder.has("ranker"):
+        trees = load_trees(folder.table("ranker"), folder.table("ranker_features"))
+    curves = {
+        name: load_calibration(folder.table(name))
+        for name in ("calibration", "retrieval_calibration")
+        if folder.has(name)
+    }
+    return TwoStage(problem, sources, trees, settings=settings, **curves)

@@ -1,0 +1,181 @@
+"""A gradient-boosted ranker: fitted by LightGBM, stored as plain arrays, evaluated by numpy.
+
+LightGBM's own model text is never stored or parsed: a model folder from a stranger runs no code,
+and answering needs no LightGBM.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cprtools.errors import SchemaError
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+_BLOCK = 100_000
+
+
+@dataclass(frozen=True)
+class Trees:
+    """A forest as node arrays; node i goes to left[i] when x[feature[i]] <= threshold[i]."""
+
+    names: tuple[str, ...]
+    """Feature names, in column order."""
+    roots: IntArray
+    feature: IntArray
+    threshold: npt.NDArray[np.float64]
+    left: IntArray
+    right: IntArray
+    value: npt.NDArray[np.float64]
+    """Leaf values in log-odds; 0 at inner nodes. A leaf is its own child."""
+    depth: int
+
+    def predict(self, features: FloatArray) -> npt.NDArray[np.float64]:
+        """Sum of the trees, log-odds: (rows,) float64 of features (rows, len(names)) float32."""
+        result = np.zeros(len(features))
+        for start in range(0, len(features), _BLOCK):
+            block = features[start : start + _BLOCK].astype(np.float64)
+            result[start : start + _BLOCK] = self._predict_block(block)
+        return result
+
+    def _predict_block(self, block: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        rows = np.arange(len(block))
+        total = np.zeros(len(block))
+        for root in self.roots:
+            node = np.full(len(block), root)
+            for _ in range(self.depth):
+                goes_left = block[rows, self.feature[node]] <= self.threshold[node]
+                node = np.where(goes_left, self.left[node], self.right[node])
+            total += self.value[node]
+        return total
+
+    def importance(self) -> dict[str, int]:
+        """How many splits use each feature."""
+        inner = self.left != np.arange(len(self.left))
+        counts = np.bincount(self.feature[inner], minlength=len(self.names))
+        return dict(zip(self.names, counts.tolist(), strict=True))
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Members `ranker` (one row per node) and `ranker_features` (names in order)."""
+        is_root = np.zeros(len(self.left), dtype=bool)
+        is_root[self.roots] = True
+        nodes = pa.table(
+            {
+                "is_root": pa.array(is_root),
+                "feature": pa.array(self.feature, pa.int32()),
+                "threshold": pa.array(self.threshold),
+                "left": pa.array(self.left, pa.int32()),
+                "right": pa.array(self.right, pa.int32()),
+                "value": pa.array(self.value),
+            }
+        )
+        return {"ranker": nodes, "ranker_features": pa.table({"feature": list(self.names)})}
+
+
+def load_trees(nodes: pa.Table, features: pa.Table) -> Trees:
+    """The stored forest. Raises SchemaError where its arrays are no forest."""
+    names = tuple(features.column("feature").to_pylist())
+    ints = {n: nodes.column(n).to_numpy().astype(np.int64) for n in ("feature", "left", "right")}
+    n = nodes.num_rows
+    value, threshold = nodes.column("value").to_numpy(), nodes.column("threshold").to_numpy()
+    inside = all(
+        np.all((ints[name] >= 0) & (ints[name] < limit))
+        for name, limit in (("feature", len(names)), ("left", n), ("right", n))
+    )
+    own = np.arange(n)
+    # children come after their parent, so that every walk ends
+    forward = np.all(ints["left"] >= own) and np.all(ints["right"] >= own)
+    if not (inside and forward and np.isfinite(value).all() and not np.isnan(threshold).any()):
+        raise SchemaError("the model's ranker is damaged")
+    roots = np.flatnonzero(nodes.column("is_root").to_numpy(zero_copy_only=False))
+    depth = _depth(ints["left"], ints["right"])
+    return Trees(
+        names, roots, ints["feature"], threshold, ints["left"], ints["right"], value, depth
+    )
+
+
+def _depth(left: IntArray, right: IntArray) -> int:
+    level = np.zeros(len(left), dtype=np.int64)
+    for node in range(len(left)):
+        if left[node] != node:
+            level[left[node]] = max(level[left[node]], level[node] + 1)
+            level[right[node]] = max(level[right[node]], level[node] + 1)
+    return int(level.max(initial=0))
+
+
+def fit_trees(
+    features: FloatArray,
+    labels: npt.NDArray[np.float32],
+    names: tuple[str, ...],
+    *,
+    num_trees: int,
+    monotone: npt.NDArray[np.int64] | None = None,
+    weights: FloatArray | None = None,
+    num_leaves: int = 15,
+    learning_rate: float = 0.06,
+    min_leaf: int = 30,
+    seed: int = 0,
+) -> Trees:
+    """Boosted trees on log loss (Ke et al., NeurIPS 2017).
+
+    features (rows, len(names)) float32 without NaN; labels (rows,) 0 or 1; `monotone` +1 where more
+    evidence may only raise the score.
+    """
+    import lightgbm
+
+    params: dict[str, Any] = {
+        "objective": "binary",
+        "learning_rate": learning_rate,
+        "num_leaves": num_leaves,
+        "max_depth": 8,
+        "min_data_in_leaf": min_leaf,
+        "feature_fraction": 0.7,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "lambda_l2": 5.0,
+        "deterministic": True,
+        "force_row_wise": True,
+        "seed": seed,
+        "verbosity": -1,
+        "max_bin": 127,
+    }
+    if monotone is not None:
+        params["monotone_constraints"] = monotone.tolist()
+        params["monotone_constraints_method"] = "intermediate"
+    data = lightgbm.Dataset(features, label=labels, weight=weights, params={"verbosity": -1})
+    booster = lightgbm.train(params, data, num_boost_round=num_trees)
+    return _flatten(booster.dump_model()["tree_info"], names)
+
+
+def _flatten(trees: list[dict[str, Any]], names: tuple[str, ...]) -> Trees:
+    rows: list[list[float]] = []
+    roots = []
+
+    def visit(node: dict[str, Any]) -> int:
+        own = len(rows)
+        if "leaf_value" in node:
+            rows.append([0, 0.0, own, own, node["leaf_value"]])
+            return own
+        rows.append([node["split_feature"], node["threshold"], own, own, 0.0])
+        rows[own][2] = visit(node["left_child"])
+        rows[own][3] = visit(node["right_child"])
+        return own
+
+    for tree in trees:
+        roots.append(visit(tree["tree_structure"]))
+    array = np.array(rows, dtype=np.float64).reshape(-1, 5)
+    feature, left, right = (array[:, i].astype(np.int64) for i in (0, 2, 3))
+    return Trees(
+        names,
+        np.array(roots, dtype=np.int64),
+        feature,
+        array[:, 1],
+        left,
+        right,
+        array[:, 4],
+        _depth(left, right),
+    )

@@ -1,0 +1,254 @@
+"""Two stages: retrieve candidates with several cheap sources, rank them by their evidence."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines.contract import Problem, Recommender
+from cprtools.ranking.calibration import Calibration, fit_calibration
+from cprtools.ranking.evidence import Evidence, Pairs, monotone_columns
+from cprtools.ranking.trees import Trees, fit_trees
+from cprtools.retrieval import top_k
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+FitSources = Callable[[Problem], Mapping[str, Recommender]]
+Progress = Callable[[str], None]
+
+# memory of one block's dense scores, per source, in entries
+_BLOCK_ENTRIES = 8_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the second stage is fitted and applied."""
+
+    per_source: int = 200
+    """Candidates that each source retrieves per query."""
+    max_queries: int = 4000
+    """Queries at most whose candidates the ranker learns from."""
+    num_trees: int = 150
+    folds: int = 3
+
+
+DEFAULT_SETTINGS = Settings()
+
+
+@dataclass
+class TwoStage:
+    """The fitted sources, and the ranker over their evidence where there is one.
+
+    `sources` start with the model itself: with no ranker its scores alone decide.
+    """
+
+    problem: Problem
+    sources: Mapping[str, Recommender]
+    trees: Trees | None = None
+    calibration: Calibration | None = None
+    """Of the final score: the ranker's, or without one the model's."""
+    retrieval_calibration: Calibration | None = None
+    """Of the model's own score, for answers that stop after retrieval."""
+    settings: Settings = DEFAULT_SETTINGS
+
+    @property
+    def model(self) -> Recommender:
+        """The first source: the method that was asked for."""
+        return next(iter(self.sources.values()))
+
+    def lists(
+        self, query_idx: IntArray, allowed: BoolArray, depth: int, *, use_ranker: bool = True
+    ) -> list[tuple[IntArray, FloatArray]]:
+        """For each query its best candidates and their scores, best first.
+
+        allowed: (len(query_idx), num_candidates) bool. A list holds at least `depth` candidates
+        where as many are allowed: past those that were retrieved and ranked, the model's own order.
+        """
+        if self.trees is None or not use_ranker:
+            masked = np.where(allowed, self.model.score(query_idx), -np.inf).astype(np.float32)
+            best, scores = top_k(masked, min(depth, masked.shape[1]))
+            return [
+                (row[row >= 0], values[row >= 0]) for row, values in zip(best, scores, strict=True)
+            ]
+        pairs = self.evidence_block(query_idx, allowed)
+        scores = self.trees.predict(pairs.features).astype(np.float32)
+        order = np.lexsort((pairs.cols, -scores, pairs.rows))
+        bounds = np.searchsorted(pairs.rows, np.arange(len(query_idx) + 1))
+        ranked = [(pairs.cols[order[a:b]], scores[order[a:b]]) for a, b in pairwise(bounds)]
+        return self._fill(query_idx, allowed, depth, ranked)
+
+    def _fill(
+        self,
+        query_idx: IntArray,
+        allowed: BoolArray,
+        depth: int,
+        ranked: list[tuple[IntArray, FloatArray]],
+    ) -> list[tuple[IntArray, FloatArray]]:
+        for row, (cols, scores) in enumerate(ranked):
+            missing = min(depth, int(allowed[row].sum())) - len(cols)
+            if missing <= 0:
+                continue
+            rest = np.where(allowed[row], self.model.score(query_idx[row : row + 1])[0], -np.inf)
+            rest[cols] = -np.inf
+            more, _ = top_k(rest[None, :].astype(np.float32), missing)
+            # below everything that was ranked, in falling order
+            floor = float(scores.min(initial=0)) - 1 - np.arange(missing) * 1e-3
+            ranked[row] = (
+                np.concatenate([cols, more[0]]),
+                np.concatenate([scores, floor.astype(np.float32)]),
+            )
+        return ranked
+
+    def evidence_block(self, query_idx: IntArray, allowed: BoolArray) -> Pairs:
+        """Retrieved candidates of a block of queries with their features."""
+        scores = {name: source.score(query_idx) for name, source in self.sources.items()}
+        rows, cols = retrieve(scores, allowed, self.settings.per_source)
+        columns = self._evidence().features(query_idx, rows, cols, scores)
+        names = self.trees.names if self.trees is not None else tuple(columns)
+        features = np.column_stack([columns[name] for name in names]).astype(np.float32)
+        return Pairs(query_idx, rows, cols, features)
+
+    def _evidence(self) -> Evidence:
+        if not hasattr(self, "_built"):
+            self._built = Evidence(self.problem, self.sources)
+        return self._built
+
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the evidence columns, in order."""
+        one = np.zeros(1, dtype=np.int64)
+        scores = {name: source.score(one) for name, source in self.sources.items()}
+        return tuple(self._evidence().features(one, one, one, scores))
+
+
+def retrieve(
+    scores: Mapping[str, FloatArray], allowed: BoolArray, per_source: int
+) -> tuple[IntArray, IntArray]:
+    """The union of each source's best allowed candidates: flat (rows, cols), sorted."""
+    chosen = np.zeros(allowed.shape, dtype=bool)
+    for dense in scores.values():
+        masked = np.where(allowed, dense, -np.inf).astype(np.float32)
+        best, values = top_k(masked, min(per_source, masked.shape[1]))
+        rows = np.repeat(np.arange(len(best)), best.shape[1])
+        found = (best.ravel() >= 0) & np.isfinite(values.ravel())
+        chosen[rows[found], best.ravel()[found]] = True
+    rows, cols = np.nonzero(chosen)
+    return rows, cols
+
+
+def query_blocks(query_idx: IntArray, num_candidates: int, sources: int) -> Iterator[IntArray]:
+    """The queries in blocks whose dense scores fit in memory."""
+    size = max(1, min(512, _BLOCK_ENTRIES // max(1, num_candidates * max(1, sources) // 4)))
+    for start in range(0, len(query_idx), size):
+        yield query_idx[start : start + size]
+
+
+def known_mask(problem: Problem, query_idx: IntArray) -> BoolArray:
+    """What may be learnt from as a candidate: not known, in the candidate set, not the query."""
+    allowed = np.ones((len(query_idx), problem.num_candidates), dtype=bool)
+    if problem.is_candidate is not None:
+        allowed &= problem.is_candidate[None, :]
+    known = problem.matrix[query_idx]
+    allowed[np.repeat(np.arange(len(query_idx)), np.diff(known.indptr)), known.indices] = False
+    if problem.is_square:
+        allowed[np.arange(len(query_idx)), query_idx] = False
+        if problem.similar is not None:
+            near = problem.similar[query_idx]
+            rows = np.repeat(np.arange(len(query_idx)), np.diff(near.indptr))
+            allowed[rows, near.indices] = False
+    return allowed
+
+
+def fit_two_stage(
+    problem: Problem,
+    inner: Problem,
+    positives: csr_matrix,
+    fit_sources: FitSources,
+    *,
+    settings: Settings = DEFAULT_SETTINGS,
+    with_ranker: bool = True,
+    seed: int = 0,
+    say: Progress = lambda _: None,
+) -> TwoStage:
+    """Fit sources and ranker on the inner problem, then the sources again on everything.
+
+    inner: the problem without the pairs of `positives` (queries x candidates, held out inside the
+    training part). The ranker never sees a score that was fitted on the pair it judges.
+    """
+    say("fitting on the training part without held-out pairs")
+    stage = TwoStage(inner, fit_sources(inner), settings=settings)
+    say("collecting evidence")
+    features, labels, groups, model_scores = _collect(stage, positives, seed)
+    names = stage.feature_names()
+    say(f"fitting the ranker on {len(labels):,} candidates")
+    fitted: dict[str, Any] = {"settings": settings}
+    if labels.any() and not labels.all():
+        own = fit_calibration(model_scores, labels)
+        fitted |= {"calibration": own, "retrieval_calibration": own}
+        if with_ranker:
+            trees, held_out_scores = _fit_folds(stage, features, labels, groups, names, seed)
+            fitted |= {"trees": trees, "calibration": fit_calibration(held_out_scores, labels)}
+    say("fitting on the whole training part")
+    return replace(TwoStage(problem, fit_sources(problem)), **fitted)
+
+
+def _collect(
+    stage: TwoStage, positives: csr_matrix, seed: int
+) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
+    queries = np.flatnonzero(np.diff(positives.indptr)).astype(np.int64)
+    limit = stage.settings.max_queries
+    if len(queries) > limit:
+        queries = np.sort(np.random.default_rng(seed).choice(queries, limit, replace=False))
+    features, labels, groups, scores = [], [], [], []
+    model = next(iter(stage.sources))
+    for block in query_blocks(queries, stage.problem.num_candidates, len(stage.sources)):
+        pairs = stage.evidence_block(block, known_mask(stage.problem, block))
+        truth = positives[block].toarray() > 0
+        features.append(pairs.features)
+        labels.append(truth[pairs.rows, pairs.cols].astype(np.float32))
+        groups.append(block[pairs.rows])
+        scores.append(stage.sources[model].score(block)[pairs.rows, pairs.cols])
+    if not features:
+        empty = np.zeros(0, dtype=np.float32)
+        return np.zeros((0, 1), dtype=np.float32), empty, np.zeros(0, dtype=np.int64), empty
+    return (
+        np.concatenate(features),
+        np.concatenate(labels),
+        np.concatenate(groups),
+        np.concatenate(scores),
+    )
+
+
+def _fit_folds(
+    stage: TwoStage,
+    features: FloatArray,
+    labels: FloatArray,
+    groups: IntArray,
+    names: tuple[str, ...],
+    seed: int,
+) -> tuple[Trees, npt.NDArray[np.float64]]:
+    """The ranker on all rows, and out-of-fold scores for an honest calibration."""
+    settings = stage.settings
+    monotone = monotone_columns(names, stage.sources)
+
+    def fit(rows: BoolArray) -> Trees:
+        return fit_trees(
+            features[rows],
+            labels[rows],
+            names,
+            num_trees=settings.num_trees,
+            monotone=monotone,
+            seed=seed,
+        )
+
+    fold = np.random.default_rng(seed).permutation(int(groups.max()) + 1)[groups] % settings.folds
+    held_out = np.zeros(len(labels))
+    for number in range(settings.folds):
+        rows = fold != number
+        if labels[rows].any():
+            held_out[~rows] = fit(rows).predict(features[~rows])
+    return fit(np.ones(len(labels), dtype=bool)), held_out

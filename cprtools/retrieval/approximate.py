@@ -1,0 +1,45 @@
+"""Approximate nearest neighbours by inner product (hnswlib)."""
+
+import numpy as np
+import numpy.typing as npt
+
+from cprtools.errors import MissingExtraError
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+_LINKS = 32
+_EF_BUILD = 200
+
+
+class HnswIndex:
+    """A navigable small-world graph over candidate vectors.
+
+    Source: Malkov and Yashunin, TPAMI 2020. Built on one thread with a fixed seed, so that the same
+    vectors give the same answers. Raises MissingExtraError where hnswlib is not installed.
+    """
+
+    def __init__(self, vectors: FloatArray, *, seed: int = 0):
+        try:
+            import hnswlib
+        except ImportError:
+            raise MissingExtraError(
+                "--search hnsw needs hnswlib: pip install 'cprtools[ann]'"
+            ) from None
+        self._size = len(vectors)
+        self._index = hnswlib.Index(space="ip", dim=vectors.shape[1])
+        self._index.init_index(
+            max_elements=max(1, self._size), M=_LINKS, ef_construction=_EF_BUILD, random_seed=seed
+        )
+        self._index.add_items(vectors, np.arange(self._size), num_threads=1)
+
+    def search(self, queries: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+        """The k nearest candidates of each query by inner product: indices and products, (rows, k).
+
+        k is cut to the number of candidates.
+        """
+        k = min(k, self._size)
+        # a query that explores fewer nodes than it returns cannot find k
+        self._index.set_ef(max(2 * k, 100))
+        labels, distances = self._index.knn_query(queries, k=k, num_threads=1)
+        return labels.astype(np.int64), (1 - distances).astype(np.float32)
