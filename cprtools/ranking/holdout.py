@@ -33,13 +33,18 @@ def hold_out_listings(
 
 
 def hold_out_pairs(
-    problem: Problem, *, fraction: float = 0.1, seed: int = 0
+    problem: Problem,
+    *,
+    pairs: float = 0.1,
+    queries: float = 0.1,
+    products: float = 0.1,
+    seed: int = 0,
 ) -> tuple[Problem, csr_matrix]:
     """Complements: unordered pairs, queries without pairs of their own, and new products.
 
-    `fraction` of the unordered pairs, all pairs of `fraction` of the queries, and all pairs that
-    touch `fraction` of the products leave the training part: the three cases of DESIGN.md 7.
-    Returns the problem without them, and them.
+    A share `pairs` of the unordered pairs, all pairs from a share `queries` of the queries, and all
+    pairs that touch a share `products` of the products leave the training part: the three cases of
+    DESIGN.md 7. Returns the problem without them, and them.
     """
     matrix = problem.matrix
     n = matrix.shape[0]
@@ -48,9 +53,9 @@ def hold_out_pairs(
     cols = matrix.indices
     low, high = np.minimum(rows, cols).astype(np.int64), np.maximum(rows, cols).astype(np.int64)
     _, unordered = np.unique(low * n + high, return_inverse=True)
-    held = (rng.random(unordered.max(initial=-1) + 1) < fraction)[unordered]
-    held |= (rng.random(n) < fraction)[rows]
-    is_new = rng.random(n) < fraction
+    held = (rng.random(unordered.max(initial=-1) + 1) < pairs)[unordered]
+    held |= (rng.random(n) < queries)[rows]
+    is_new = rng.random(n) < products
     held |= is_new[rows] | is_new[cols]
     inner, positives = _divide(problem, held)
     return _forget_behaviour(inner, is_new), positives

@@ -1,0 +1,64 @@
+"""Calibration: a probability at equal prior, never falling as the score rises."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cprtools.errors import SchemaError
+from cprtools.ranking import fit_calibration, load_calibration
+
+
+def test_probability_is_at_equal_prior():
+    # score 0: 1 of 4 positives and 30 of 40 negatives; score 1: 3 of 4 and 10 of 40
+    scores = np.array([0.0] + [1.0] * 3 + [0.0] * 30 + [1.0] * 10)
+    labels = np.array([1.0] * 4 + [0.0] * 40)
+    curve = fit_calibration(scores, labels)
+    at_zero = (1 / 4) / (1 / 4 + 30 / 40)
+    at_one = (3 / 4) / (3 / 4 + 10 / 40)
+    np.testing.assert_allclose(curve.apply(np.array([0.0, 1.0])), [at_zero, at_one])
+
+
+def test_half_is_where_positives_and_negatives_are_equally_dense():
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([rng.normal(1, 1, 20_000), rng.normal(-1, 1, 200_000)])
+    labels = np.concatenate([np.ones(20_000), np.zeros(200_000)])
+    curve = fit_calibration(scores, labels)
+    assert curve.apply(np.array([0.0]))[0] == pytest.approx(0.5, abs=0.03)
+    # two normals one apart on either side: log-odds are 2 x score
+    assert curve.apply(np.array([0.7]))[0] == pytest.approx(1 / (1 + np.exp(-1.4)), abs=0.03)
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(
+    st.lists(
+        st.tuples(st.floats(-5, 5), st.sampled_from([0.0, 1.0])), min_size=4, max_size=60
+    ).filter(lambda rows: len({label for _, label in rows}) == 2)
+)
+def test_probabilities_rise_with_the_score_and_stay_inside(rows):
+    scores, labels = map(np.array, zip(*rows, strict=True))
+    curve = fit_calibration(scores, labels)
+    grid = curve.apply(np.linspace(-6, 6, 101))
+    assert (np.diff(grid) >= 0).all()
+    assert 0 < grid.min() <= grid.max() < 1
+
+
+def test_equal_scores_get_equal_probabilities_whatever_their_order():
+    scores, labels = np.zeros(1000), np.repeat([1.0, 0.0], 500)
+    curve = fit_calibration(scores, labels)
+    assert curve.apply(np.zeros(1))[0] == pytest.approx(0.5)
+    assert len(curve.scores) == 1
+
+
+def test_one_kind_alone_cannot_be_calibrated():
+    with pytest.raises(ValueError, match="both positives and negatives"):
+        fit_calibration(np.zeros(3), np.ones(3))
+
+
+def test_a_stored_curve_is_the_same_and_a_falling_one_is_refused():
+    curve = fit_calibration(np.array([0.0, 1, 2, 3]), np.array([0.0, 1, 0, 1]))
+    again = load_calibration(curve.table())
+    np.testing.assert_array_equal(again.probabilities, curve.probabilities)
+    with pytest.raises(SchemaError, match="calibration is damaged"):
+        load_calibration(pa.table({"score": [0.0, 1.0], "probability": [0.9, 0.1]}))

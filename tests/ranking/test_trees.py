@@ -1,0 +1,107 @@
+"""The ranker's trees: what numpy computes is what LightGBM learnt."""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cprtools.errors import SchemaError
+from cprtools.ranking import fit_trees, load_trees
+from cprtools.ranking.trees import Trees
+
+NAMES = ("signal", "noise", "other")
+
+
+def planted(rows=4000, seed=0):
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(rows, 3)).astype(np.float32)
+    labels = (features[:, 0] + 0.5 * features[:, 2] > rng.normal(size=rows)).astype(np.float32)
+    return features, labels
+
+
+def fit(**options):
+    features, labels = planted()
+    return fit_trees(features, labels, NAMES, num_trees=20, **options)
+
+
+def stored(table: pa.Table) -> pa.Table:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return pq.read_table(buffer)
+
+
+def test_numpy_gives_what_lightgbm_gives(monkeypatch):
+    import lightgbm
+
+    kept = []
+    train = lightgbm.train
+    monkeypatch.setattr(lightgbm, "train", lambda *a, **k: kept.append(train(*a, **k)) or kept[-1])
+    trees = fit()
+    features, _ = planted(seed=1)
+    expected = kept[0].predict(features, raw_score=True)
+    np.testing.assert_allclose(trees.predict(features), expected, atol=1e-9)
+
+
+def test_trees_learn_the_planted_signal_and_not_the_noise():
+    trees = fit()
+    features, labels = planted(seed=2)
+    scores = trees.predict(features)
+    positives, negatives = scores[labels > 0], scores[labels == 0]
+    wins = (positives[:, None] > negatives[None, :]).mean()
+    assert wins > 0.75
+    assert trees.importance()["signal"] > trees.importance()["noise"]
+
+
+def test_a_monotone_feature_never_lowers_the_score():
+    trees = fit(monotone=np.array([1, 0, 0]))
+    features = np.zeros((50, 3), dtype=np.float32)
+    features[:, 0] = np.linspace(-3, 3, 50)
+    assert (np.diff(trees.predict(features)) >= 0).all()
+
+
+def test_stored_trees_predict_the_same():
+    trees = fit()
+    members = {name: stored(table) for name, table in trees.tables().items()}
+    again = load_trees(members["ranker"], members["ranker_features"])
+    features, _ = planted(seed=3)
+    np.testing.assert_array_equal(again.predict(features), trees.predict(features))
+    assert again.names == NAMES
+
+
+def test_same_seed_gives_the_same_trees_and_another_seed_others():
+    features, _ = planted(seed=4)
+    np.testing.assert_array_equal(fit(seed=1).predict(features), fit(seed=1).predict(features))
+    assert (fit(seed=1).predict(features) != fit(seed=2).predict(features)).any()
+
+
+def test_a_hand_made_tree_is_walked_by_hand():
+    # x <= 1.5 ? 10 : (y <= 0 ? 20 : 30)
+    trees = Trees(
+        names=("x", "y"),
+        roots=np.array([0]),
+        feature=np.array([0, 0, 1, 0, 0]),
+        threshold=np.array([1.5, 0, 0, 0, 0.0]),
+        left=np.array([1, 1, 3, 3, 4]),
+        right=np.array([2, 1, 4, 3, 4]),
+        value=np.array([0, 10, 0, 20, 30.0]),
+        depth=2,
+    )
+    rows = np.array([[1.5, 9], [2, 0], [2, 1]], dtype=np.float32)
+    assert trees.predict(rows).tolist() == [10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("feature", 99), ("left", -1), ("right", 10**6), ("left", 0), ("value", float("nan"))],
+)
+def test_damaged_trees_are_refused(column, value):
+    members = fit().tables()
+    nodes = members["ranker"]
+    values = nodes.column(column).to_pylist()
+    values[5] = value
+    place = nodes.column_names.index(column)
+    broken = nodes.set_column(place, column, pa.array(values, nodes.schema.field(column).type))
+    with pytest.raises(SchemaError, match="ranker is damaged"):
+        load_trees(broken, members["ranker_features"])

@@ -1,0 +1,226 @@
+"""Two stages: what is held out, what is retrieved, and that the ranker joins its sources."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines import Problem
+from cprtools.baselines.contract import Recommender
+from cprtools.ranking import Evidence, Settings, TwoStage, fit_two_stage
+from cprtools.ranking.holdout import hold_out_listings, hold_out_pairs
+from cprtools.ranking.two_stage import known_mask, retrieve
+
+
+class Fixed(Recommender):
+    """Scores that were decided beforehand."""
+
+    method = "fixed"
+
+    def __init__(self, scores):
+        self.scores = scores.astype(np.float32)
+
+    @classmethod
+    def fit(cls, problem, *, seed=0, **options):
+        return cls(options["scores"])
+
+    def score(self, query_idx):
+        return self.scores[query_idx].copy()
+
+    def tables(self):
+        return {}
+
+    @classmethod
+    def load(cls, problem, read):
+        raise ValueError
+
+    @property
+    def num_candidates(self):
+        return self.scores.shape[1]
+
+
+def market(sellers=120, products=300, seed=0):
+    """Listings that follow two hidden signals, each seen by one source only."""
+    rng = np.random.default_rng(seed)
+    first, second = rng.normal(size=(2, sellers, products))
+    wanted = first + second + 0.3 * rng.normal(size=(sellers, products))
+    listed = wanted > np.quantile(wanted, 0.93, axis=1, keepdims=True)
+    problem = Problem(
+        matrix=csr_matrix(listed.astype(np.float32)),
+        types=np.zeros(products, dtype=np.int64),
+        num_types=1,
+    )
+    return problem, {"first": Fixed(first), "second": Fixed(second)}
+
+
+def recall(stage, problem, positives, k=20):
+    queries = np.arange(problem.num_queries)
+    lists = stage.lists(queries, known_mask(problem, queries), k)
+    hits = [
+        np.isin(cols[:k], positives[[row]].indices).sum() / min(k, positives[[row]].nnz)
+        for row, (cols, _) in enumerate(lists)
+    ]
+    return float(np.mean(hits))
+
+
+def test_the_ranker_joins_two_sources_and_beats_either():
+    problem, sources = market()
+    train, test = hold_out_listings(problem, seed=1)
+    inner, positives = hold_out_listings(train, seed=2)
+    stage = fit_two_stage(train, inner, positives, lambda _: sources, seed=0)
+    joined = recall(stage, train, test)
+    for name, source in sources.items():
+        assert joined > 1.2 * recall(TwoStage(train, {name: source}), train, test)
+
+
+def test_scores_rise_down_to_the_fill_and_lists_hold_only_what_is_allowed():
+    problem, sources = market(sellers=20)
+    inner, positives = hold_out_listings(problem, seed=2)
+    small = Settings(per_source=5, num_trees=5)
+    stage = fit_two_stage(problem, inner, positives, lambda _: sources, settings=small)
+    queries = np.arange(20)
+    allowed = known_mask(problem, queries)
+    allowed[:, ::2] = False
+    for row, (cols, scores) in enumerate(stage.lists(queries, allowed, 50)):
+        assert len(cols) == len(set(cols.tolist())) == 50
+        assert allowed[row, cols].all()
+        assert (np.diff(scores) <= 0).all()
+
+
+def test_a_list_is_as_long_as_what_is_left():
+    problem, sources = market(sellers=5)
+    stage = TwoStage(problem, sources)
+    allowed = np.zeros((5, 300), dtype=bool)
+    allowed[:, [3, 7]] = True
+    for cols, _ in stage.lists(np.arange(5), allowed, 10):
+        assert sorted(cols.tolist()) == [3, 7]
+
+
+def test_retrieval_is_the_union_of_each_sources_best():
+    scores = {
+        "a": np.array([[5, 4, 3, 2, 1]], dtype=np.float32),
+        "b": np.array([[1, 2, 3, 4, 5]], dtype=np.float32),
+    }
+    allowed = np.array([[True, True, True, True, False]])
+    rows, cols = retrieve(scores, allowed, 1)
+    assert rows.tolist() == [0, 0]
+    assert cols.tolist() == [0, 3]
+
+
+def test_sources_are_refitted_on_everything_after_the_ranker():
+    problem, sources = market(sellers=30)
+    inner, positives = hold_out_listings(problem, seed=0)
+    seen = []
+    fit_two_stage(problem, inner, positives, lambda p: seen.append(p.matrix.nnz) or sources)
+    assert seen == [inner.matrix.nnz, problem.matrix.nnz]
+    assert inner.matrix.nnz + positives.nnz == problem.matrix.nnz
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(st.integers(0, 1000), st.sampled_from([0.1, 0.2, 0.5]))
+def test_each_seller_gives_its_share_rounded_down(seed, fraction):
+    rng = np.random.default_rng(seed)
+    matrix = csr_matrix((rng.random((12, 30)) < 0.3).astype(np.float32))
+    problem = Problem(matrix=matrix, types=np.full(30, -1), num_types=0)
+    inner, held = hold_out_listings(problem, fraction=fraction, seed=seed)
+    sizes = np.diff(matrix.indptr)
+    expected = np.where(sizes >= 5, np.floor(sizes * fraction), 0)
+    assert np.diff(held.indptr).tolist() == expected.tolist()
+    assert (inner.matrix + held != matrix).nnz == 0
+
+
+def square(seed=0, n=200):
+    rng = np.random.default_rng(seed)
+    dense = np.triu(rng.random((n, n)) < 0.05, 1) | np.tril(rng.random((n, n)) < 0.02, -1)
+    views = csr_matrix((rng.random((n, n)) < 0.02).astype(np.float32))
+    return Problem(
+        matrix=csr_matrix(dense.astype(np.float32)),
+        types=np.zeros(n, dtype=np.int64),
+        num_types=1,
+        co_views=views,
+        is_square=True,
+    )
+
+
+def test_both_directions_of_a_pair_are_held_out_together():
+    problem = square()
+    inner, held = hold_out_pairs(problem, pairs=0.5, queries=0, products=0, seed=3)
+    with_reverse = (held > 0).multiply((problem.matrix.T > 0).tocsr())
+    assert with_reverse.nnz > 0
+    assert inner.matrix.T.tocsr().multiply(with_reverse).nnz == 0
+    assert held.nnz == pytest.approx(0.5 * problem.matrix.nnz, rel=0.1)
+
+
+def test_held_out_queries_keep_the_pairs_towards_them():
+    problem = square()
+    inner, held = hold_out_pairs(problem, pairs=0, products=0, seed=3)
+    cold = np.flatnonzero(np.diff(held.indptr))
+    assert (np.diff(inner.matrix.indptr)[cold] == 0).all()
+    assert inner.matrix[:, cold].nnz > 0
+
+
+def test_new_products_lose_every_pair_and_every_view():
+    problem = square()
+    inner, held = hold_out_pairs(problem, seed=3)
+    touched = np.diff(inner.matrix.indptr) + inner.matrix.getnnz(axis=0)
+    before = np.diff(problem.matrix.indptr) + problem.matrix.getnnz(axis=0)
+    new = np.flatnonzero((touched == 0) & (before > 0))
+    assert 0.04 * 200 < len(new) < 0.2 * 200
+    assert inner.co_views[new].nnz == 0
+    assert inner.co_views[:, new].nnz == 0
+    assert held.nnz + inner.matrix.nnz == problem.matrix.nnz
+
+
+def test_known_pairs_the_query_and_similar_products_are_masked():
+    similar = csr_matrix(([True, True], ([0, 3], [3, 0])), shape=(4, 4))
+    matrix = csr_matrix(([1.0], ([0], [1])), shape=(4, 4), dtype=np.float32)
+    problem = Problem(matrix, np.zeros(4, np.int64), 1, similar=similar, is_square=True)
+    assert known_mask(problem, np.array([0]))[0].tolist() == [False, False, True, False]
+
+
+def test_seller_evidence_counts_by_hand():
+    # the seller lists products 0, 1, 2; brands are 0, 0, 1, 0 and unknown
+    problem = Problem(
+        matrix=csr_matrix(np.array([[1, 1, 1, 0, 0]], dtype=np.float32)),
+        types=np.array([0, 0, 0, 0, 0]),
+        num_types=1,
+        attributes={"brand": np.array([0, 0, 1, 0, -1])},
+        vectors=np.eye(5, dtype=np.float32)[[0, 1, 2, 0, 4]],
+    )
+    scores = {"s": np.array([[0, 0, 0, 2.0, 4.0]], dtype=np.float32)}
+    one = np.array([0])
+    columns = Evidence(problem, {}).features(one, np.array([0, 0]), np.array([3, 4]), scores)
+    assert columns["share_brand"].tolist() == pytest.approx([2 / 3, 0])
+    assert columns["range_brand"].tolist() == pytest.approx([2 / 3, 0])
+    assert columns["listed_brand"].tolist() == pytest.approx([np.log(3), 0])
+    assert columns["s_relative"].tolist() == pytest.approx([2 / 4, 1])
+    # product 3 has the vector of product 0
+    assert columns["text_nearest"].tolist() == pytest.approx([1, 0])
+    assert columns["text_mean"].tolist() == pytest.approx([1 / 3, 0])
+
+
+def test_complement_evidence_counts_by_hand():
+    # 0 is bought with 1; 2 is bought with 1 and 3: 2 lends its complement 3 to 0
+    matrix = np.zeros((4, 4), dtype=np.float32)
+    matrix[0, 1] = matrix[2, 1] = matrix[2, 3] = 1
+    views = np.zeros((4, 4), dtype=np.float32)
+    views[0, 2] = 5
+    problem = Problem(
+        matrix=csr_matrix(matrix),
+        types=np.array([0, 1, 0, 1]),
+        num_types=2,
+        attributes={"brand": np.array([7, -1, 0, 7])},
+        prices=np.array([10, 1, 10, 20], dtype=np.float32),
+        co_views=csr_matrix(views),
+        is_square=True,
+    )
+    pair = np.array([0]), np.array([0]), np.array([3])
+    columns = Evidence(problem, {}).features(*pair, {})
+    assert columns["similar_queries"][0] == pytest.approx(1 / np.sqrt(1 * 2))
+    assert columns["co_viewed"][0] == pytest.approx(1)
+    assert columns["same_brand"][0] == 1
+    assert columns["same_type"][0] == 0
+    assert columns["price_ratio"][0] == pytest.approx(np.log(20 / 10))
+    # nothing is bought after 0 is
+    assert columns["siblings"][0] == 0
