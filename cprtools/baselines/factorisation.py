@@ -21,11 +21,11 @@ _ITERATIONS = 15
 _START: Settings = {"factors": 64, "alpha": 10.0, "regularisation": 1.0, "weighting": "log"}
 # cheap fits first; alpha comes again since more factors want it smaller
 _STEPS: list[tuple[str, list[Any]]] = [
-    ("alpha", [1.0, 3.0, 10.0, 40.0, 100.0]),
+    ("alpha", [1.0, 3.0, 10.0, 20.0, 40.0, 100.0]),
     ("regularisation", [0.01, 0.1, 1.0, 10.0, 30.0]),
     ("weighting", ["binary", "log", "raw"]),
     ("factors", [32, 64, 128]),
-    ("alpha", [1.0, 3.0, 10.0, 40.0, 100.0]),
+    ("alpha", [1.0, 3.0, 10.0, 20.0, 40.0, 100.0]),
 ]
 
 

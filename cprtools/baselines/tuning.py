@@ -50,7 +50,7 @@ class Validation:
 
 
 def hold_out(
-    problem: Problem, seed: int, share: float = 0.15, min_pairs: int = 5, max_rows: int = 2000
+    problem: Problem, seed: int, share: float = 0.15, min_pairs: int = 5, max_rows: int = 4000
 ) -> Validation | None:
     """Take a share of the pairs of rows with at least `min_pairs` out, None where there are none.
 

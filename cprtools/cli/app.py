@@ -84,55 +84,38 @@ def _load_config(context: typer.Context, value: str | None) -> str | None:
     return value
 
 
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1, callback=_limit_threads, is_eager=True, help="Threads to use, default all."
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", callback=_be_quiet, help="No progress, no reports on stderr."),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        callback=_load_config,
+        is_eager=True,
+        help="TOML file with keys named as the options.",
+    ),
+]
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+]
+
+
 def _common_parameters() -> list[inspect.Parameter]:
     options: list[tuple[str, Any, Any]] = [
         ("seed", Seed, 0),
-        (
-            "threads",
-            Annotated[
-                int | None,
-                typer.Option(
-                    min=1,
-                    callback=_limit_threads,
-                    is_eager=True,
-                    help="Threads to use, default all.",
-                ),
-            ],
-            None,
-        ),
-        (
-            "quiet",
-            Annotated[
-                bool,
-                typer.Option(
-                    "--quiet", "-q", callback=_be_quiet, help="No progress, no reports on stderr."
-                ),
-            ],
-            False,
-        ),
-        (
-            "config",
-            Annotated[
-                str | None,
-                typer.Option(
-                    metavar="FILE",
-                    callback=_load_config,
-                    is_eager=True,
-                    help="TOML file with keys named as the options.",
-                ),
-            ],
-            None,
-        ),
-        (
-            "version",
-            Annotated[
-                bool,
-                typer.Option(
-                    "--version", callback=_show_version, is_eager=True, help="Show the version."
-                ),
-            ],
-            False,
-        ),
+        ("threads", Threads, None),
+        ("quiet", Quiet, False),
+        ("config", Config, None),
+        ("version", Version, False),
     ]
     kind = inspect.Parameter.KEYWORD_ONLY
     return [inspect.Parameter(n, kind, default=d, annotation=a) for n, a, d in options]

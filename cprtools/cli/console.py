@@ -27,7 +27,18 @@ T = TypeVar("T")
 
 # these name places or the look of the run, and decide no row; inputs are in the footer by digest
 _NOT_RECORDED = frozenset(
-    "context output test_out quiet threads config version seed report format".split()
+    [
+        "context",
+        "output",
+        "test_out",
+        "quiet",
+        "threads",
+        "config",
+        "version",
+        "seed",
+        "report",
+        "format",
+    ]
 )
 
 

@@ -53,8 +53,8 @@ class BatchMaker:
         share = np.ones(len(edges))
         if options.sampling == "stratified":
             query = graph.sources[edges]
-            share /= np.bincount(query, minlength=graph.num_nodes)[query]
-        share /= share.sum()
+            share = 1 / np.bincount(query, minlength=graph.num_nodes)[query]
+        share = share / share.sum()
         self.cumulative = np.cumsum(share)
         # few edges make small batches: a model needs some steps whatever there is to learn from
         self.size = min(options.batch_size, max(_SMALLEST_BATCH, len(edges) // _MIN_STEPS))

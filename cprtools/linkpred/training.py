@@ -10,7 +10,7 @@ from cprtools.graph.homogeneous import BoolArray, FloatArray, HomogeneousGraph, 
 from cprtools.graph.sampling import full_block, make_sampler
 from cprtools.linkpred.batches import Batch, BatchMaker
 from cprtools.linkpred.encoder import GraphEncoder, sampled_softmax_loss
-from cprtools.linkpred.features import NodeFeatures
+from cprtools.linkpred.features import RMS, NodeFeatures
 from cprtools.linkpred.options import TrainingOptions
 
 Progress = Callable[[Iterable[Any], str, int | None], Iterator[Any]]
@@ -30,7 +30,7 @@ class Trainer:
         options: TrainingOptions,
         seed: int,
     ) -> None:
-        self.graph, self.options = graph, options
+        self.graph, self.vectors, self.options = graph, vectors, options
         dim = options.embedding_dim
         self.features = NodeFeatures(graph, vectors, dim)
         self.encoder = GraphEncoder(self.features.dim, dim, options.num_layers, options.dropout)
@@ -65,7 +65,7 @@ class Trainer:
         """One update of the weights; returns the loss before it."""
         self.optimizer.zero_grad()
         loss = self.loss(batch)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return float(loss.detach())
 
@@ -82,13 +82,28 @@ class Trainer:
 
     @torch.no_grad()
     def embed(self, graph: HomogeneousGraph | None = None) -> FloatArray:
-        """Vectors of all nodes from all their neighbours, layer by layer: (nodes, dim) float32."""
+        """Vectors of all nodes from all their neighbours, layer by layer: (nodes, dim) float32.
+
+        graph: another graph of the same nodes, such as one with more listings; None: the trained.
+        """
         self.encoder.eval()
-        block = full_block(self.graph)
+        features = self.features
+        if graph is not None and self.vectors is not None:
+            features = NodeFeatures(graph, self.vectors, self.options.embedding_dim)
+        block = full_block(graph or self.graph)
         is_product = (block.nodes >= self.graph.num_sellers).long()
         layers = [block] * self.options.num_layers
-        vectors = self.encoder(self.features(block.nodes), is_product, layers)
+        vectors = self.encoder(features(block.nodes), is_product, layers)
         return np.asarray(vectors.numpy(), dtype=np.float32)
+
+    def weights(self) -> dict[str, FloatArray]:
+        """The encoder's weights that a product without neighbours needs, as matrices."""
+        found = {
+            name: np.atleast_2d(weight.numpy())
+            for name, weight in self.encoder.state_dict().items()
+            if ".relations." not in name
+        }
+        return {**found, "rms": np.array([[RMS]], dtype=np.float32)}
 
     def _remember(self, epoch: int, value: float) -> None:
         if value > self.best_value:

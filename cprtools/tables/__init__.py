@@ -2,6 +2,7 @@
 
 from cprtools.tables import columns
 from cprtools.tables.folders import Folder, check_folder_writable, open_folder, write_folder
+from cprtools.tables.inspection import Inspection, inspect_place
 from cprtools.tables.products import categories, product_types
 from cprtools.tables.provenance import Footer, digest_file, digest_rows, read_footer
 from cprtools.tables.reading import cast_column, files_sql, quote_name, read, read_any, scan_sql
@@ -26,7 +27,9 @@ from cprtools.tables.schemas import (
     Field,
     TableSpec,
 )
+from cprtools.tables.showing import as_json, as_text
 from cprtools.tables.source import STDIN, Source, open_table
+from cprtools.tables.tracing import Trace, trace
 from cprtools.tables.vectors import align, read_vectors, to_matrix, vector_array, vectors_table
 from cprtools.tables.writing import (
     check_all_writable,
@@ -60,9 +63,13 @@ __all__ = [
     "Field",
     "Folder",
     "Footer",
+    "Inspection",
     "Source",
     "TableSpec",
+    "Trace",
     "align",
+    "as_json",
+    "as_text",
     "cast_column",
     "categories",
     "check_all_writable",
@@ -72,6 +79,7 @@ __all__ = [
     "digest_file",
     "digest_rows",
     "files_sql",
+    "inspect_place",
     "open_folder",
     "open_table",
     "product_types",
@@ -82,6 +90,7 @@ __all__ = [
     "read_vectors",
     "scan_sql",
     "to_matrix",
+    "trace",
     "vector_array",
     "vectors_table",
     "write",

@@ -1,0 +1,67 @@
+# What a developer types. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+DEMO ?= demo
+# the first of these that runs and is new enough
+FIND_PYTHON = for name in python3.11 python3.12 python3; do \
+  if $$name -c 'import sys; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12)])' 2>/dev/null; \
+  then echo $$name; break; fi; done
+PYTHON ?= $(shell $(FIND_PYTHON))
+TORCH ?= $(shell grep '^torch==' constraints.txt)
+
+BIN = $(abspath $(VENV))/bin
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALLED = $(VENV)/.installed
+# the examples call `cprtools` and `python` as a user's shell would
+IN_VENV = PATH="$(BIN):$$PATH"
+PYTHON_FILES = cprtools tests examples docs
+
+.PHONY: help install demo test check docs bench reproduce-complements reproduce-sellers clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  VENV=folder (.venv)  DEMO=folder (demo)  PYTHON=python3.11  ARGS='-k mining' for test"
+
+install: $(INSTALLED) ## Make .venv/ with cprtools and everything to develop it
+
+# torch first: what needs it then finds it, and a CPU build that is there already stays
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "cprtools needs Python 3.11 or 3.12: make PYTHON=..." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) '$(TORCH)'
+	$(PIP_INSTALL) -e '.[offline,ann,dev]'
+	touch $@
+
+demo: $(INSTALLED) ## Both pipelines on an example marketplace, in the folder demo/
+	$(IN_VENV) bash examples/demo.sh $(DEMO)
+
+test: $(INSTALLED) ## The whole test suite
+	$(IN_VENV) python -m pytest $(ARGS)
+
+check: $(INSTALLED) ## Format, lint, types, docs up to date
+	$(BIN)/ruff format --check $(PYTHON_FILES)
+	$(BIN)/ruff check $(PYTHON_FILES)
+	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
+
+docs: $(INSTALLED) ## Write docs/commands.md anew from the commands' help
+	$(BIN)/python docs/generate.py
+
+bench: $(INSTALLED) ## Time the commands at growing sizes
+	$(IN_VENV) bash examples/bench.sh
+
+reproduce-complements: $(INSTALLED) ## Complements on real data: DATA=folder with its tables
+	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }
+	$(IN_VENV) bash examples/reproduce_complements.sh "$(DATA)"
+
+reproduce-sellers: $(INSTALLED) ## Sellers on real data: DATA=folder with its tables
+	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }
+	$(IN_VENV) bash examples/reproduce_sellers.sh "$(DATA)"
+
+clean: ## Remove caches, build outputs and demo/, but not .venv/
+	rm -rf demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find cprtools tests examples docs -name __pycache__ -type d -exec rm -rf {} +

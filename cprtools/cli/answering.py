@@ -1,0 +1,240 @@
+"""What `recommend` does with its options: find the model, resolve the queries, hand out answers."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cprtools.cli import console
+from cprtools.errors import PartialAnswerError, SchemaError, UsageError, list_names
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cprtools.answers import Model
+
+FORMATS = ("table", "json", "csv", "parquet")
+_DEFAULT = {"sellers": "seller.model", "complements": "cpr.model"}
+_ID_COLUMNS = {"sellers": ("seller_id",), "complements": ("query_id", "product_id")}
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of `recommend`, named as there."""
+
+    model: str | None
+    product: str | None
+    seller: str | None
+    queries: str | None
+    every: bool
+    k: int
+    types: int
+    category: str | None
+    list_categories: bool
+    threshold: float
+    exclude: str | None
+    only: str | None
+    show: tuple[str, ...]
+    use_ranker: bool
+    search: str
+    partition_by: str | None
+    format: str | None
+    output: str
+    mapping: Mapping[str, str]
+
+
+def run(request: Request) -> None:
+    """Answer and write. Raises PartialAnswerError, after writing, where some ids are unknown."""
+    from cprtools import answers, tables
+
+    _check(request)
+    query_source = None
+    if request.queries is not None:
+        query_source = tables.open_table(request.queries, tables.QUERY_LIST, request.mapping)
+    kind, place = _find_model(request, query_source)
+    model = answers.open_model(place, kind)
+    if request.list_categories:
+        _list_categories(model, request)
+        return
+    query_idx, unknown = _resolve(model, kind, request, query_source)
+    inputs = (model.folder, query_source, request.exclude, request.only)
+    result = _answer(model, kind, request, query_idx)
+    _hand_out(result, request, inputs)
+    if unknown:
+        shown = "" if kind == "sellers" else f": {list_names(unknown, 5)}"
+        raise PartialAnswerError(f"{request.queries}: {len(unknown)} ids are unknown{shown}")
+
+
+def _check(request: Request) -> None:
+    given = [request.product, request.seller, request.queries, request.every or None]
+    if sum(value is not None for value in given) != 1:
+        raise UsageError("name exactly one of --product, --seller, --queries and --all")
+    if request.format is not None and request.format not in FORMATS:
+        raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {request.format!r}")
+    if request.search not in ("exact", "hnsw"):
+        raise UsageError(f"--search must be one of exact, hnsw, got {request.search!r}")
+    if request.partition_by not in (None, "seller_id"):
+        raise UsageError(f"--partition-by must be seller_id, got {request.partition_by!r}")
+    if request.partition_by and request.output == "-":
+        raise UsageError("--partition-by writes one file per seller; name a folder with -o")
+    if request.list_categories and request.seller is None:
+        raise UsageError("--list-categories needs --seller")
+    if request.output != "-" and not request.partition_by:
+        from cprtools import tables
+
+        tables.check_writable(request.output)
+
+
+def _find_model(request: Request, query_source: Any) -> tuple[str, str]:
+    """The kind of answer and the model's place (DESIGN.md 2, default model)."""
+    kind = _kind_asked(request, query_source)
+    if request.model is not None:
+        return kind or _kind_of(request.model), request.model
+    named = os.environ.get("CPRTOOLS_MODEL")
+    if named and (kind is None or _kind_of(named) == kind):
+        return kind or _kind_of(named), named
+    present = [name for name in _DEFAULT if Path(_DEFAULT[name]).is_dir()]
+    if kind is None:
+        if len(present) > 1:
+            raise UsageError("--all: both cpr.model/ and seller.model/ are here; name one: --model")
+        if not present:
+            raise UsageError("--all needs --model: no cpr.model/ or seller.model/ in this folder")
+        kind = present[0]
+    return kind, _DEFAULT[kind]
+
+
+def _kind_asked(request: Request, query_source: Any) -> str | None:
+    if request.seller is not None:
+        return "sellers"
+    if request.product is not None:
+        return "complements"
+    if query_source is None:
+        return None
+    found = query_source.column_names()
+    for kind, names in _ID_COLUMNS.items():
+        if any(name in found for name in names):
+            return kind
+    columns = list_names(query_source.schema().names)
+    raise SchemaError(
+        f"{query_source.label}: no column product_id, query_id or seller_id; found {columns}"
+    )
+
+
+def _kind_of(place: str) -> str:
+    from cprtools import tables
+
+    if place == "-":
+        raise UsageError("--all with a model on standard input: name --product, --seller or a file")
+    return tables.open_folder(place, ("complements", "sellers")).kind
+
+
+def _resolve(
+    model: "Model", kind: str, request: Request, query_source: Any
+) -> tuple[Any, list[str]]:
+    """Indices of the queries asked for, and the ids that the model does not know."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    from cprtools import tables
+    from cprtools.answers.model import index_of_id
+    from cprtools.baselines.catalogue import index_in
+
+    ids = model.query_ids()
+    single = request.product if kind == "complements" else request.seller
+    if single is not None:
+        what = "product" if kind == "complements" else "seller"
+        suggest = kind == "complements"
+        found = index_of_id(single, ids, what, model.folder.name, suggest=suggest)
+        return np.array([found], dtype=np.int64), []
+    if query_source is None:
+        return model.queries_by_id(), []
+    table = tables.read(query_source)
+    name = next(n for n in _ID_COLUMNS[kind] if n in table.column_names)
+    wanted = pc.unique(table.column(name)).drop_null()
+    found = index_in(wanted, ids)
+    unknown = [value for value, at in zip(wanted.to_pylist(), found, strict=True) if at < 0]
+    if len(unknown) == len(wanted):
+        raise SchemaError(f"{query_source.label}: none of its {len(wanted):,} ids is in the model")
+    return found[found >= 0], unknown
+
+
+def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Iterator[pa.Table]":
+    from cprtools import answers, tables
+    from cprtools.answers.filters import mask_of, read_excluded
+
+    model.check_columns(request.show)
+    if request.search == "hnsw":
+        model.use_approximate_search(use_ranker=request.use_ranker)
+    excluded, only = None, None
+    if request.exclude is not None:
+        excluded = read_excluded(request.exclude, model.query_ids(), model.product_ids)
+    if request.only is not None:
+        source = tables.open_table(request.only, tables.PRODUCT_LIST, request.mapping)
+        only = mask_of(tables.read(source), model.product_ids, source.label)
+    common: dict[str, Any] = {
+        "k": request.k,
+        "excluded": excluded,
+        "only": only,
+        "use_ranker": request.use_ranker,
+        "columns": request.show,
+    }
+    if kind == "complements":
+        asked = answers.ComplementRequest(types=request.types, **common)
+        return answers.recommend_complements(model, query_idx, asked)
+    wanted = answers.SellerRequest(threshold=request.threshold, category=request.category, **common)
+    return answers.recommend_products(model, query_idx, wanted)
+
+
+def _hand_out(result: "Iterator[pa.Table]", request: Request, inputs: tuple[Any, ...]) -> None:
+    import pyarrow as pa
+
+    from cprtools import tables
+    from cprtools.cli import rendering
+
+    chosen = _format(request)
+    if chosen == "parquet" and request.output == "-":
+        tables.check_writable("-")
+    table = pa.concat_tables(list(console.progress(result, "answered blocks")))
+    if request.partition_by:
+        footer = console.footer(inputs[0])
+        tables.write_partitions(table, request.output, request.partition_by, footer)
+        return
+    if chosen == "parquet":
+        sources = [_as_source(value) for value in inputs]
+        tables.write(table, request.output, console.footer(*sources))
+    elif chosen == "table":
+        rendering.print_table(table, request.output)
+    else:
+        tables.write_text(rendering.as_text(table, chosen), request.output)
+
+
+def _as_source(value: Any) -> Any:
+    from cprtools import tables
+
+    if isinstance(value, str):
+        return tables.open_table(value, tables.PRODUCT_LIST) if value != "-" else None
+    return value
+
+
+def _format(request: Request) -> str:
+    if request.format is not None:
+        return request.format
+    return "table" if request.output == "-" and sys.stdout.isatty() else "parquet"
+
+
+def _list_categories(model: "Model", request: Request) -> None:
+    from cprtools import answers, tables
+    from cprtools.answers.model import index_of_id
+    from cprtools.cli import rendering
+
+    ids = model.query_ids()
+    seller = index_of_id(str(request.seller), ids, "seller", model.folder.name, suggest=False)
+    table = answers.list_categories(model, seller)
+    if _format(request) == "parquet":
+        tables.write(table, request.output, console.footer(model.folder))
+    elif _format(request) == "table":
+        rendering.print_table(table, request.output)
+    else:
+        tables.write_text(rendering.as_text(table, _format(request)), request.output)

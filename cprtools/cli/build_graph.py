@@ -1,0 +1,107 @@
+"""cprtools build-graph."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cprtools.cli import console
+from cprtools.cli.options import Columns, FolderOutput, Products, parse_columns
+
+if TYPE_CHECKING:
+    from cprtools.graph import GraphReport
+
+
+def build_graph(
+    listings: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="seller_id, product_id.")
+    ] = None,
+    pairs: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="Pairs written by mine-pairs.")
+    ] = None,
+    products: Products = None,
+    high_demand: Annotated[
+        str | None,
+        typer.Option(metavar="TABLE", help="product_id of what may be recommended; default all."),
+    ] = None,
+    views: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="product_id, views, seller_id?, ts?.")
+    ] = None,
+    output: FolderOutput = "-",
+    additional: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Most viewed further products, unlisted ones, that help training."
+        ),
+    ] = None,
+    min_bought_together: Annotated[
+        int, typer.Option(min=1, help="Co-purchases from which two products are linked.")
+    ] = 2,
+    views_months: Annotated[
+        int, typer.Option(min=1, max=1200, help="Months of page views, back from the newest.")
+    ] = 12,
+    columns: Columns = "",
+) -> None:
+    """Join listings, pairs, products and page views into one graph.
+
+    \b
+    Example:
+      cprtools build-graph --listings listings.parquet --pairs pairs.parquet -o graph/
+    """
+    from cprtools import graph, tables
+
+    tables.check_writable(output)
+    mapping = parse_columns(columns)
+    given = {
+        "listings": (listings, tables.LISTINGS),
+        "pairs": (pairs, tables.PAIRS),
+        "products": (products, tables.PRODUCTS),
+        "high_demand": (high_demand, tables.HIGH_DEMAND),
+        "views": (views, tables.PAGE_VIEWS),
+    }
+    sources = {
+        key: tables.open_table(name, spec, mapping)
+        for key, (name, spec) in given.items()
+        if name is not None
+    }
+    nodes, edges, report = graph.build_graph(
+        graph.GraphInputs(**sources),
+        additional=additional,
+        min_bought_together=min_bought_together,
+        views_months=views_months,
+        threads=console.threads(),
+    )
+    members = {"nodes": nodes, "edges": edges}
+    tables.write_folder(members, output, "graph", console.footer(*sources.values()), asdict(report))
+    _show(report)
+
+
+def _show(report: "GraphReport") -> None:
+    console.report(
+        "Graph",
+        [
+            ("sellers", report.sellers),
+            ("products", report.products),
+            ("high-demand products", report.high_demand),
+            ("additional products", report.additional),
+            ("seller lists product", report.listings),
+            ("product listed-by seller", report.listings),
+            ("product bought-with product", 2 * report.bought_together),
+            ("sparsity of the affinity matrix", _shown(report.sparsity)),
+            ("edges per high-demand product, listings only", _shown(report.edges_before)),
+            ("edges per high-demand product, augmented", _shown(report.edges_after)),
+        ],
+    )
+    if report.duplicate_listings:
+        console.note(f"{report.duplicate_listings} duplicate listings dropped")
+    for count, what in (
+        (report.unknown_listings, "listings of products that the products table lacks"),
+        (report.unknown_high_demand, "high-demand products that no other table knows"),
+        (report.views_without_time, "page views without a time left out"),
+    ):
+        if count:
+            console.warn(f"{count} {what}")
+
+
+def _shown(value: float | None) -> float | str:
+    return "none" if value is None else value

@@ -1,0 +1,100 @@
+"""cprtools evaluate."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cprtools.cli import console
+from cprtools.cli.options import Columns, Output, Products, Seed, parse_choice, parse_columns
+
+
+def evaluate(
+    recs: Annotated[
+        str, typer.Argument(metavar="RECS", help="Recommendations; - is standard input.")
+    ],
+    truth: Annotated[
+        str,
+        typer.Option(metavar="TABLE", help="Held-out pairs (complements) or listings (sellers)."),
+    ],
+    output: Output = "-",
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RECS", help="Recommendations to compare with; repeatable."),
+    ] = None,
+    train: Annotated[
+        str | None,
+        typer.Option(metavar="TABLE", help="Pairs or listings of training: never truth, segments."),
+    ] = None,
+    products: Products = None,
+    sellers: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="seller_id of the sellers to average over.")
+    ] = None,
+    high_demand: Annotated[
+        str | None,
+        typer.Option(metavar="TABLE", help="product_id of what may be recommended; default all."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Model whose products are the catalogue.")
+    ] = None,
+    k: Annotated[
+        str | None,
+        typer.Option(
+            "-k", "--k", metavar="N,...", help="Cut-offs, default 1,3,10; for sellers 10,20,100."
+        ),
+    ] = None,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Resamples for the intervals; 0: no intervals.")
+    ] = 1000,
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of RECS, default as its footer says.")
+    ] = None,
+    report: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write an HTML report, too.")
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="table (on a terminal), parquet, csv, json."),
+    ] = None,
+    seed: Seed = 0,
+    columns: Columns = "",
+) -> None:
+    """Measure recommendations on held-out data.
+
+    \b
+    Example:
+      cprtools evaluate recs.parquet --truth test.parquet --train train.parquet
+      cprtools evaluate gnn.parquet --against mf.parquet --truth test.parquet -o metrics.parquet
+    """
+    from cprtools import evaluation, tables
+
+    show = output == tables.STDIN and sys.stdout.isatty()
+    form = parse_choice("--format", format or ("table" if show else "parquet"), evaluation.FORMATS)
+    targets = [] if output == tables.STDIN and form != "parquet" else [output]
+    tables.check_all_writable([*targets, *([report] if report else [])])
+    places = evaluation.Places(
+        recs, truth, against or [], train, products, sellers, high_demand, model,
+        parse_columns(columns),
+    )  # fmt: skip
+    inputs = evaluation.open_inputs(places, method)
+    ks = evaluation.parse_ks(k, inputs.kind)
+    measured = evaluation.evaluate_all(inputs, ks, bootstrap=bootstrap, seed=seed)
+    compared = [evaluation.compare(measured[0], other) for other in measured[1:]]
+    for one in measured:
+        for text in one.notes:
+            console.note(f"{one.method}: {text}")
+        for text in one.warnings:
+            console.warn(f"{one.method}: {text}")
+    for sentence in (s for comparison in compared for s in comparison.sentences):
+        console.note(sentence)
+    if report:
+        made_from = evaluation.provenance(inputs.opened)
+        tables.write_text(evaluation.html_report(measured, compared, made_from), report)
+    parts = [*(one.metrics for one in measured), *(one.metrics for one in compared)]
+    metrics = evaluation.combine_tables(parts)
+    if form == "parquet":
+        tables.write(metrics, output, console.footer(*inputs.opened))
+    elif output == tables.STDIN:
+        tables.write_stdout(evaluation.render(metrics, form).encode(), binary=False)
+    else:
+        tables.write_text(evaluation.render(metrics, form), output)

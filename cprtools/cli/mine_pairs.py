@@ -1,0 +1,83 @@
+"""cprtools mine-pairs."""
+
+from typing import Annotated
+
+import typer
+
+from cprtools.cli import console
+from cprtools.cli.options import Columns, MinCount, Output, parse_columns
+from cprtools.errors import UsageError
+
+Least = Annotated[int | None, typer.Option(min=1, help="The same for this relation alone.")]
+
+
+def mine_pairs(
+    events: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[EVENTS]", help="Events table: product_id, event, customer_id, ..."
+        ),
+    ] = None,
+    relations: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="Ready-made lists in place of EVENTS.")
+    ] = None,
+    output: Output = "-",
+    window: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="Longest time to a purchase: 30m, 12h, 7d or seconds."),
+    ] = "7d",
+    view_window: Annotated[
+        str, typer.Option(metavar="TIME", help="Longest time between two views seen as one search.")
+    ] = "1d",
+    min_count: MinCount = None,
+    min_co_purchase: Least = None,
+    min_co_view: Least = None,
+    min_purchase_after_view: Least = None,
+    count_buyers: Annotated[
+        bool,
+        typer.Option(
+            "--count-buyers", help="Count views by customers who bought the products, too."
+        ),
+    ] = False,
+    max_session: Annotated[
+        int, typer.Option(min=1, help="Sessions with more products are dropped as bots.")
+    ] = 500,
+    memory_limit: Annotated[
+        str, typer.Option(metavar="SIZE", help="Memory to use; the rest is spilled to TMPDIR.")
+    ] = "2GB",
+    columns: Columns = "",
+) -> None:
+    """Count which products are viewed and bought together.
+
+    \b
+    Example:
+      cprtools mine-pairs events.parquet -o pairs.parquet
+      cprtools mine-pairs --relations lists.parquet --min-count 1 -o pairs.parquet
+      cat events.parquet | cprtools mine-pairs - --columns product_id=sku | cprtools inspect -
+    """
+    from cprtools import mining, tables
+
+    if (events is None) == (relations is None):
+        raise UsageError("name either EVENTS or --relations TABLE, and not both")
+    rules = mining.Rules(
+        window=mining.parse_duration(window, "--window"),
+        view_window=mining.parse_duration(view_window, "--view-window"),
+        min_count=min_count,
+        min_co_purchase=min_co_purchase,
+        min_co_view=min_co_view,
+        min_purchase_after_view=min_purchase_after_view,
+        count_buyers=count_buyers,
+        max_session=max_session,
+    )
+    memory = mining.parse_size(memory_limit, "--memory-limit")
+    tables.check_writable(output)
+    spec = tables.EVENTS if relations is None else tables.RELATIONS
+    source = tables.open_table(str(relations or events), spec, parse_columns(columns))
+    run = mining.mine_pairs(
+        source, rules, memory_limit=memory, threads=console.threads(), progress=console.progress
+    )
+    with run as mined:
+        tables.write(mined.pairs, output, console.footer(source))
+    for warning in mined.report.warnings():
+        console.warn(warning)
+    console.report(f"pairs of {source.label}", mined.report.lines())

@@ -1,0 +1,87 @@
+"""cprtools recommend."""
+
+from typing import Annotated
+
+import typer
+
+from cprtools.cli import answering
+from cprtools.cli.options import Columns, Output, parse_columns, parse_list
+
+
+def recommend(
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Model folder; default CPRTOOLS_MODEL, else by kind."),
+    ] = None,
+    product: Annotated[str | None, typer.Option(metavar="ID", help="Complements of it.")] = None,
+    seller: Annotated[str | None, typer.Option(metavar="ID", help="Products for it.")] = None,
+    queries: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="Table with product_id or seller_id.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every product or seller.")] = False,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="Length of a list at most.")] = 10,
+    types: Annotated[
+        int, typer.Option(min=0, help="Complements: types the list spreads over; 0 is off.")
+    ] = 3,
+    category: Annotated[
+        str | None, typer.Option(help="Sellers: a category or all; default the primary one.")
+    ] = None,
+    list_categories: Annotated[
+        bool, typer.Option(help="Sellers: what categories there are.")
+    ] = False,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Sellers: affinity at least this, before k.")
+    ] = 0.5,
+    exclude: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="Pairs that are never returned.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="Products (product_id) to choose from.")
+    ] = None,
+    show: Annotated[
+        str, typer.Option("--with", metavar="COLUMN,...", help="Further columns of the products.")
+    ] = "",
+    ranker: Annotated[
+        bool, typer.Option("--rank/--no-rank", help="Whether to rank after retrieval.")
+    ] = True,
+    search: Annotated[str, typer.Option(help="exact, or hnsw with --no-rank.")] = "exact",
+    partition_by: Annotated[
+        str | None, typer.Option(metavar="seller_id", help="Write one file per seller into -o.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="table, json, csv or parquet; table on a terminal.")
+    ] = None,
+    output: Output = "-",
+    columns: Columns = "",
+) -> None:
+    """Answer: complements of a product, products for a seller.
+
+    \b
+    Examples:
+      cprtools recommend --product P1
+      cprtools recommend --seller S1 --category all --threshold 0
+      cprtools recommend --model cpr.model/ --all -o recommendations.parquet
+    """
+    answering.run(
+        answering.Request(
+            model=model,
+            product=product,
+            seller=seller,
+            queries=queries,
+            every=every,
+            k=k,
+            types=types,
+            category=category,
+            list_categories=list_categories,
+            threshold=threshold,
+            exclude=exclude,
+            only=only,
+            show=tuple(parse_list(show)),
+            use_ranker=ranker,
+            search=search,
+            partition_by=partition_by,
+            format=format,
+            output=output,
+            mapping=parse_columns(columns),
+        )
+    )

@@ -1,0 +1,87 @@
+"""Tables as a person or a text tool reads them."""
+
+import csv
+import io
+import json
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# columns that repeat on every row of a single query are said once, above the table
+_HEADINGS = ("query_id", "seller_id")
+_RIGHT = ("rank", "score", "type_score", "affinity", "price", "value", "ci_low", "ci_high")
+
+
+def as_text(table: "pa.Table", kind: str) -> str:
+    """`json`: one object a line; `csv`: a header and rows, quoted where needed."""
+    rows = table.to_pylist()
+    if kind == "json":
+        return "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table.column_names)
+    writer.writerows([row[name] for name in table.column_names] for row in rows)
+    return out.getvalue()
+
+
+def print_table(table: "pa.Table", output: str) -> None:
+    """A readable table: one per query on a terminal, plain aligned text into a file or a pipe."""
+    from rich.console import Console
+
+    from cprtools import tables
+
+    buffer = io.StringIO()
+    on_terminal = output == "-" and sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal else 160
+    console = Console(
+        file=buffer, width=width, force_terminal=on_terminal, highlight=False, emoji=False
+    )
+    heading = next((name for name in _HEADINGS if name in table.column_names), None)
+    for title, rows in _groups(table, heading):
+        console.print(_render(title, rows, [n for n in table.column_names if n != heading]))
+    if not table.num_rows:
+        console.print("no recommendation passes; try --threshold 0 or --category all")
+    data = buffer.getvalue().encode()
+    if output == "-":
+        tables.write_stdout(data, binary=False)
+    else:
+        tables.write_text(buffer.getvalue(), output)
+
+
+def _groups(table: "pa.Table", heading: str | None) -> list[tuple[str, list[dict[str, Any]]]]:
+    rows = table.to_pylist()
+    if heading is None:
+        return [("", rows)]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row[heading], []).append(row)
+    label = heading.removesuffix("_id")
+    return [(f"{label} {_cell(key)}", members) for key, members in groups.items()]
+
+
+def _render(title: str, rows: list[dict[str, Any]], names: list[str]) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    view = Table(title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD)
+    for name in names:
+        justify: Any = "right" if name in _RIGHT else "left"
+        view.add_column(name, justify=justify, overflow="fold", no_wrap=name in _RIGHT)
+    for row in rows:
+        # Text, not markup: a title such as "[red]" must show as it is
+        view.add_row(*(Text(_cell(row[name])) for name in names))
+    return view
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in str(value))

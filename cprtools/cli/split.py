@@ -1,0 +1,82 @@
+"""cprtools split."""
+
+from typing import Annotated
+
+import typer
+
+from cprtools.cli.options import Columns, Output, Seed
+
+
+def split(
+    source: Annotated[str, typer.Argument(metavar="TABLE", help="Any table; - is standard input.")],
+    test_out: Annotated[
+        str, typer.Option(metavar="FILE", help="Where the test rows go; - is standard output.")
+    ],
+    output: Output = "-",
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="MOMENT", help="By time: rows from this ISO moment on are test."),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN,...", help="By group: a share of each group's rows is test."),
+    ] = None,
+    pair: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN,COLUMN", help="By unordered pair: both directions together."),
+    ] = None,
+    cold: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN,...", help="New ids: every row that touches one is test."),
+    ] = None,
+    fraction: Annotated[
+        float, typer.Option(help="Test share of each group's rows, of the pairs or of the ids.")
+    ] = 0.2,
+    min_rows: Annotated[
+        int, typer.Option(min=1, help="--by: smaller groups stay wholly in training.")
+    ] = 5,
+    seed: Seed = 0,
+    columns: Columns = "",
+) -> None:
+    """Divide a table into training and test rows, in exactly one of four ways.
+
+    \b
+    Example:
+      cprtools split listings.parquet -o train.parquet --test-out test.parquet --by seller_id
+    """
+    from dataclasses import replace
+
+    from cprtools import tables
+    from cprtools.cli import console
+    from cprtools.cli.options import parse_columns, parse_list
+    from cprtools.evaluation import splits
+
+    way = splits.one_way({"at": at, "by": by, "pair": pair, "cold": cold})
+    tables.check_all_writable([output, test_out])
+    place = tables.open_table(source, tables.ANY)
+    table = tables.read_any(place)
+    mapping = parse_columns(columns)
+    names = [mapping.get(name, name) for name in parse_list(by or pair or cold or "ts")]
+    label = place.label
+    if way == "at":
+        train, test = splits.split_by_time(table, str(at), column=names[0], label=label)
+        if missing := train.column(names[0]).null_count:
+            console.warn(f"{label}: {missing:,} rows have no {names[0]}; they stay in training")
+    elif way == "by":
+        train, test = splits.split_by_fraction(
+            table, names, fraction, min_rows=min_rows, seed=seed, label=label
+        )
+    else:
+        choose = splits.split_by_pair if way == "pair" else splits.split_cold
+        train, test = choose(table, names, fraction, seed=seed, label=label)
+    for part, rows in (("training", train.num_rows), ("test", test.num_rows)):
+        if not rows:
+            console.warn(f"{label}: no row is left for the {part} table")
+    console.report("split", [("training rows", train.num_rows), ("test rows", test.num_rows)])
+    made = console.footer(place)
+    tables.write_all(
+        [
+            (train, output, replace(made, params={**made.params, "part": "training"})),
+            (test, test_out, replace(made, params={**made.params, "part": "test"})),
+        ]
+    )

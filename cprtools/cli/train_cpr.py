@@ -1,0 +1,57 @@
+"""cprtools train-cpr."""
+
+from typing import Annotated
+
+import typer
+
+from cprtools.cli import console
+from cprtools.cli.options import Columns, FolderOutput, Products, Seed, Vectors, parse_columns
+
+
+def train_cpr(
+    pairs: Annotated[str, typer.Argument(metavar="PAIRS", help="Pairs table of mine-pairs.")],
+    output: FolderOutput = "-",
+    products: Products = None,
+    vectors: Vectors = None,
+    method: Annotated[
+        str, typer.Option(help="p-companion or a baseline: popularity, item-knn, mf, ...")
+    ] = "p-companion",
+    preset: Annotated[
+        str, typer.Option(help="p-companion: default (strongest) or paper (as published).")
+    ] = "default",
+    epochs: Annotated[int | None, typer.Option(min=1, help="p-companion: epochs at most.")] = None,
+    ranker: Annotated[bool, typer.Option(help="p-companion: fit the second stage too.")] = True,
+    columns: Columns = "",
+    seed: Seed = 0,
+) -> None:
+    """Learn which products complete a product.
+
+    Every row of the products table is a query and a candidate; ids outside it are left out.
+
+    \b
+    Example:
+      cprtools train-cpr pairs.parquet --products products.parquet -o cpr.model/
+    """
+    from cprtools import answers, tables
+    from cprtools.cpr import problem as building
+    from cprtools.cpr import recipe
+
+    tables.check_folder_writable(output)
+    mapping = parse_columns(columns)
+    options = recipe.method_options(method, preset=preset, epochs=epochs)
+    pairs_source = tables.open_table(pairs, tables.PAIRS, mapping)
+    products_source = tables.open_table(products, tables.PRODUCTS, mapping) if products else None
+    vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]
+    built = building.build_problem(
+        tables.read(pairs_source),
+        tables.read(products_source) if products_source else None,
+        vector_sources,
+        seed=seed,
+    )
+    console.report("problem", built.summary())
+    stage = recipe.train(
+        built.problem, method, options=options, with_ranker=ranker, seed=seed, say=console.note
+    )
+    members, facts = answers.model_members(stage, built.catalogue)
+    footer = console.footer(pairs_source, products_source, *vector_sources)
+    tables.write_folder(members, output, answers.COMPLEMENTS, footer, facts)

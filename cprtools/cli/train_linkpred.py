@@ -1,0 +1,66 @@
+"""cprtools train-linkpred."""
+
+from typing import Annotated
+
+import typer
+
+from cprtools.cli import console
+from cprtools.cli.options import Columns, FolderOutput, Seed, Vectors, parse_columns
+
+
+def train_linkpred(
+    graph: Annotated[str, typer.Argument(metavar="GRAPH", help="Graph folder of build-graph.")],
+    output: FolderOutput = "-",
+    vectors: Vectors = None,
+    method: Annotated[
+        str, typer.Option(help="gnn or a baseline: popularity, item-knn, text-knn, mf.")
+    ] = "gnn",
+    embedding_dim: Annotated[int | None, typer.Option(min=2, help="gnn: size of vectors.")] = None,
+    num_layers: Annotated[int | None, typer.Option(min=1, help="gnn: layers (default 4).")] = None,
+    fanout: Annotated[
+        str, typer.Option(help="gnn: neighbours per node and layer, or one number per layer.")
+    ] = "3",
+    epochs: Annotated[int | None, typer.Option(min=1, help="gnn: epochs at most.")] = None,
+    sampling: Annotated[
+        str, typer.Option(help="gnn: stratified or uniform choice of training edges.")
+    ] = "stratified",
+    sampler: Annotated[
+        str | None, typer.Option(help="gnn: dgl or torch; the faster one by default.")
+    ] = None,
+    init: Annotated[str, typer.Option(help="gnn: nodes start from vectors or random.")] = "vectors",
+    ranker: Annotated[bool, typer.Option(help="gnn: fit the second stage too.")] = True,
+    columns: Columns = "",
+    seed: Seed = 0,
+) -> None:
+    """Learn which products suit a seller.
+
+    \b
+    Example:
+      cprtools train-linkpred graph/ --vectors vectors.parquet -o seller.model/
+    """
+    from cprtools import answers, tables
+    from cprtools.linkpred import problem as building
+    from cprtools.linkpred import recipe
+
+    tables.check_folder_writable(output)
+    mapping = parse_columns(columns)
+    options = recipe.method_options(
+        method,
+        embedding_dim=embedding_dim,
+        num_layers=num_layers,
+        fanout=fanout,
+        epochs=epochs,
+        sampling=sampling,
+        sampler=sampler,
+        init=init,
+    )
+    folder = tables.open_folder(graph, ("graph",))
+    vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]
+    built = building.build_problem(folder, vector_sources)
+    console.report("problem", built.summary())
+    stage = recipe.train(
+        built, method, options=options, with_ranker=ranker, seed=seed, say=console.note
+    )
+    members, facts = answers.model_members(stage, built.catalogue, built.seller_table())
+    footer = console.footer(folder, *vector_sources)
+    tables.write_folder(members, output, answers.SELLERS, footer, facts)

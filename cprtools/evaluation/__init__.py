@@ -1,0 +1,27 @@
+"""Evaluation: splits, ranking metrics, bootstrap intervals, paired comparison, report."""
+
+from cprtools.evaluation.complements import evaluate_complements
+from cprtools.evaluation.inputs import Inputs, Places, evaluate_all, open_inputs, parse_ks
+from cprtools.evaluation.rendering import FORMATS, render
+from cprtools.evaluation.report import Provenance, html_report, provenance
+from cprtools.evaluation.results import Comparison, Evaluation, combine_tables, compare
+from cprtools.evaluation.sellers import evaluate_sellers
+
+__all__ = [
+    "FORMATS",
+    "Comparison",
+    "Evaluation",
+    "Inputs",
+    "Places",
+    "Provenance",
+    "combine_tables",
+    "compare",
+    "evaluate_all",
+    "evaluate_complements",
+    "evaluate_sellers",
+    "html_report",
+    "open_inputs",
+    "parse_ks",
+    "provenance",
+    "render",
+]

@@ -1,0 +1,205 @@
+"""Metrics of complement lists on held-out pairs (docs/methods/evaluation.md)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from cprtools.errors import SchemaError
+from cprtools.evaluation import ranked
+from cprtools.evaluation.beyond import asymmetry, beyond_accuracy
+from cprtools.evaluation.coding import (
+    BoolArray,
+    IntArray,
+    codes,
+    contains,
+    flags,
+    numbers,
+    vocabulary,
+)
+from cprtools.evaluation.lists import Lists, code_lists
+from cprtools.evaluation.ranked import Truth
+from cprtools.evaluation.resampling import Block
+from cprtools.evaluation.results import ALL, Evaluation, measure
+from cprtools.evaluation.training import Training, read_training
+from cprtools.tables import columns as c
+
+
+@dataclass(frozen=True)
+class _HeldOut:
+    """Truth pairs in codes of one vocabulary, sorted; and every pair bought at all, kept or not."""
+
+    query: IntArray
+    product: IntArray
+    weight: IntArray
+    bought: IntArray
+
+
+def evaluate_complements(
+    recs: pa.Table,
+    truth: pa.Table,
+    *,
+    train: pa.Table | None = None,
+    products: pa.Table | None = None,
+    ks: Sequence[int] = (1, 3, 10),
+    bootstrap: int = 1000,
+    seed: int = 0,
+    method: str = "recommendations",
+) -> Evaluation:
+    """Hit, NDCG, MRR and what lies beyond accuracy, with intervals (DESIGN.md section 7).
+
+    recs: the complements' recommendations; truth: query_id, candidate_id, co_purchase?,
+    complement?; train: pairs that the method learned from; products: the catalogue, then pairs
+    outside it are no truth. Raises SchemaError for broken lists and a truth that leaves no pair.
+    """
+    notes: list[str] = []
+    ids = _vocabulary(recs, truth, train)
+    known = read_training(train, ids) if train is not None else None
+    catalogue = codes(products.column(c.PRODUCT_ID), ids) if products is not None else None
+    held_out = _held_out(truth, ids, known, catalogue, notes)
+    everything = code_lists(recs, c.QUERY_ID, ids, ids, [c.SCORE])
+    everything, warnings = _without_training(everything, known, len(ids))
+
+    queries, own = np.unique(held_out.query, return_inverse=True)
+    pairs = Truth(own, held_out.product, held_out.weight.astype(np.float64), len(queries))
+    ranks = everything.ranks_of(held_out.query, held_out.product, len(ids))
+    lists = _lists_of(everything, queries, notes)
+    _note_missing(lists, len(queries), notes)
+
+    blocks = _accuracy(pairs, ranks, ks, _segments(queries, held_out.product, known))
+    facts, beyond = beyond_accuracy(
+        lists, len(queries), ks, ids, recs=recs, products=products, known=known
+    )
+    blocks += beyond
+    blocks += asymmetry(everything, queries, pairs, held_out.bought, known, len(ids), notes)
+    results, replicates = measure(blocks, facts, len(queries), bootstrap, seed)
+    names = ids.take(pa.array(queries))
+    headline = tuple(("Hit", k) for k in ks)
+    return Evaluation(
+        "complements", method, names, results, replicates, headline, tuple(notes), tuple(warnings)
+    )
+
+
+def _vocabulary(recs: pa.Table, truth: pa.Table, train: pa.Table | None) -> pa.Array:
+    columns = [recs.column(c.QUERY_ID), recs.column(c.PRODUCT_ID)]
+    columns += [truth.column(c.QUERY_ID), truth.column(c.CANDIDATE_ID)]
+    if train is not None:
+        columns += [train.column(c.QUERY_ID), train.column(c.CANDIDATE_ID)]
+    return vocabulary(*columns)
+
+
+def _held_out(
+    truth: pa.Table,
+    ids: pa.Array,
+    known: Training | None,
+    catalogue: IntArray | None,
+    notes: list[str],
+) -> _HeldOut:
+    query = codes(truth.column(c.QUERY_ID), ids)
+    product = codes(truth.column(c.CANDIDATE_ID), ids)
+    weight = numbers(truth, c.CO_PURCHASE, 1).astype(np.int64)
+    if len(weight) and weight.min() < 0:
+        raise SchemaError("truth: a co_purchase count is below 0; counts are 0 or more")
+    pair = query * len(ids) + product
+    # a pair given twice is one pair: its largest count, a complement if one row says so
+    order = np.lexsort((~flags(truth, c.COMPLEMENT, True), -weight, pair))
+    order = order[np.diff(pair[order], prepend=-1) != 0]
+    reasons = [
+        (~flags(truth, c.COMPLEMENT, True), "are no complements"),
+        (weight == 0, "have no co-purchase"),
+    ]
+    if catalogue is not None:
+        listed = np.zeros(len(ids) + 1, dtype=bool)
+        listed[catalogue] = True
+        listed[-1] = False  # products of the catalogue that occur nowhere else are coded -1
+        reasons.append((~(listed[query] & listed[product]), "are outside the catalogue"))
+    if known is not None:
+        reasons.append((contains(pair, known.forbidden), "are in the training pairs"))
+    kept = order[_keep(reasons, order, notes)]
+    if not len(kept):
+        raise SchemaError(f"truth: no held-out pair is left; {'; '.join(notes) or 'it is empty'}")
+    bought = pair[order[weight[order] > 0]]
+    return _HeldOut(query[kept], product[kept], weight[kept], bought)
+
+
+def _keep(reasons: list[tuple[BoolArray, str]], order: IntArray, notes: list[str]) -> BoolArray:
+    keep = np.ones(len(order), dtype=bool)
+    for drop, why in reasons:
+        dropped = keep & drop[order]
+        if dropped.any():
+            notes.append(f"{dropped.sum():,} truth pairs {why}: left out")
+        keep &= ~dropped
+    return keep
+
+
+def _without_training(
+    lists: Lists, known: Training | None, num_ids: int
+) -> tuple[Lists, list[str]]:
+    if known is None:
+        return lists, []
+    drop = contains(lists.query * num_ids + lists.product, known.forbidden)
+    if not drop.any():
+        return lists, []
+    shortened = len(np.unique(lists.query[drop]))
+    return lists.without(drop), [
+        f"{drop.sum():,} training or similar pairs taken out of {shortened:,} lists, which are "
+        "shorter now; recommend with --exclude to have them refilled"
+    ]
+
+
+def _lists_of(everything: Lists, queries: IntArray, notes: list[str]) -> Lists:
+    """The lists of these queries, numbered by their place among them."""
+    inside = np.isin(everything.query, queries)
+    others = len(np.unique(everything.query[~inside]))
+    if others:
+        notes.append(f"{others:,} lists are of queries without truth: not measured")
+    lists = everything.take(inside)
+    return Lists(np.searchsorted(queries, lists.query), lists.product, lists.rank, lists.columns)
+
+
+def _note_missing(lists: Lists, num_queries: int, notes: list[str]) -> None:
+    missing = num_queries - len(np.unique(lists.query))
+    if missing:
+        notes.append(f"{missing:,} of {num_queries:,} queries have no list: counted as misses")
+
+
+def _segments(
+    queries: IntArray, products: IntArray, known: Training | None
+) -> tuple[dict[str, BoolArray], dict[str, BoolArray]]:
+    """Masks over the queries, and masks over the pairs, by the name of the segment."""
+    by_query = {ALL: np.ones(len(queries), dtype=bool)}
+    if known is None:
+        return by_query, {}
+    warm = known.is_query[queries]
+    seen = known.is_seen[queries]
+    by_query["warm queries"] = warm
+    by_query["queries without co-purchases"] = seen & ~warm
+    by_query["new products"] = ~seen
+    candidate = known.is_seen[products]
+    return by_query, {"warm candidates": candidate, "new candidates": ~candidate}
+
+
+def _accuracy(
+    pairs: Truth,
+    ranks: np.ndarray[tuple[int], np.dtype[np.float64]],
+    ks: Sequence[int],
+    segments: tuple[dict[str, BoolArray], dict[str, BoolArray]],
+) -> list[Block]:
+    weighted = {("Hit", k): pairs.sum(pairs.weight * (ranks <= k)) for k in ks}
+    by_query = {}
+    for k in ks:
+        by_query["QueryHit", k] = ranked.hit_rates(pairs, ranks, k)
+        by_query["Recall", k] = ranked.recalls(pairs, ranks, k, reachable=False)
+        by_query["NDCG", k] = ranked.ndcgs(pairs, ranks, k)
+        by_query["MRR", k] = ranked.reciprocal_ranks(pairs, ranks, k)
+    totals = pairs.sum(pairs.weight)
+    blocks = []
+    for name, mask in segments[0].items():
+        blocks.append(Block.of_ratios(name, weighted, np.where(mask, totals, 0)))
+        blocks.append(Block.of_ratios(name, by_query, mask.astype(np.float64)))
+    for name, mask in segments[1].items():
+        weight = pairs.weight * mask
+        hits = {("Hit", k): pairs.sum(weight * (ranks <= k)) for k in ks}
+        blocks.append(Block.of_ratios(name, hits, pairs.sum(weight)))
+    return [block for block in blocks if len(block.rows)]

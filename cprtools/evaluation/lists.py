@@ -1,0 +1,107 @@
+"""Recommendation lists as integer arrays: checked, and with forbidden pairs taken out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from cprtools.errors import SchemaError, quote
+from cprtools.evaluation.coding import BoolArray, FloatArray, IntArray, codes, find
+from cprtools.tables import columns as c
+
+
+@dataclass(frozen=True)
+class Lists:
+    """One row per recommended product, (rows,) each, sorted by query and rank."""
+
+    query: IntArray
+    product: IntArray
+    rank: IntArray
+    columns: Mapping[str, FloatArray] = field(default_factory=dict)
+    """Further numbers of each row, NaN where null: score or affinity, type code."""
+
+    def take(self, rows: IntArray | BoolArray) -> "Lists":
+        """Some of the rows, in their order."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Lists(self.query[rows], self.product[rows], self.rank[rows], columns)
+
+    def without(self, drop: BoolArray) -> "Lists":
+        """The lists without these rows; what stood below moves up by as many places.
+
+        A gap that was in the ranks before stays: only what is taken out here closes up.
+        """
+        if not drop.any():
+            return self
+        dropped = np.cumsum(drop)
+        starts = np.searchsorted(self.query, self.query, side="left")
+        above: IntArray = dropped - np.where(starts > 0, dropped[starts - 1], 0)
+        moved = Lists(self.query, self.product, self.rank - above, self.columns)
+        return moved.take(~drop)
+
+    def ranks_of(self, query: IntArray, product: IntArray, num_products: int) -> FloatArray:
+        """The rank of each pair, (pairs,) float64; infinity where the list does not hold it."""
+        return self.lookup(self.rank.astype(np.float64), query, product, num_products, np.inf)
+
+    def lookup(
+        self,
+        values: FloatArray,
+        query: IntArray,
+        product: IntArray,
+        num_products: int,
+        missing: float,
+    ) -> FloatArray:
+        """The value of each pair's row, (pairs,) float64; `missing` where there is no such row."""
+        keys = self.query * num_products + self.product
+        order = np.argsort(keys, kind="stable")
+        place = find(query * num_products + product, keys[order])
+        found = np.full(len(query), missing)
+        found[place >= 0] = values[order[place[place >= 0]]]
+        return found
+
+
+def code_lists(
+    recs: pa.Table, query_column: str, queries: pa.Array, products: pa.Array, numeric: list[str]
+) -> Lists:
+    """The lists of a recommendations table; `queries` and `products` are the known ids.
+
+    Rows of unknown queries or products are left out. Raises SchemaError for ranks below 1, and for
+    a product or a rank that one list holds twice.
+    """
+    rank = recs.column(c.RANK)
+    if rank.null_count or (recs.num_rows and rank.to_numpy().min() < 1):
+        raise SchemaError("recommendations: a rank is missing or below 1; ranks count from 1")
+    query = codes(recs.column(query_column), queries)
+    product = codes(recs.column(c.PRODUCT_ID), products)
+    ranks = np.asarray(rank.to_numpy(), dtype=np.int64)
+    columns = {
+        name: np.asarray(
+            recs.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64
+        )
+        for name in numeric
+        if name in recs.column_names
+    }
+    lists = Lists(query, product, ranks, columns)
+    order = np.lexsort((ranks, query))
+    lists = lists.take(order[(query[order] >= 0) & (product[order] >= 0)])
+    _refuse_repeats(lists, queries, products)
+    return lists
+
+
+def _refuse_repeats(lists: Lists, queries: pa.Array, products: pa.Array) -> None:
+    same = np.diff(lists.query) == 0
+    twice = np.flatnonzero(same & (np.diff(lists.rank) == 0))
+    if len(twice):
+        query = quote(queries[int(lists.query[twice[0]])].as_py())
+        rank = lists.rank[twice[0]]
+        raise SchemaError(
+            f"recommendations: the list of {query} has rank {rank} twice; give each place once"
+        )
+    keys = np.sort(lists.query * len(products) + lists.product)
+    repeated = np.flatnonzero(np.diff(keys) == 0)
+    if len(repeated):
+        query_idx, product_idx = divmod(int(keys[repeated[0]]), len(products))
+        raise SchemaError(
+            f"recommendations: the list of {quote(queries[query_idx].as_py())} holds "
+            f"{quote(products[product_idx].as_py())} twice; keep one row each"
+        )

@@ -1,0 +1,74 @@
+"""Ranking metrics of each query from the ranks of its held-out products."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cprtools.evaluation.coding import FloatArray, IntArray, totals
+from cprtools.evaluation.lists import Lists
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Held-out pairs, sorted by query, then product; every query in [0, num_queries) has one."""
+
+    query: IntArray
+    product: IntArray
+    weight: FloatArray
+    num_queries: int
+
+    def counts(self) -> FloatArray:
+        """Held-out products of each query, (num_queries,) float64, 1 or more."""
+        return np.bincount(self.query, minlength=self.num_queries).astype(np.float64)
+
+    def sum(self, values: FloatArray) -> FloatArray:
+        """(pairs,) values added up over each query, (num_queries,) float64."""
+        return totals(self.query, values, self.num_queries)
+
+
+def hit_rates(truth: Truth, ranks: FloatArray, k: int) -> FloatArray:
+    """1 for each query with a held-out product among its first k, else 0."""
+    return np.asarray((truth.sum((ranks <= k).astype(np.float64)) > 0).astype(np.float64))
+
+
+def recalls(truth: Truth, ranks: FloatArray, k: int, *, reachable: bool) -> FloatArray:
+    """Each query's share of its held-out products among the first k.
+
+    reachable: over min(k, held-out products), what k places can hold at most (sellers).
+    """
+    counts = truth.counts()
+    hits = truth.sum((ranks <= k).astype(np.float64))
+    return np.asarray(hits / (np.minimum(k, counts) if reachable else counts))
+
+
+def ndcgs(truth: Truth, ranks: FloatArray, k: int) -> FloatArray:
+    """Each query's NDCG@k: gain 1 for a held-out product, discount 1/log2(rank + 1)."""
+    gains = np.where(ranks <= k, 1 / np.log2(ranks + 1), 0.0)
+    counts = truth.counts().astype(np.int64)
+    longest = int(min(k, counts.max(initial=1)))
+    best = np.cumsum(1 / np.log2(np.arange(longest) + 2))
+    return np.asarray(truth.sum(gains) / best[np.minimum(counts, longest) - 1])
+
+
+def reciprocal_ranks(truth: Truth, ranks: FloatArray, k: int) -> FloatArray:
+    """Each query's 1/rank of the first held-out product among the first k, else 0."""
+    starts = np.flatnonzero(np.diff(truth.query, prepend=-1))
+    first = np.minimum.reduceat(ranks, starts)
+    return np.asarray(np.where(first <= k, 1 / first, 0.0))
+
+
+def types_per_list(lists: Lists, types: FloatArray, num_queries: int, k: int) -> FloatArray:
+    """Distinct known product types among each query's first k, (num_queries,) float64.
+
+    types: (rows of lists,) codes, NaN where unknown.
+    """
+    rows = (lists.rank <= k) & ~np.isnan(types)
+    width = int(np.nanmax(types, initial=-1.0)) + 1
+    distinct = np.unique(lists.query[rows] * max(width, 1) + types[rows].astype(np.int64))
+    return np.bincount(distinct // max(width, 1), minlength=num_queries).astype(np.float64)
+
+
+def list_sums(lists: Lists, values: FloatArray, num_queries: int, k: int) -> FloatArray:
+    """(rows of lists,) values added up over each query's first k, (num_queries,) float64."""
+    rows = lists.rank <= k
+    return totals(lists.query[rows], values[rows], num_queries)

@@ -1,0 +1,58 @@
+"""A metrics table as text: aligned for people, CSV and JSON lines for programs."""
+
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.csv
+
+from cprtools.tables import columns as c
+
+FORMATS = ("table", "parquet", "csv", "json")
+
+
+def render(metrics: pa.Table, form: str) -> str:
+    """The metrics as `table`, `csv` or `json` (one object a line)."""
+    if form == "json":
+        return "".join(json.dumps(row) + "\n" for row in metrics.to_pylist())
+    if form == "csv":
+        buffer = io.BytesIO()
+        pyarrow.csv.write_csv(metrics, buffer)
+        return buffer.getvalue().decode()
+    return _aligned(metrics)
+
+
+def metric_name(row: dict[str, object]) -> str:
+    """Recall@100, or the bare name of a metric without k."""
+    return f"{row[c.METRIC]}@{row[c.K]}" if row[c.K] else str(row[c.METRIC])
+
+
+def interval(row: dict[str, object]) -> str:
+    """[low, high], empty where there is none."""
+    if row[c.CI_LOW] is None:
+        return ""
+    return f"[{row[c.CI_LOW]:.4f}, {row[c.CI_HIGH]:.4f}]"
+
+
+def _aligned(metrics: pa.Table) -> str:
+    header = ("method", "metric", "segment", "value", "95% interval", "queries")
+    lines = [header]
+    for row in metrics.to_pylist():
+        texts = (str(row[c.METHOD]), metric_name(row), str(row[c.SEGMENT]))
+        value = f"{row[c.VALUE]:.4f}"
+        lines.append((*texts, value, interval(row), f"{row[c.QUERIES]:,}"))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "".join(_line(line, widths) + "\n" for line in lines)
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    left = [
+        _printable(cell).ljust(width) for cell, width in zip(cells[:3], widths[:3], strict=True)
+    ]
+    right = [cell.rjust(width) for cell, width in zip(cells[3:], widths[3:], strict=True)]
+    return "  ".join([*left, *right]).rstrip()
+
+
+def _printable(text: str) -> str:
+    # a category name comes from a user's file: it never carries control characters to a terminal
+    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)

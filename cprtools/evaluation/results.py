@@ -1,0 +1,147 @@
+"""What an evaluation gives, and the paired comparison of two."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from cprtools.evaluation.coding import FloatArray
+from cprtools.evaluation.resampling import Block, intervals, replicate
+from cprtools.tables import METRICS
+from cprtools.tables import columns as c
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One metric of one segment on all its queries."""
+
+    metric: str
+    k: int
+    segment: str
+    value: float
+    queries: int
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """What makes it the same metric for another method."""
+        return self.metric, self.k, self.segment
+
+    @property
+    def name(self) -> str:
+        """The metric as people write it: Recall@100."""
+        return f"{self.metric}@{self.k}" if self.k else self.metric
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One method's metrics, and their values on the resamples for pairing with another method."""
+
+    kind: str
+    method: str
+    queries: pa.Array
+    results: tuple[Result, ...]
+    replicates: FloatArray
+    headline: tuple[tuple[str, int], ...]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    calibration: pa.Table | None = None
+
+    @property
+    def metrics(self) -> pa.Table:
+        """The metrics table, sorted by metric, k and segment."""
+        return to_table(self.method, self.results, self.replicates)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Differences of one method's metrics to another's on the same queries and resamples."""
+
+    metrics: pa.Table
+    sentences: tuple[str, ...]
+
+
+def measure(
+    blocks: list[Block], facts: list[Result], num_queries: int, bootstrap: int, seed: int
+) -> tuple[tuple[Result, ...], FloatArray]:
+    """Results of all blocks, then the facts that have no interval; replicates column by column."""
+    results = [
+        Result(metric, k, block.segment, float(value), len(block.rows))
+        for block in blocks
+        for (metric, k), value in zip(block.measures, block.values(), strict=True)
+    ]
+    replicates = replicate(blocks, num_queries, bootstrap, seed)
+    unknown = np.full((bootstrap, len(facts)), np.nan)
+    return (*results, *facts), np.concatenate([replicates, unknown], axis=1)
+
+
+def to_table(method: str, results: Iterable[Result], replicates: FloatArray) -> pa.Table:
+    """Results with their intervals as a metrics table; those without any value are left out."""
+    results = list(results)
+    low, high = intervals(np.array([r.value for r in results]), replicates)
+    rows = sorted(
+        (r.metric, r.k, r.segment, r.value, _known(low[i]), _known(high[i]), r.queries)
+        for i, r in enumerate(results)
+        if not np.isnan(r.value)
+    )
+    by_column = list(zip(*rows, strict=True)) or [()] * 7
+    arrays = [[method] * len(rows), *by_column]
+    return pa.Table.from_arrays(
+        [pa.array(list(a), f.type) for a, f in zip(arrays, METRICS.schema, strict=True)],
+        schema=METRICS.schema,
+    )
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def compare(first: Evaluation, second: Evaluation) -> Comparison:
+    """What `first` has over `second`: differences with paired intervals, and the headline in words.
+
+    Raises ValueError where the two were not measured on the same queries and resamples.
+    """
+    same = first.queries.equals(second.queries)
+    if not same or len(first.replicates) != len(second.replicates):
+        raise ValueError("two evaluations are paired by the same truth, bootstrap and seed")
+    theirs = {result.key: column for column, result in enumerate(second.results)}
+    shared = [(i, theirs[r.key]) for i, r in enumerate(first.results) if r.key in theirs]
+    ours = [i for i, _ in shared]
+    others = [j for _, j in shared]
+    differences = [
+        Result(*first.results[i].key, first.results[i].value - second.results[j].value,
+               min(first.results[i].queries, second.results[j].queries))
+        for i, j in shared
+    ]  # fmt: skip
+    replicates = first.replicates[:, ours] - second.replicates[:, others]
+    method = f"{first.method} - {second.method}"
+    metrics = to_table(method, differences, replicates)
+    return Comparison(metrics, tuple(_sentences(first, second, metrics)))
+
+
+def _sentences(first: Evaluation, second: Evaluation, metrics: pa.Table) -> Iterable[str]:
+    rows = {(r[c.METRIC], r[c.K]): r for r in metrics.to_pylist() if r[c.SEGMENT] == ALL}
+    for metric, k in first.headline:
+        if (metric, k) in rows:
+            yield _sentence(first.method, second.method, f"{metric}@{k}", rows[metric, k])
+
+
+def _sentence(ours: str, theirs: str, name: str, row: dict[str, float]) -> str:
+    value, low, high = row[c.VALUE], row[c.CI_LOW], row[c.CI_HIGH]
+    if low is None:
+        return f"{ours} - {theirs} on {name}: difference {value:.3f}, no interval"
+    interval = f"[{low:.3f}, {high:.3f}]"
+    if low > 0:
+        return f"{ours} beats {theirs} on {name} by {value:.3f} {interval}"
+    if high < 0:
+        return f"{ours} does NOT beat {theirs} on {name}: difference {value:.3f} {interval}"
+    return f"no clear difference between {ours} and {theirs} on {name}: {value:.3f} {interval}"
+
+
+def combine_tables(tables: Iterable[pa.Table]) -> pa.Table:
+    """Metrics tables as one, sorted by method, metric, k and segment."""
+    whole = pa.concat_tables(tables)
+    keys = [(name, "ascending") for name in (c.METHOD, c.METRIC, c.K, c.SEGMENT)]
+    return whole.sort_by(keys)

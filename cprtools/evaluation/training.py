@@ -1,0 +1,54 @@
+"""What the training pairs say about an evaluation: known pairs, seen products, popularity."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from cprtools.evaluation.coding import BoolArray, FloatArray, IntArray, codes, flags, numbers
+from cprtools.tables import columns as c
+
+
+@dataclass(frozen=True)
+class Training:
+    """Training pairs in the codes of a vocabulary of n ids; pair keys are query * n + candidate."""
+
+    forbidden: IntArray
+    """Sorted keys that are neither truth nor recommended: complements, similar both ways."""
+    bought: IntArray
+    """Sorted keys of the pairs with a co-purchase."""
+    is_query: BoolArray
+    """(n,) has complement co-purchases of its own."""
+    is_seen: BoolArray
+    """(n,) occurs in any row, on either side."""
+    purchases: FloatArray
+    """(n,) co-purchases of the id as a candidate."""
+    num_products: int
+    """Distinct ids in the table."""
+
+
+def read_training(train: pa.Table, ids: pa.Array) -> Training:
+    """The training pairs (query_id, candidate_id, co_purchase?, complement?, similar?) as codes.
+
+    Without a `complement` column every row counts as one; `ids` must hold every id of the table.
+    """
+    n = len(ids)
+    query = codes(train.column(c.QUERY_ID), ids)
+    candidate = codes(train.column(c.CANDIDATE_ID), ids)
+    count = numbers(train, c.CO_PURCHASE, 1)
+    complement = flags(train, c.COMPLEMENT, True)
+    similar = flags(train, c.SIMILAR, False)
+    pair = query * n + candidate
+    reverse = candidate * n + query
+    seen = np.zeros(n, dtype=bool)
+    seen[query] = seen[candidate] = True
+    is_query = np.zeros(n, dtype=bool)
+    is_query[query[complement]] = True
+    return Training(
+        forbidden=np.unique(np.concatenate([pair[complement], pair[similar], reverse[similar]])),
+        bought=np.unique(pair[count > 0]),
+        is_query=is_query,
+        is_seen=seen,
+        purchases=np.bincount(candidate, weights=count, minlength=n).astype(np.float64),
+        num_products=int(seen.sum()),
+    )

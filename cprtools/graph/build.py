@@ -1,0 +1,184 @@
+"""Listings, pairs, products, high demand and page views joined into one typed graph."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cprtools import tables
+from cprtools.errors import SchemaError, UsageError
+from cprtools.graph.queries import EDGES_SQL, FACTS_SQL, NODES_SQL, PREPARE_SQL
+from cprtools.tables import columns as c
+
+
+@dataclass(frozen=True)
+class GraphInputs:
+    """The tables a graph is made from; listings or pairs at least."""
+
+    listings: tables.Source | None = None
+    pairs: tables.Source | None = None
+    products: tables.Source | None = None
+    high_demand: tables.Source | None = None
+    views: tables.Source | None = None
+
+
+@dataclass(frozen=True)
+class GraphReport:
+    """Counts of a built graph: what is in it, and what the input had that it does not use."""
+
+    sellers: int
+    products: int
+    high_demand: int
+    additional: int
+    listings: int
+    bought_together: int
+    """Unordered pairs of products."""
+    high_demand_listings: int
+    high_demand_degree: int
+    """Ends of listings and bought-with edges at high-demand products."""
+    duplicate_listings: int
+    unknown_listings: int
+    unknown_high_demand: int
+    views_without_time: int
+
+    @property
+    def sparsity(self) -> float | None:
+        """Share of (seller, high-demand product) pairs that are not listed; None without pairs."""
+        cells = self.sellers * self.high_demand
+        return 1 - self.high_demand_listings / cells if cells else None
+
+    @property
+    def edges_before(self) -> float | None:
+        """Listings per high-demand product."""
+        return self.high_demand_listings / self.high_demand if self.high_demand else None
+
+    @property
+    def edges_after(self) -> float | None:
+        """Listings and bought-with edges per high-demand product."""
+        return self.high_demand_degree / self.high_demand if self.high_demand else None
+
+
+def build_graph(
+    inputs: GraphInputs,
+    *,
+    additional: int | None = None,
+    min_bought_together: int = 2,
+    views_months: int = 12,
+    threads: int | None = None,
+) -> tuple[pa.Table, pa.Table, GraphReport]:
+    """Nodes (tables.NODES) and edges (tables.EDGES), sorted, and what to report of them.
+
+    `additional` products beside the listed and the high-demand ones, most viewed first; None: all
+    that occur. Bought-with edges need `min_bought_together` co-purchases in one direction. Views
+    count over the last `views_months` months before the newest one; rows without a time count
+    only where no row has one.
+    Raises UsageError where listings and pairs are both missing, SchemaError for unusable tables.
+    """
+    import duckdb
+
+    if inputs.listings is None and inputs.pairs is None:
+        raise UsageError("build-graph needs --listings or --pairs, or both")
+    listings, duplicates = _read_listings(inputs.listings)
+    views, untimed = _read_views(inputs.views)
+    sources = {
+        "given_listings": listings,
+        "given_pairs": _read_pairs(inputs.pairs, min_bought_together),
+        "given_products": _read_products(inputs.products),
+        "given_high_demand": _read_high_demand(inputs.high_demand),
+        "given_views": views,
+    }
+    with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")
+        if threads is not None:
+            connection.execute(f"SET threads = {int(threads)}")
+        for name, table in sources.items():
+            connection.register(name, table)
+        values = {
+            "views_months": views_months,
+            "all_in_demand": inputs.high_demand is None,
+            "products_known": inputs.products is not None,
+            "additional": additional,
+        }
+        connection.execute("CREATE TEMP TABLE settings AS " + _settings_sql(values))
+        for query in PREPARE_SQL:
+            connection.execute(query)
+        nodes = connection.sql(NODES_SQL).to_arrow_table().cast(tables.NODES.schema)
+        edges = connection.sql(EDGES_SQL).to_arrow_table().cast(tables.EDGES.schema)
+        facts = connection.sql(FACTS_SQL).to_arrow_table().to_pylist()[0]
+    if edges.num_rows == 0:
+        raise SchemaError(
+            f"the graph has no edges: no pair has {min_bought_together} co-purchases; "
+            "lower --min-bought-together or add --listings"
+        )
+    report = GraphReport(**facts, duplicate_listings=duplicates, views_without_time=untimed)
+    return nodes, edges, report
+
+
+def _settings_sql(values: dict[str, int | bool | None]) -> str:
+    # only integers and booleans reach this: nothing of the user's text
+    shown = {k: "NULL" if v is None else str(v) for k, v in values.items()}
+    return "SELECT " + ", ".join(f"{value} AS {name}" for name, value in shown.items())
+
+
+def _read_listings(source: tables.Source | None) -> tuple[pa.Table, int]:
+    if source is None:
+        return tables.LISTINGS.schema.empty_table(), 0
+    keyless = tables.Source(
+        source.name,
+        source.paths,
+        tables.TableSpec(tables.LISTINGS.name, tables.LISTINGS.fields),
+        source.mapping,
+    )
+    every = tables.read(keyless, only=[c.SELLER_ID, c.PRODUCT_ID])
+    distinct = every.group_by([c.SELLER_ID, c.PRODUCT_ID]).aggregate([])
+    return distinct, every.num_rows - distinct.num_rows
+
+
+def _read_pairs(source: tables.Source | None, min_bought_together: int) -> pa.Table:
+    wanted = [c.QUERY_ID, c.CANDIDATE_ID, c.CO_PURCHASE]
+    if source is None:
+        return tables.PAIRS.schema.empty_table().select(wanted)
+    pairs = tables.read(source, only=wanted)
+    return pairs.filter(pc.greater_equal(pairs.column(c.CO_PURCHASE), min_bought_together))
+
+
+def _read_products(source: tables.Source | None) -> pa.Table:
+    names = [c.PRODUCT_ID, c.CATEGORY, c.TITLE, c.BRAND, c.PRODUCT_TYPE, c.PRICE]
+    kinds = {c.PRICE: pa.float64()}
+    if source is None:
+        return pa.schema([(n, kinds.get(n, pa.string())) for n in names]).empty_table()
+    products = tables.read(source, only=names)
+    found = {
+        **{n: products.column(n) for n in products.column_names},
+        c.CATEGORY: tables.categories(products),
+        c.PRODUCT_TYPE: tables.product_types(products),
+    }
+    rows = products.num_rows
+    return pa.table({n: found.get(n, pa.nulls(rows, kinds.get(n, pa.string()))) for n in names})
+
+
+def _read_high_demand(source: tables.Source | None) -> pa.Table:
+    if source is None:
+        return tables.HIGH_DEMAND.schema.empty_table()
+    return tables.read(source, only=[c.PRODUCT_ID])
+
+
+def _read_views(source: tables.Source | None) -> tuple[pa.Table, int]:
+    """Page views with all four columns, and the number of rows dropped for having no time."""
+    if source is None:
+        return tables.PAGE_VIEWS.schema.empty_table(), 0
+    views = tables.read(source, only=[f.name for f in tables.PAGE_VIEWS.fields])
+    counts = views.column(c.VIEWS)
+    bad = counts.null_count + pc.sum(pc.less(counts, 0)).as_py()
+    if bad:
+        raise SchemaError(
+            f"{source.label}: {bad} of {views.num_rows} rows have no views or negative ones; "
+            "remove them"
+        )
+    for field in tables.PAGE_VIEWS.fields:
+        if field.name not in views.column_names:
+            views = views.append_column(field.name, pa.nulls(views.num_rows, field.type))
+    timed = views.filter(pc.is_valid(views.column(c.TS)))
+    if timed.num_rows:
+        return timed, views.num_rows - timed.num_rows
+    return views, 0

@@ -1,0 +1,181 @@
+"""Neighbour sampling for edge prediction: by tensors, and by DGL with the same distribution."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cprtools.graph.homogeneous import SAMPLERS, HomogeneousGraph
+
+
+@dataclass(frozen=True)
+class Block:
+    """Messages of one layer: along its edges from `nodes` to the first `num_dst` of them.
+
+    nodes: (sources,) int64 node ids, destinations first; source, target: (edges,) int64 rows of
+    `nodes`; relation, edge: (edges,) int64, relation numbers and edge ids of the graph.
+    """
+
+    nodes: Tensor
+    num_dst: int
+    source: Tensor
+    target: Tensor
+    relation: Tensor
+    edge: Tensor
+
+
+class NeighbourSampler(ABC):
+    """Draws at most fanout[l] of the edges into a node for layer l, all relations together.
+
+    Uniform without replacement among the edges that are not excluded.
+    """
+
+    def __init__(self, graph: HomogeneousGraph, fanout: Sequence[int], seed: int = 0) -> None:
+        self.fanout = list(fanout)
+        self.num_nodes = graph.num_nodes
+        self.sources = torch.from_numpy(graph.sources)
+        self.relations = torch.from_numpy(graph.relations)
+        self.reverse = torch.from_numpy(graph.reverse)
+
+    def sample(self, roots: Tensor, supervision: Tensor) -> list[Block]:
+        """Blocks from the first layer to the last, whose destinations are `roots`.
+
+        roots: (n,) int64 distinct nodes; supervision: (m,) int64 edges that are being predicted:
+        neither they nor their reverse edges carry messages.
+        """
+        excluded = torch.cat([supervision, self.reverse[supervision]]).unique()  # type: ignore[no-untyped-call]
+        return self._sample(roots, excluded)
+
+    @abstractmethod
+    def _sample(self, roots: Tensor, excluded: Tensor) -> list[Block]: ...
+
+
+class TensorSampler(NeighbourSampler):
+    """The sampler in plain tensor operations; a batch costs as much as the edges it draws."""
+
+    def __init__(self, graph: HomogeneousGraph, fanout: Sequence[int], seed: int = 0) -> None:
+        super().__init__(graph, fanout, seed)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.indptr = torch.from_numpy(graph.indptr)
+        self.degree = self.indptr[1:] - self.indptr[:-1]
+        self.destinations = torch.from_numpy(graph.destinations)
+        self.slots = torch.arange(graph.num_edges)
+        self.row_of = torch.full((graph.num_nodes,), -1)
+
+    def _sample(self, roots: Tensor, excluded: Tensor) -> list[Block]:
+        degree, moved = self._hide(excluded)
+        blocks: list[Block] = []
+        nodes = roots
+        for fanout in reversed(self.fanout):
+            block = self._layer(nodes, degree, fanout)
+            blocks.insert(0, block)
+            nodes = block.nodes
+        self.slots[moved] = moved
+        return blocks
+
+    def _hide(self, excluded: Tensor) -> tuple[Tensor, Tensor]:
+        """Let the kept edges of each node fill its first slots; returns degrees and moved slots.
+
+        A node with d edges, x of them excluded, draws from its first d - x slots. An excluded edge
+        among those has its slot lent to a kept one among the last x: as many of either.
+        """
+        node = self.destinations[excluded]
+        hidden = torch.bincount(node, minlength=self.num_nodes)
+        degree = self.degree - hidden
+        border = self.indptr[:-1] + degree
+        lent = excluded[excluded < border[node]]
+        rank = torch.arange(len(node)) - torch.searchsorted(node, node)
+        tail = border[node] + rank
+        kept = tail[~torch.isin(tail, excluded)]
+        self.slots[lent] = kept
+        return degree, lent
+
+    def _layer(self, nodes: Tensor, degree: Tensor, fanout: int) -> Block:
+        chosen = _choose(degree[nodes], fanout, self.generator)
+        target, column = (chosen >= 0).nonzero(as_tuple=True)
+        edge = self.slots[self.indptr[nodes[target]] + chosen[target, column]]
+        source = self.sources[edge]
+        self.row_of[nodes] = torch.arange(len(nodes))
+        fresh = source[self.row_of[source] < 0].unique()  # type: ignore[no-untyped-call]
+        every = torch.cat([nodes, fresh])
+        self.row_of[fresh] = torch.arange(len(nodes), len(every))
+        row = self.row_of[source]
+        self.row_of[every] = -1
+        return Block(every, len(nodes), row, target, self.relations[edge], edge)
+
+
+def _choose(degree: Tensor, fanout: int, generator: torch.Generator) -> Tensor:
+    """Distinct numbers below each degree: (nodes, fanout) int64, -1 where the degree is smaller.
+
+    Robert Floyd's sampling, one column a step: draw below j + 1, and take j where that is taken.
+    """
+    count = degree.clamp(max=fanout)
+    chosen = torch.full((len(degree), fanout), -1)
+    uniform = torch.rand(len(degree), fanout, generator=generator, dtype=torch.float64)
+    for step in range(fanout):
+        last = degree - count + step
+        drawn = (uniform[:, step] * (last + 1)).long()
+        taken = (chosen == drawn[:, None]).any(dim=1)
+        chosen[:, step] = torch.where(step < count, torch.where(taken, last, drawn), -1)
+    return chosen
+
+
+class DglSampler(NeighbourSampler):
+    """DGL's NeighborSampler on the homogeneous graph, wrapped for edge prediction.
+
+    DGL draws first and then drops what is excluded, which leaves short lists; a mask on the edges
+    makes it draw among the others, and `exclude` states the same once more.
+    """
+
+    def __init__(self, graph: HomogeneousGraph, fanout: Sequence[int], seed: int = 0) -> None:
+        super().__init__(graph, fanout, seed)
+        from cprtools.graph.dgl_compat import dgl
+
+        self.dgl = dgl
+        dgl.seed(seed)
+        ends = (self.sources, torch.from_numpy(graph.destinations))
+        self.graph: Any = dgl.graph(ends, num_nodes=graph.num_nodes)
+        self.graph.edata["open"] = torch.ones(graph.num_edges, dtype=torch.bool)
+        self.graph.create_formats_()
+        neighbours = dgl.dataloading.NeighborSampler(self.fanout, mask="open")
+        self.sampler: Any = dgl.dataloading.as_edge_prediction_sampler(
+            neighbours, exclude="reverse_id", reverse_eids=self.reverse
+        )
+        self.neighbours: Any = neighbours
+
+    def _sample(self, roots: Tensor, excluded: Tensor) -> list[Block]:
+        is_open = self.graph.edata["open"]
+        is_open[excluded] = False
+        _, _, found = self.neighbours.sample_blocks(self.graph, roots, exclude_eids=excluded)
+        is_open[excluded] = True
+        return [self._block(block) for block in found]
+
+    def _block(self, block: Any) -> Block:
+        source, target = (ends.long() for ends in block.edges())
+        edge = block.edata[self.dgl.EID]
+        nodes = block.srcdata[self.dgl.NID]
+        return Block(nodes, block.num_dst_nodes(), source, target, self.relations[edge], edge)
+
+
+def make_sampler(
+    graph: HomogeneousGraph, fanout: Sequence[int], *, sampler: str = "torch", seed: int = 0
+) -> NeighbourSampler:
+    """The sampler of that name (SAMPLERS). Raises ValueError for another."""
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
+    return (TensorSampler if sampler == "torch" else DglSampler)(graph, fanout, seed)
+
+
+def full_block(graph: HomogeneousGraph) -> Block:
+    """Every edge of the graph as one layer, for inference."""
+    return Block(
+        torch.arange(graph.num_nodes),
+        graph.num_nodes,
+        torch.from_numpy(graph.sources),
+        torch.from_numpy(graph.destinations),
+        torch.from_numpy(graph.relations),
+        torch.arange(graph.num_edges),
+    )

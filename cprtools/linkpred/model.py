@@ -1,0 +1,229 @@
+"""The graph model as a recommender: trained with torch, answering with numpy."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.dense import stable_product
+from cprtools.baselines.tuning import hold_out
+from cprtools.errors import SchemaError
+from cprtools.retrieval import top_k
+from cprtools.tables import columns as c
+from cprtools.tables import to_matrix, vector_array
+
+_SELLERS, _PRODUCTS, _ENCODER = "gnn_sellers", "gnn_products", "gnn_encoder"
+_K = 100
+Progress = Callable[[Iterable[Any], str, int | None], Iterator[Any]]
+
+
+@dataclass(frozen=True)
+class ColdEncoder:
+    """The trained encoder for a product without neighbours, in numpy: new products need no torch.
+
+    weights: by their name in GraphEncoder's state, with `rms`, the scale of initial vectors.
+    """
+
+    weights: dict[str, FloatArray]
+
+    def __call__(self, vectors: FloatArray) -> FloatArray:
+        """Unit vectors of products that are in no graph: (rows, embedding_dim) float32.
+
+        vectors: (rows, feature_dim) float32. Rows of zeros stay zero: nothing is known of them.
+        Raises SchemaError where the model was trained on vectors of another length.
+        """
+        w = self.weights
+        if vectors.shape[1] != w["project.weight"].shape[1]:
+            raise SchemaError(
+                f"the model was trained on vectors of length {w['project.weight'].shape[1]}; "
+                f"found {vectors.shape[1]}"
+            )
+        first = _unit(vectors) * w["rms"][0, 0] * vectors.shape[1] ** 0.5
+        state = first @ w["project.weight"].T + w["project.bias"] + w["node_type.weight"][1]
+        for layer in range(sum(name.endswith("own.weight") for name in w)):
+            at = f"layers.{layer}."
+            change = state @ w[at + "own.weight"].T + w[at + "own.bias"]
+            state = _layer_norm(state + np.maximum(change, 0))
+            state = state * w[at + "norm.weight"] + w[at + "norm.bias"]
+        out = state @ w["output.weight"].T + w["output.bias"] + first @ w["shortcut.weight"].T
+        known = (vectors != 0).any(axis=1, keepdims=True)
+        return np.asarray(_unit(out) * known, dtype=np.float32)
+
+
+class GraphModel(Recommender):
+    """Scores by the cosine of the seller's and the product's graph embeddings.
+
+    Source: the seller article (a graph neural network on the augmented seller-product graph);
+    layers, loss and departures from it are told in docs/methods/sellers.md.
+    """
+
+    method: ClassVar[str] = "gnn"
+
+    def __init__(
+        self, sellers: FloatArray, products: FloatArray, cold: ColdEncoder, epochs: int = 0
+    ) -> None:
+        self._sellers = sellers
+        self._products = products
+        self._cold = cold
+        self.epochs = epochs
+        self.validation = float("nan")
+
+    @classmethod
+    def fit(
+        cls,
+        problem: Problem,
+        *,
+        seed: int = 0,
+        views: csr_matrix | FloatArray | None = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Self:
+        """Train on the problem's listings, co-purchases and vectors.
+
+        views: page views per listing, (sellers, products) csr, or per product, (products,).
+        options: the fields of TrainingOptions. Raises SchemaError for a problem without listings,
+        UsageError for options out of range.
+        """
+        from cprtools.graph.homogeneous import make_graph
+        from cprtools.linkpred.options import TrainingOptions
+        from cprtools.linkpred.training import train
+
+        chosen = TrainingOptions.checked(options)
+        if problem.is_square or problem.matrix.nnz == 0:
+            raise SchemaError("gnn needs listings of sellers; found none")
+        vectors = None if chosen.init == "random" else problem.vectors
+        graph = make_graph(problem.matrix, problem.co_purchases, views)
+        seen, measure = graph, None
+        if chosen.validation:
+            held_out = _Validation.of(problem, seed, chosen.validation)
+            if held_out is not None:
+                seen = make_graph(held_out.train, problem.co_purchases, views)
+                measure = held_out.measure
+        trainer = train(seen, vectors, problem.is_candidate, chosen, seed, measure, progress)
+        # listings held out to stop by carry messages again: nothing is predicted any more
+        nodes = trainer.embed(graph)
+        degree = np.diff(graph.indptr)
+        known = degree > 0
+        if vectors is not None:
+            known[graph.num_sellers :] |= (vectors != 0).any(axis=1)
+        nodes[~known] = 0
+        model = cls(
+            nodes[: graph.num_sellers],
+            nodes[graph.num_sellers :],
+            ColdEncoder(trainer.weights()),
+            trainer.best_epoch,
+        )
+        model.validation = trainer.best_value if measure else float("nan")
+        return model
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Options that train as long again without holding listings out to stop by."""
+        return {"epochs": self.epochs, "validation": 0.0}
+
+    def embed(self, vectors: FloatArray) -> FloatArray:
+        """Product vectors of new products, to be scored like the others: (rows, dim) float32."""
+        return self._cold(vectors)
+
+    @property
+    def seller_vectors(self) -> FloatArray:
+        """(sellers, embedding_dim) float32, length 1; zeros for sellers without listings."""
+        return self._sellers
+
+    @property
+    def product_vectors(self) -> FloatArray:
+        """(products, embedding_dim) float32, length 1; zeros where nothing is known."""
+        return self._products
+
+    def score(self, query_idx: IntArray) -> FloatArray:
+        """Cosines of sellers and products: (len(query_idx), num_candidates) float32."""
+        return stable_product(self._sellers[query_idx], self._products)
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Vectors of sellers and products, one row each, and the encoder for new products."""
+        weights = self._cold.weights
+        return {
+            _SELLERS: pa.table({c.VECTOR: vector_array(self._sellers)}),
+            _PRODUCTS: pa.table({c.VECTOR: vector_array(self._products)}),
+            _ENCODER: pa.table(
+                {
+                    "name": list(weights),
+                    "columns": pa.array([w.shape[1] for w in weights.values()], pa.int32()),
+                    "values": pa.array(
+                        [w.ravel() for w in weights.values()], pa.list_(pa.float32())
+                    ),
+                    "epochs": pa.array([self.epochs] * len(weights), pa.int32()),
+                }
+            ),
+        }
+
+    @classmethod
+    def load(cls, problem: Problem, read: ReadTable) -> Self:
+        """The stored vectors. Raises SchemaError where they are not of the problem's shape."""
+        sellers = to_matrix(read(_SELLERS).column(c.VECTOR), _SELLERS)
+        products = to_matrix(read(_PRODUCTS).column(c.VECTOR), _PRODUCTS)
+        shape = len(sellers), len(products)
+        if shape != problem.matrix.shape or sellers.shape[1] != products.shape[1]:
+            raise SchemaError(f"{_SELLERS}: vectors of {shape} rows; need {problem.matrix.shape}")
+        rows = read(_ENCODER).to_pylist()
+        weights = {
+            row["name"]: np.array(row["values"], dtype=np.float32).reshape(-1, row["columns"])
+            for row in rows
+        }
+        return cls(sellers, products, ColdEncoder(weights), rows[0]["epochs"])
+
+    @property
+    def num_candidates(self) -> int:
+        """Columns of what `score` returns."""
+        return len(self._products)
+
+
+@dataclass(frozen=True)
+class _Validation:
+    """Held-out listings of high-demand products, and Recall@100 on them."""
+
+    train: csr_matrix
+    held_out: csr_matrix
+    queries: IntArray
+    is_candidate: np.ndarray
+
+    @classmethod
+    def of(cls, problem: Problem, seed: int, share: float) -> "_Validation | None":
+        split = hold_out(problem, seed, share)
+        if split is None:
+            return None
+        wanted = problem.is_candidate
+        if wanted is None:
+            wanted = np.ones(problem.num_candidates, dtype=np.bool_)
+        held_out = split.held_out.multiply(wanted[None, :]).tocsr()
+        held_out.eliminate_zeros()
+        queries = split.queries[np.diff(held_out.indptr)[split.queries] > 0]
+        return cls(split.train, held_out, queries, wanted) if len(queries) else None
+
+    def measure(self, nodes: FloatArray) -> float:
+        """Recall@100 averaged over sellers, of the vectors of all nodes."""
+        products = nodes[self.train.shape[0] :]
+        recalls = []
+        for query in self.queries:
+            scores = (products @ nodes[query])[None, :]
+            scores[:, ~self.is_candidate] = -np.inf
+            scores[:, self.train[query].indices] = -np.inf
+            best, _ = top_k(scores, min(_K, len(products)))
+            truth = self.held_out[query].indices
+            recalls.append(np.isin(truth, best).sum() / min(_K, len(truth)))
+        return float(np.mean(recalls))
+
+
+def _unit(rows: FloatArray) -> FloatArray:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(length, 1e-12), dtype=np.float32)
+
+
+def _layer_norm(rows: FloatArray) -> FloatArray:
+    # as in torch: the variance is over all entries, 1e-5 keeps it from 0
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    return np.asarray(centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5))

@@ -1,0 +1,124 @@
+"""A DuckDB database in a temporary folder: intermediate tables on disk, memory bounded."""
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from cprtools.errors import DataError, SchemaError, UsageError, quote
+from cprtools.tables import TableSpec, scan_sql
+from cprtools.tables.source import Source, unreadable
+
+_PARAMETER = re.compile(r"\$(\w+)")
+_FAILED_VALUE = re.compile(r"\"(.*?)\"|'(.*?)'|with value (\S+)", re.DOTALL)
+
+
+class Workspace:
+    """One connection and the parameters that its statements may name."""
+
+    def __init__(self, connection: Any, memory_limit: str) -> None:
+        self.connection = connection
+        self.memory_limit = memory_limit
+        self.values: dict[str, Any] = {}
+
+    def run(self, statement: str) -> list[tuple[Any, ...]]:
+        """Execute one statement; returns its rows. Raises UsageError where memory is too small."""
+        with self._translated():
+            return list(self._execute(statement).fetchall())
+
+    def record(self, statement: str) -> dict[str, int]:
+        """The one row of a statement, by column name."""
+        with self._translated():
+            result = self._execute(statement)
+            names = [column[0] for column in result.description]
+            return dict(zip(names, result.fetchone(), strict=True))
+
+    def table(self, query: str) -> pa.Table:
+        """The rows of a query as an Arrow table."""
+        with self._translated():
+            return self.connection.sql(query, params=self._named(query)).to_arrow_table()
+
+    def _execute(self, statement: str) -> Any:
+        return self.connection.execute(statement, self._named(statement))
+
+    def _named(self, statement: str) -> dict[str, Any]:
+        return {name: self.values[name] for name in _PARAMETER.findall(statement)}
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        import duckdb
+
+        try:
+            yield
+        except duckdb.OutOfMemoryException as error:
+            if "temp_directory" in str(error) or "disk" in str(error).lower():
+                raise DataError("the temporary folder is full; TMPDIR names another") from error
+            raise UsageError(f"--memory-limit {self.memory_limit} is too small here") from error
+
+    @contextlib.contextmanager
+    def reading(self, source: Source) -> Iterator[None]:
+        """Name the source's rows `log` for the statements inside, which scan it.
+
+        Raises SchemaError for values that are not what their column holds, DataError for damage.
+        """
+        import duckdb
+
+        try:
+            self.connection.execute(f"CREATE TEMP VIEW log AS {scan_sql(source)}")
+            yield
+        except duckdb.Error as error:
+            raise self._explain(source, error) from error
+
+    def _explain(self, source: Source, error: Exception) -> Exception:
+        # the statement failed as a whole: one column after the other shows which one is to blame
+        import duckdb
+
+        for ours, theirs in source.column_names().items():
+            fields = tuple(f for f in source.spec.fields if f.name == ours)
+            only = replace(source, spec=TableSpec(source.spec.name, fields))
+            query = f'SELECT min("{ours}") FROM ({scan_sql(only)})'
+            try:
+                self.connection.execute(query).fetchall()
+            except (duckdb.DataError, duckdb.ProgrammingError) as cause:
+                found = _FAILED_VALUE.search(str(cause).split("\n", maxsplit=1)[0])
+                value = next((group for group in found.groups() if group), "") if found else ""
+                what = _expected(ours)
+                shown = f"such as {quote(value)}" if value else "of another type"
+                return SchemaError(
+                    f"{source.label}: column '{theirs}' must hold {what}; found values {shown}"
+                )
+            except duckdb.Error as cause:
+                return unreadable(source.label, source.paths[0], cause)
+        return unreadable(source.label, source.paths[0], error)
+
+
+def _expected(column: str) -> str:
+    if column == "ts":
+        return "times or whole epoch numbers"
+    return "whole numbers" if column in ("rank", "count") else "strings or whole numbers"
+
+
+@contextlib.contextmanager
+def open_workspace(memory_limit: str, threads: int | None) -> Iterator[Workspace]:
+    """A workspace whose folder is removed at the end. Raises UsageError for a limit of no size."""
+    import duckdb
+
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cprtools-")))
+        # a database file: its tables are compressed and leave memory without a copy to a swap file
+        connection = stack.enter_context(duckdb.connect(str(folder / "mining.duckdb")))
+        connection.execute("SET enable_progress_bar = false")
+        connection.execute("SET preserve_insertion_order = false")
+        connection.execute("SET temp_directory = $1", [str(folder / "spilled")])
+        if threads is not None:
+            connection.execute("SET threads = $1", [threads])
+        try:
+            connection.execute("SET memory_limit = $1", [memory_limit])
+        except duckdb.Error as error:
+            raise UsageError(f"--memory-limit {memory_limit} is too small") from error
+        yield Workspace(connection, memory_limit)

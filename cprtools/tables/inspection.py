@@ -1,0 +1,134 @@
+"""What a file or folder holds: schema, rows, size, and the footer that says how it was made."""
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cprtools.tables.folders import MANIFEST, Folder, check_folder, extract_tar
+from cprtools.tables.provenance import parse_footer, read_footer
+from cprtools.tables.schemas import ANY
+from cprtools.tables.source import (
+    STDIN,
+    Source,
+    open_table,
+    spool_stdin,
+    spooled_table,
+    unreadable,
+)
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """One table of what was inspected."""
+
+    name: str
+    rows: int
+    columns: tuple[tuple[str, str], ...]
+    """Names and Arrow types."""
+    first: tuple[dict[str, Any], ...]
+    """The first rows, as many as were asked for."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a file or folder holds and what it was made from."""
+
+    name: str
+    kind: str
+    """`table`, or what the folder's manifest says: `graph`, `complements`, `sellers`."""
+    size: int
+    """Bytes of its files."""
+    files: int
+    tables: tuple[TableFacts, ...]
+    facts: dict[str, Any]
+    """The manifest's facts; empty for a table."""
+    footer: dict[str, Any]
+    """version, command, params, seed, inputs; empty for a file that is not ours."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all its tables."""
+        return sum(table.rows for table in self.tables)
+
+
+def inspect_place(name: str, rows: int = 0) -> Inspection:
+    """Look into a file, a folder, a glob or `-`, and read the first `rows` rows of each table.
+
+    Raises DataError for what is missing, damaged or holds no Parquet, SchemaError for a folder
+    whose tables do not belong together.
+    """
+    opened = open_place(name)
+    if isinstance(opened, Folder):
+        members = sorted(opened.manifest["members"])
+        paths = [str(opened.path / f"{member}.parquet") for member in [MANIFEST, *members]]
+        tables = [
+            _table_facts(member, Source(name, [path], ANY), rows)
+            for member, path in zip(members, paths[1:], strict=True)
+        ]
+        facts = opened.manifest.get("facts")
+        kind = opened.kind
+    else:
+        paths = opened.paths
+        tables = [_table_facts(opened.label, opened, rows)]
+        facts, kind = {}, ANY.name
+    return Inspection(
+        name="standard input" if name == STDIN else name,
+        kind=kind,
+        size=sum(Path(path).stat().st_size for path in paths),
+        files=len(paths),
+        tables=tuple(tables),
+        facts=facts if isinstance(facts, dict) else {},
+        footer=parse_footer(read_footer(paths[0])),
+    )
+
+
+def open_place(name: str) -> Source | Folder:
+    """A graph or model folder as a Folder, anything else that holds Parquet as a Source."""
+    if name == STDIN:
+        path = spool_stdin()
+        if Path(path).stat().st_size and tarfile.is_tarfile(path):
+            return check_folder("standard input", extract_tar(path))
+        return Source(STDIN, [spooled_table(path)], ANY)
+    if (Path(name) / f"{MANIFEST}.parquet").exists():
+        return check_folder(name, Path(name))
+    return open_table(name, ANY)
+
+
+def count_rows(source: Source) -> int:
+    """Rows by the files' own metadata, without reading them. Raises DataError."""
+    total = 0
+    for path in source.paths:
+        try:
+            total += pq.read_metadata(path).num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable(source.label, path, error) from error
+    return total
+
+
+def _table_facts(name: str, source: Source, rows: int) -> TableFacts:
+    return TableFacts(
+        name=name,
+        rows=count_rows(source),
+        columns=tuple((field.name, str(field.type)) for field in source.schema()),
+        first=tuple(_first_rows(source, rows)),
+    )
+
+
+def _first_rows(source: Source, rows: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for path in source.paths:
+        wanted = rows - len(found)
+        if wanted <= 0:
+            break
+        try:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(batch_size=wanted):
+                    found += batch.to_pylist()
+                    break
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise unreadable(source.label, path, error) from error
+    return found

@@ -1,0 +1,146 @@
+"""An inspection as plain text or JSON; nothing in it can steer a terminal."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, time
+from typing import Any
+
+from cprtools.tables.inspection import Inspection, TableFacts
+from cprtools.tables.tracing import FOUND, Trace
+
+_WIDTH = 40
+
+
+def as_text(found: Inspection, traces: Sequence[Trace] | None = None) -> str:
+    """Lines to read: what there is, its columns, first rows, how it was made, and the trace."""
+    what = f"{found.kind}, " if found.kind != "table" else ""
+    files = "1 file" if found.files == 1 else f"{found.files:,} files"
+    lines = [f"{found.name}: {what}{found.rows:,} rows, {_size(found.size)} in {files}"]
+    lines += _block("facts", found.facts.items())
+    for table in found.tables:
+        title = f"{table.name}: {table.rows:,} rows" if found.kind != "table" else "columns"
+        lines += _block(title, table.columns)
+        lines += _rows(table)
+    lines += _made_by(found.footer)
+    if traces is not None:
+        lines += ["", "trace", *_tree(traces, 1)]
+        if not traces:
+            lines.append("  no inputs are recorded" if found.footer else "  a raw input")
+    return "".join(_printable(line) + "\n" for line in lines)
+
+
+def as_json(found: Inspection, traces: Sequence[Trace] | None = None) -> str:
+    """The same as one JSON object on one line."""
+    result: dict[str, Any] = {
+        "name": found.name,
+        "kind": found.kind,
+        "rows": found.rows,
+        "size": found.size,
+        "files": found.files,
+        "facts": found.facts,
+        "tables": [
+            {
+                "name": table.name,
+                "rows": table.rows,
+                "columns": dict(table.columns),
+                "first": list(table.first),
+            }
+            for table in found.tables
+        ],
+        "footer": found.footer or None,
+    }
+    if traces is not None:
+        result["trace"] = [_trace_dict(each) for each in traces]
+    return json.dumps(_plain(result), allow_nan=False) + "\n"
+
+
+def _trace_dict(each: Trace) -> dict[str, Any]:
+    return {
+        "name": each.name,
+        "rows": each.rows,
+        "digest": each.digest,
+        "status": each.status,
+        "path": each.path,
+        "command": each.footer.get("command"),
+        "inputs": [_trace_dict(below) for below in each.inputs],
+    }
+
+
+def _block(title: str, pairs: Iterable[tuple[str, Any]]) -> list[str]:
+    shown = [(_printable(str(name)), _value(value)) for name, value in pairs]
+    width = max((len(name) for name, _ in shown), default=0)
+    return ["", title, *(f"  {name:<{width}}  {value}" for name, value in shown)] if shown else []
+
+
+def _made_by(footer: Mapping[str, Any]) -> list[str]:
+    if not footer:
+        return ["", "no cprtools footer: not made by a command of ours"]
+    title = f"made by cprtools {footer['version']} {footer.get('command', '')}".rstrip()
+    facts = [*sorted(footer.get("params", {}).items()), ("seed", footer.get("seed", 0))]
+    inputs = [(i["name"], f"{i['rows']:,} rows, digest {i['digest']}") for i in footer["inputs"]]
+    return _block(title, facts) + _block("from", inputs)
+
+
+def _rows(table: TableFacts) -> list[str]:
+    if not table.first:
+        return []
+    names = [name for name, _ in table.columns]
+    cells = [[_clip(_printable(name)) for name in names]]
+    cells += [[_clip(_printable(_value(row.get(name)))) for name in names] for row in table.first]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
+    texts = ["  ".join(f"{v:<{w}}" for v, w in zip(row, widths, strict=True)) for row in cells]
+    return ["", "first rows", *(f"  {text}".rstrip() for text in texts)]
+
+
+def _tree(traces: Sequence[Trace], depth: int) -> list[str]:
+    lines = []
+    for each in traces:
+        lines.append("  " * depth + _trace_line(each))
+        lines += _tree(each.inputs, depth + 1)
+    return lines
+
+
+def _trace_line(each: Trace) -> str:
+    name = "standard input" if each.name == "-" else each.name
+    origin = f", made by {each.footer['command']}" if each.footer.get("command") else ""
+    if each.status == FOUND:
+        where = f" as {each.path}" if each.path != each.name else ""
+        return f"{name}: found{where}, {each.rows:,} rows{origin or ', a raw input'}"
+    if each.path is not None:
+        return f"{name}: changed since; {each.path} holds other rows than the {each.rows:,} read"
+    return f"{name}: not found, {each.rows:,} rows were read{origin}"
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(_plain(value), ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON can hold it; what is no number is null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 3] + "..."
+
+
+def _size(size: int) -> str:
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def _printable(text: str) -> str:
+    return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode() for ch in text)

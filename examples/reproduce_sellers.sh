@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Every seller method on real data, one table at the end.
+#   examples/reproduce_sellers.sh DATA [FOLDER]
+# DATA holds listings.parquet and products.parquet, and events.parquet where there are purchases.
+# FOLDER (reproduce/NAME-sellers) is made anew. Split: 20% of the listings of each seller with 5 or
+# more (SEED=0), candidates: every product of the graph that the seller does not list in training.
+set -euo pipefail
+examples=$(cd "$(dirname "$0")" && pwd)
+data=$(cd "$1" && pwd)
+folder=${2:-reproduce/$(basename "$data")-sellers}
+seed=${SEED:-0}
+methods=${METHODS:-popularity item-knn mf text-knn gnn}
+rm -rf "$folder" && mkdir -p "$folder" && cd "$folder"
+
+cprtools split "$data/listings.parquet" --by seller_id --fraction 0.2 --min-rows 5 --seed "$seed" \
+  -o train.parquet --test-out test.parquet
+cprtools embed-text "$data/products.parquet" -o text.parquet
+pairs=()
+if [ -e "$data/events.parquet" ]; then
+  cprtools mine-pairs "$data/events.parquet" -o pairs.parquet
+  pairs=(--pairs pairs.parquet)
+fi
+cprtools build-graph --listings train.parquet "${pairs[@]}" --products "$data/products.parquet" -o graph
+for method in $methods; do
+  start=$SECONDS
+  cprtools train-linkpred graph --vectors text.parquet --method "$method" --seed "$seed" \
+    -o "$method.model"
+  cprtools recommend --model "$method.model" --all --category all --threshold 0 -k 100 \
+    -o "$method.parquet"
+  cprtools evaluate "$method.parquet" --truth test.parquet --train train.parquet \
+    --method "$method" -o "$method.metrics.parquet"
+  echo "$method: $((SECONDS - start)) s to train, recommend and evaluate" >&2
+done
+against=()
+for method in $methods; do
+  [ "$method" = gnn ] || against+=(--against "$method.parquet")
+done
+[ ! -e gnn.parquet ] || cprtools evaluate gnn.parquet --truth test.parquet --train train.parquet \
+  --method gnn "${against[@]}" -o differences.parquet
+python "$examples/leaderboard.py" --metrics Recall@100,Recall@20,Recall@10,NDCG@100,CalibrationError \
+  $(for method in $methods; do echo "$method.metrics.parquet"; done) | tee table.md

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines import BASELINES, Problem
+from tests.contracts.recommender_contract import RecommenderContract, planted_problem
+
+SQUARE_ONLY = ["co-purchase", "type-counts", "type-popularity"]
+
+
+class BaselineContract(RecommenderContract):
+    method = ""
+
+    def make(self, problem, seed=0):
+        return BASELINES[self.method].fit(problem, seed=seed)
+
+
+def contract(name, square, seeded=False):
+    return type(
+        f"Test{name.title().replace('-', '')}{'Products' if square else 'Sellers'}",
+        (BaselineContract,),
+        {"method": name, "is_square": square, "is_seeded": seeded},
+    )
+
+
+TestPopularityProducts = contract("popularity", True)
+TestPopularitySellers = contract("popularity", False)
+TestCoPurchaseProducts = contract("co-purchase", True)
+TestTypeCountsProducts = contract("type-counts", True)
+TestTypePopularityProducts = contract("type-popularity", True)
+TestItemKnnProducts = contract("item-knn", True)
+TestItemKnnSellers = contract("item-knn", False)
+TestMfProducts = contract("mf", True, seeded=True)
+TestMfSellers = contract("mf", False, seeded=True)
+TestTextKnnProducts = contract("text-knn", True)
+TestTextKnnSellers = contract("text-knn", False)
+
+
+def test_registry_holds_the_methods_by_their_names():
+    assert sorted(BASELINES) == [
+        "co-purchase",
+        "item-knn",
+        "mf",
+        "popularity",
+        "text-knn",
+        "type-counts",
+        "type-popularity",
+    ]
+    assert all(method.method == name for name, method in BASELINES.items())
+
+
+@pytest.mark.parametrize("name", SQUARE_ONLY)
+def test_methods_for_products_refuse_sellers(name):
+    from cprtools.errors import SchemaError
+
+    with pytest.raises(SchemaError, match=f"{name} answers products"):
+        BASELINES[name].fit(planted_problem(is_square=False))
+
+
+@pytest.mark.parametrize("name", ["type-counts", "type-popularity"])
+def test_methods_by_type_refuse_products_without_types(name):
+    from cprtools.errors import SchemaError
+
+    problem = Problem(csr_matrix((2, 2)), np.array([-1, -1]), 0, is_square=True)
+    with pytest.raises(SchemaError, match=f"{name} needs --products"):
+        BASELINES[name].fit(problem)
+
+
+@pytest.mark.parametrize("name", sorted(BASELINES))
+def test_unknown_options_are_refused(name):
+    from cprtools.errors import UsageError
+
+    with pytest.raises(UsageError, match=f"{name}: no option 'depth'"):
+        BASELINES[name].fit(planted_problem(is_square=True), depth=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "text"),
+    [
+        ("co-purchase", {"variant": "pmi"}, "count, lift, confidence, got 'pmi'"),
+        ("item-knn", {"neighbours": 0}, "neighbours must be at least 1, got 0"),
+        ("item-knn", {"shrinkage": -1}, "shrinkage must be at least 0, got -1"),
+        ("item-knn", {"weighting": "sqrt"}, "raw, log, binary, got 'sqrt'"),
+        ("mf", {"factors": 0}, "factors must be at least 1, got 0"),
+        ("mf", {"weighting": "sqrt"}, "raw, log, binary, got 'sqrt'"),
+        ("text-knn", {"nearest": 0}, "nearest must be at least 1, got 0"),
+        ("type-popularity", {"smoothing": 0}, "smoothing must be at least"),
+    ],
+)
+def test_option_out_of_range_names_what_is_allowed(name, options, text):
+    from cprtools.errors import UsageError
+
+    with pytest.raises(UsageError, match=text):
+        BASELINES[name].fit(planted_problem(is_square=True), **options)

@@ -1,0 +1,242 @@
+"""cprtools evaluate as a user runs it."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+COMMAND = [sys.executable, "-m", "cprtools", "evaluate"]
+
+
+def run(*words, cwd=None, **options):
+    options.setdefault("text", True)
+    return subprocess.run(
+        [*COMMAND, *map(str, words)], cwd=cwd, capture_output=True, check=False, **options
+    )
+
+
+@pytest.fixture
+def market(tmp_path):
+    """x->a is found at 1 by good and at 2 by bad; y->b likewise; one seller list."""
+
+    def write(name, **columns):
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+
+    queries = [f"q{i}" for i in range(30) for _ in range(2)]
+    for name, products in (("good", ["a", "b"]), ("bad", ["b", "a"])):
+        write(
+            name,
+            query_id=queries,
+            rank=[1, 2] * 30,
+            product_id=products * 30,
+            score=[0.9, 0.1] * 30,
+        )
+    write("truth", query_id=queries[::2], candidate_id=["a"] * 30, co_purchase=[2] * 30)
+    write("train", query_id=["a"], candidate_id=["q0"], co_purchase=[1])
+    write("products", product_id=["a", "b", *queries[::2]], product_type=["t"] * 32)
+    write(
+        "sellers",
+        seller_id=["s", "s"],
+        rank=[1, 2],
+        product_id=["a", "b"],
+        affinity=[0.9, 0.4],
+    )
+    write("listings", seller_id=["s", "s"], product_id=["a", "c"])
+    return tmp_path
+
+
+def rows(path):
+    table = pq.read_table(path)
+    return {(r["method"], r["metric"], r["k"], r["segment"]): r for r in table.to_pylist()}
+
+
+def test_help_has_an_example_and_loads_nothing_heavy():
+    done = run("--help")
+
+    assert done.returncode == 0
+    assert "cprtools evaluate recs.parquet --truth test.parquet" in done.stdout
+    assert "--against" in done.stdout
+
+
+def test_file_to_file_writes_sorted_metrics_with_a_footer(market):
+    words = ["good.parquet", "--truth", "truth.parquet", "--train", "train.parquet"]
+    words += ["--products", "products.parquet", "-o", "metrics.parquet"]
+    done = run(*words, cwd=market)
+
+    assert done.returncode == 0, done.stderr
+    found = rows(market / "metrics.parquet")
+    assert found["good", "Hit", 1, "all"]["value"] == 1
+    assert found["good", "Coverage", 10, "all"]["value"] == pytest.approx(2 / 32)
+    assert ("good", "Hit", 3, "queries without co-purchases") in found
+    assert list(found) == sorted(found)
+    metadata = pq.read_schema(market / "metrics.parquet").metadata
+    assert metadata[b"cprtools.command"] == b"evaluate"
+    assert len(json.loads(metadata[b"cprtools.inputs"])) == 4
+
+
+def test_a_second_method_is_compared_in_rows_and_in_words(market):
+    words = ["good.parquet", "--against", "bad.parquet", "--truth", "truth.parquet"]
+    done = run(*words, "-o", "m.parquet", "--method", "gnn", "--k", "1,2", cwd=market)
+
+    assert done.returncode == 0, done.stderr
+    assert "gnn beats bad on Hit@1 by 1.000 [1.000, 1.000]" in done.stderr
+    assert "no clear difference between gnn and bad on Hit@2" in done.stderr
+    assert rows(market / "m.parquet")["gnn - bad", "Hit", 1, "all"]["value"] == 1
+
+
+def test_the_same_method_twice_gets_two_names(market):
+    words = ["good.parquet", "--against", "good.parquet", "--truth", "truth.parquet"]
+    done = run(*words, "-o", "m.parquet", cwd=market)
+
+    assert done.returncode == 0, done.stderr
+    assert {key[0] for key in rows(market / "m.parquet")} == {
+        "good",
+        "good (2)",
+        "good - good (2)",
+    }
+
+
+def test_the_footer_names_the_method(market):
+    table = pq.read_table(market / "good.parquet")
+    named = table.replace_schema_metadata({"cprtools.params": '{"method": "triplet"}'})
+    pq.write_table(named, market / "good.parquet")
+
+    assert run("good.parquet", "--truth", "truth.parquet", "-o", "m.parquet", cwd=market)
+    assert {key[0] for key in rows(market / "m.parquet")} == {"triplet"}
+
+
+def test_sellers_are_recognised_by_their_column(market):
+    words = ["sellers.parquet", "--truth", "listings.parquet", "-o", "m.parquet"]
+    done = run(*words, "--report", "report.html", cwd=market)
+
+    assert done.returncode == 0, done.stderr
+    found = rows(market / "m.parquet")
+    assert found["sellers", "Recall", 100, "all"]["value"] == pytest.approx(1 / 2)
+    assert "no list is longer than 2" in done.stderr
+    page = (market / "report.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert "listings.parquet" in page
+    assert str(market) not in page
+
+
+def test_a_pipe_in_and_a_pipe_out_give_the_bytes_of_files(market):
+    words = ["--truth", "truth.parquet", "--method", "m"]
+    piped = subprocess.run(
+        f"cat good.parquet | {' '.join([*COMMAND, '-', *words])} | cat > piped.parquet",
+        shell=True, cwd=market, check=True, capture_output=True,
+    )  # fmt: skip
+    done = run("good.parquet", *words, "-o", "file.parquet", cwd=market)
+
+    assert done.returncode == 0, piped.stderr
+    assert pq.read_table(market / "piped.parquet").equals(pq.read_table(market / "file.parquet"))
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_a_closed_pipe_ends_quietly_with_141(market, form):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*COMMAND, "good.parquet", "--truth", "truth.parquet", "--quiet", "--format", form],
+        cwd=market, stdout=writer, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_on_a_terminal_a_table_is_shown(market):
+    reader, writer = pty.openpty()
+    done = subprocess.run(
+        [*COMMAND, "good.parquet", "--truth", "truth.parquet", "-k", "1"],
+        cwd=market, stdout=writer, stderr=subprocess.PIPE, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    shown = os.read(reader, 1 << 16).decode()
+    os.close(reader)
+
+    assert done.returncode == 0, done.stderr
+    assert shown.splitlines()[0].split()[:4] == ["method", "metric", "segment", "value"]
+    assert "Hit@1" in shown
+
+
+def test_a_text_form_goes_to_a_file_and_a_pipe_alike(market):
+    words = ["good.parquet", "--truth", "truth.parquet", "--format", "json"]
+    piped = run(*words, cwd=market)
+    done = run(*words, "-o", "m.json", cwd=market)
+
+    assert piped.returncode == done.returncode == 0
+    assert (market / "m.json").read_text() == piped.stdout
+    assert json.loads(piped.stdout.splitlines()[0])["method"] == "good"
+
+
+def test_the_same_bytes_at_any_number_of_threads(market):
+    for threads in ("1", "2"):
+        words = ["good.parquet", "--against", "bad.parquet", "--truth", "truth.parquet"]
+        run(*words, "--threads", threads, "-o", f"{threads}.parquet", cwd=market)
+
+    assert (market / "1.parquet").read_bytes() == (market / "2.parquet").read_bytes()
+
+
+def test_other_column_names_are_mapped(market):
+    table = pq.read_table(market / "truth.parquet").rename_columns(["of", "with", "times"])
+    pq.write_table(table, market / "truth.parquet")
+
+    mapping = "query_id=of,candidate_id=with,co_purchase=times"
+    words = ["good.parquet", "--truth", "truth.parquet", "--columns", mapping, "-o", "m.parquet"]
+    done = run(*words, cwd=market)
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["none.parquet", "--truth", "truth.parquet"], 4, "none.parquet: no such file"),
+        (["good.parquet", "--truth", "none.parquet"], 4, "none.parquet: no such file"),
+        (["truth.parquet"], 2, "Missing option '--truth'"),
+        (["products.parquet", "--truth", "truth.parquet"], 3, "neither 'query_id' nor 'seller_id'"),
+        (["good.parquet", "--truth", "listings.parquet"], 3, "no column 'query_id'"),
+        (["sellers.parquet", "--truth", "truth.parquet"], 3, "no column 'seller_id'"),
+        (["empty.parquet", "--truth", "truth.parquet", "--against", "sellers.parquet"], 3,
+         "no column 'query_id'"),
+        (["good.parquet", "--truth", "nothing.parquet"], 3, "no held-out pair is left"),
+        (["twice.parquet", "--truth", "truth.parquet"], 3, "differ in 'rank'"),
+        (["good.parquet", "--truth", "truth.parquet", "--k", "0"], 2, "--k must be numbers"),
+        (["good.parquet", "--truth", "truth.parquet", "--format", "xml"], 2, "--format must be"),
+        (["good.parquet", "--truth", "truth.parquet", "--sellers", "listings.parquet"], 2,
+         "for recommendations to sellers"),
+        (["good.parquet", "--truth", "truth.parquet", "--report", "no/r.html"], 4,
+         "does not exist"),
+        (["-", "--truth", "-"], 2, "only one input"),
+    ],
+)  # fmt: skip
+def test_mistakes_get_one_line_and_their_code(market, words, code, message):
+    good, truth = (pq.read_table(market / f"{name}.parquet") for name in ("good", "truth"))
+    pq.write_table(good.slice(0, 0), market / "empty.parquet")
+    pq.write_table(truth.slice(0, 0), market / "nothing.parquet")
+    again = good.slice(0, 1).set_column(1, "rank", pa.array([7]))
+    pq.write_table(pa.concat_tables([good, again]), market / "twice.parquet")
+    before = sorted(market.iterdir())
+    with (market / "good.parquet").open("rb") as stdin:
+        done = run(*words, "-o", "m.parquet", cwd=market, stdin=stdin)
+
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith("cprtools: error: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert sorted(market.iterdir()) == before
+
+
+def test_an_empty_list_of_recommendations_is_all_misses(market):
+    good = pq.read_table(market / "good.parquet")
+    pq.write_table(good.slice(0, 0), market / "empty.parquet")
+    done = run("empty.parquet", "--truth", "truth.parquet", "-o", "m.parquet", cwd=market)
+
+    assert done.returncode == 0, done.stderr
+    assert rows(market / "m.parquet")["empty", "Hit", 10, "all"]["value"] == 0
+    assert "30 of 30 queries have no list" in done.stderr

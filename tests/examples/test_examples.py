@@ -1,0 +1,84 @@
+"""Every script in examples/ runs, on a small marketplace, and leaves what its comments promise."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+SMALL_MARKET = "--products 400 --sellers 60 --events 8000"
+# these need real data, or take long by design
+NOT_RUN = {"bench.sh", "reproduce_complements.sh", "reproduce_sellers.sh", "ablation.sh"}
+
+
+def run(*words, cwd):
+    """Run a command as a shell would that has this Python's scripts first on its PATH."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "MARKET_ARGS": SMALL_MARKET}
+    done = subprocess.run(
+        words, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The folder that examples/demo.sh leaves, and what it showed."""
+    folder = tmp_path_factory.mktemp("examples") / "demo"
+    return folder, run("bash", EXAMPLES / "demo.sh", folder, cwd=folder.parent)
+
+
+def test_every_script_is_run_here():
+    scripts = {path.name for path in EXAMPLES.glob("*.sh")} - NOT_RUN
+    demo_text = (EXAMPLES / "demo.sh").read_text(encoding="utf-8")
+    run_by_demo = {name for name in scripts if f"/{name}" in demo_text}
+
+    assert scripts == run_by_demo | {"demo.sh", "tutorial.sh"}
+
+
+def test_the_demo_shows_each_command_before_its_output(demo):
+    _, done = demo
+
+    for command in ("mine-pairs", "train-cpr", "build-graph", "train-linkpred", "evaluate"):
+        assert f"cprtools {command} " in done.stderr
+
+
+@pytest.mark.parametrize("name", ["complements-metrics", "sellers-metrics"])
+def test_the_demo_measures_both_systems(demo, name):
+    folder, _ = demo
+    values = duckdb.read_parquet(str(folder / f"{name}.parquet"))
+
+    assert values.filter("value IS NOT NULL AND queries > 0").count("*").fetchall()[0][0] > 0
+
+
+@pytest.mark.parametrize("name", ["complements.html", "sellers.html"])
+def test_the_demo_leaves_reports(demo, name):
+    folder, _ = demo
+
+    assert "<html" in (folder / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "words", [["--product", "P1"], ["--seller", "S1", "--category", "Photography"]]
+)
+def test_recommend_needs_no_model_option_where_the_demo_ran(demo, words):
+    folder, _ = demo
+    done = run("cprtools", "recommend", *words, "--format", "csv", cwd=folder)
+
+    assert len(done.stdout.splitlines()) > 1
+
+
+def test_the_tutorials_counts_are_those_of_its_comments(tmp_path):
+    done = run("bash", EXAMPLES / "tutorial.sh", tmp_path / "t", cwd=tmp_path)
+    pairs = duckdb.read_parquet(str(tmp_path / "t" / "pairs.parquet"))
+    rows = pairs.project("query_id, candidate_id, co_purchase, complement, similar").fetchall()
+
+    assert ("camera", "card", 2, True, False) in rows
+    assert not any(row[:2] == ("card", "camera") for row in rows)
+    assert ("camera", "camera-pro", 0, False, True) in rows
+    assert '"card"' in done.stdout.splitlines()[-1]

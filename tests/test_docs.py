@@ -1,0 +1,126 @@
+"""The documentation says what the code does: tables, commands, options and links."""
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from cprtools import tables
+from cprtools.cli import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SCRIPTS = sorted((ROOT / "examples").glob("*.sh"))
+SPECS = {
+    "events": [tables.EVENTS],
+    "relations": [tables.RELATIONS],
+    "products": [tables.PRODUCTS],
+    "listings": [tables.LISTINGS],
+    "page_views": [tables.PAGE_VIEWS],
+    "high_demand": [tables.HIGH_DEMAND],
+    "pairs": [tables.PAIRS],
+    "vectors": [tables.VECTORS],
+    "graph": [tables.NODES, tables.EDGES],
+    "recommendations": [tables.COMPLEMENT_RECOMMENDATIONS, tables.SELLER_RECOMMENDATIONS],
+    "metrics": [tables.METRICS],
+}
+UNTYPED = {"category": "string or list", "product_type": "string or list",
+           "vector": "fixed_size_list<float32>[d]"}  # fmt: skip
+
+
+@pytest.mark.parametrize("page", SPECS)
+def test_a_tables_page_lists_its_columns_types_and_which_are_needed(page):
+    expected = [
+        (f.name, UNTYPED[f.name] if f.type is None else str(f.type), "yes" if f.required else "no")
+        for spec in SPECS[page]
+        for f in spec.fields
+    ]
+
+    assert documented_columns(ROOT / "docs" / "tables" / f"{page}.md") == expected
+
+
+def test_every_table_has_a_page_and_the_index_names_each():
+    folder = ROOT / "docs" / "tables"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+
+    assert {path.stem for path in folder.glob("*.md")} == {*SPECS, "model", "README"}
+    assert all(f"({name}.md)" in index for name in [*SPECS, "model"])
+
+
+def test_the_commands_page_is_what_the_help_says():
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "generate.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_between_pages_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link]
+
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, *SCRIPTS], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_pasted_commands_use_commands_and_options_that_exist(page):
+    wrong = [
+        " ".join(words)
+        for words in cprtools_calls(page)
+        if words[1] not in COMMANDS or not options_in(words) <= options_of(words[1])
+    ]
+
+    assert wrong == []
+
+
+def test_the_examples_use_every_command():
+    used = {words[1] for path in SCRIPTS for words in cprtools_calls(path)}
+
+    assert used == set(COMMANDS)
+
+
+def documented_columns(page):
+    """(column, type, needed) of each row of the page's column tables."""
+    rows = [line.split("|") for line in page.read_text(encoding="utf-8").splitlines()]
+    cells = [[cell.strip() for cell in row] for row in rows if len(row) == 6]
+    return [(c[1].strip("`"), c[2], c[3]) for c in cells if c[1].startswith("`")]
+
+
+def cprtools_calls(page):
+    """The words of every `cprtools COMMAND ...` in the page's code blocks, or in a script."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".md":
+        blocks = re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", text, flags=re.M | re.S)
+        text = "\n".join(blocks)
+    lines = [line.strip() for line in re.sub(r"\\\n", " ", text).splitlines()]
+    parts = [
+        part for line in lines for part in re.split(r"\|{1,2}|&&|;| > ", line.removeprefix("$ "))
+    ]
+    calls = [part.strip() for part in parts if part.strip().startswith("cprtools ")]
+    words = [shlex.split(call, comments=True) for call in calls]
+    return [found for found in words if re.match(r"[a-z]", found[1])]
+
+
+def options_in(words):
+    return {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+
+
+@cache
+def options_of(command):
+    done = subprocess.run(
+        [sys.executable, "-m", "cprtools", command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", done.stdout))
