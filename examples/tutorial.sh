@@ -47,3 +47,25 @@ cprtools recommend --product camera --with title --format table
 cprtools mine-pairs events.parquet --min-count 1 |
   cprtools train-cpr - --products products.parquet --method co-purchase -o - |
   cprtools recommend --model - --product camera --format json
+
+# Four sellers, six products, eleven listings: 24 cells, so the matrix is 1 - 11/24 empty.
+python - <<'ROWS'
+import duckdb
+
+duckdb.sql("""
+    COPY (
+        SELECT * FROM (VALUES
+            ('S1', 'P1'), ('S1', 'P4'), ('S1', 'P5'),
+            ('S2', 'P2'), ('S2', 'P4'), ('S2', 'P5'),
+            ('S3', 'P1'), ('S3', 'P5'), ('S3', 'P6'),
+            ('S4', 'P2'), ('S4', 'P3')
+        ) AS listings (seller_id, product_id)
+    ) TO 'listings.parquet' (FORMAT parquet);
+""")
+ROWS
+cprtools build-graph --listings listings.parquet -o graph
+cprtools train-linkpred graph -o seller.model
+
+# S1 shares P4 and P5 with S2, and P1 and P5 with S3: their P2 and P6 come before P3, which only S4
+# lists, and S4 shares nothing with S1. What S1 lists already is not shown.
+cprtools recommend --seller S1 --category all --format table

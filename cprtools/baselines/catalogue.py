@@ -1,5 +1,7 @@
 """Products in index order, their codes and their vectors: the first step of every problem."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.sparse import csr_matrix
 
 from cprtools.errors import SchemaError
 from cprtools.tables import Source, align, categories, product_types, read_vectors
@@ -18,6 +21,7 @@ IntArray = npt.NDArray[np.int64]
 
 # how many entries of a category path become attributes of their own
 _PATH_DEPTH = 6
+_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,30 @@ def attribute_codes(products: pa.Table) -> dict[str, IntArray]:
     if c.BRAND not in codes and c.TITLE in products.column_names:
         codes[c.BRAND] = encode(title_brand(products.column(c.TITLE)))[0]
     return {name: values for name, values in codes.items() if (values >= 0).any()}
+
+
+def title_words(products: pa.Table) -> csr_matrix | None:
+    """Words of the titles as unit rows, rare words weighing more: (rows, words) float32.
+
+    None without titles. Words of one product only, or of more than half of them, tell nothing.
+    Source: Sparck Jones, J. Documentation 1972 (inverse document frequency).
+    """
+    if c.TITLE not in products.column_names:
+        return None
+    titles = products.column(c.TITLE).to_pylist()
+    split = [sorted(set(_WORD.findall((title or "").lower()))) for title in titles]
+    counts = Counter(word for words in split for word in words)
+    n = len(titles)
+    kept = sorted(word for word, count in counts.items() if 2 <= count <= n / 2)
+    if not kept:
+        return None
+    place = {word: i for i, word in enumerate(kept)}
+    entries = [(row, place[w]) for row, words in enumerate(split) for w in words if w in place]
+    rows, cols = np.array(entries, dtype=np.int64).T
+    rarity = np.log(n / np.array([counts[word] for word in kept]))
+    norms = np.sqrt(np.bincount(rows, rarity[cols] ** 2, minlength=n))
+    values = (rarity[cols] / norms[rows]).astype(np.float32)
+    return csr_matrix((values, (rows, cols)), shape=(n, len(kept)))
 
 
 def title_brand(titles: pa.ChunkedArray) -> pa.Array:

@@ -33,6 +33,8 @@ class Problem:
     num_types: int
     vectors: FloatArray | None = None
     """(num_candidates, dim) unit rows; zero rows for products without a vector."""
+    words: csr_matrix | None = None
+    """(num_candidates, words) float32 unit rows: the titles' words, weighted by rarity."""
     attributes: Mapping[str, IntArray] = field(default_factory=dict)
     """Categorical columns, such as category and brand: (num_candidates,) codes, -1 unknown."""
     prices: FloatArray | None = None

@@ -17,6 +17,7 @@ from cprtools.tables import to_matrix, vector_array
 _QUERIES, _CANDIDATES, _SETTINGS = "mf_queries", "mf_candidates", "mf_settings"
 _FACTOR = "factor"
 _ITERATIONS = 15
+_SMALL = 50_000
 
 _START: Settings = {"factors": 64, "alpha": 10.0, "regularisation": 1.0, "weighting": "log"}
 # cheap fits first; alpha comes again since more factors want it smaller
@@ -136,6 +137,7 @@ def _factorise(matrix: csr_matrix, settings: Settings, seed: int) -> tuple[Float
             regularization=settings["regularisation"],
             alpha=settings["alpha"],
             iterations=_ITERATIONS,
+            num_threads=1 if matrix.nnz < _SMALL else 0,
             random_state=seed,
         )
         model.fit(canonical(reweight(matrix, settings["weighting"])), show_progress=False)

@@ -22,11 +22,11 @@ _SETTINGS = "item_knn_settings"
 
 
 class ItemKnn(Recommender):
-    """Scores c for q by the sum over q's items i of w(q,i) cos(i,c), c among i's neighbours.
+    """Scores c for q by the sum over q's items i of w(q,i) cos(i,c), i among c's neighbours.
 
     For complements the items of q are those bought with it, so c completes q where it is bought
     with the same products as q's known complements are.
-    Source: Deshpande and Karypis, TOIS 2004, section 4.1 (cosine), sum weighted by w(q,i).
+    Source: Deshpande and Karypis, TOIS 2004, section 4 (cosine), summed with the weights w(q,i).
     """
 
     method: ClassVar[str] = "item-knn"
@@ -49,15 +49,18 @@ class ItemKnn(Recommender):
     ) -> Self:
         """Compute the neighbours of every column; nothing is random.
 
-        neighbours: kept per item; shrinkage: added to the product of the norms; weighting: `raw`,
-        `log` or `binary`. Raises UsageError for values out of range.
+        neighbours: kept per candidate; shrinkage: added to the product of the norms; weighting:
+        `raw`, `log` or `binary`. Raises UsageError for values out of range.
         """
         refuse_unknown(cls.method, options, ["neighbours", "shrinkage", "weighting"])
         check_least(cls.method, "neighbours", neighbours, 1)
         check_least(cls.method, "shrinkage", shrinkage, 0)
         check_choice(cls.method, "weighting", weighting, WEIGHTINGS)
         matrix = reweight(problem.matrix, weighting)
-        return cls(matrix, column_neighbours(matrix, neighbours, shrinkage), weighting)
+        # every candidate keeps its own neighbours: kept per item of the query instead, popular
+        # products crowd out the rest
+        similarity = column_neighbours(matrix, neighbours, shrinkage).T.tocsr()
+        return cls(matrix, canonical(similarity), weighting)
 
     def score(self, query_idx: IntArray) -> FloatArray:
         """Row of the query times the similarities: (len(query_idx), num_candidates) float32."""

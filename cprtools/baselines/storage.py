@@ -23,6 +23,8 @@ def problem_tables(problem: Problem) -> dict[str, pa.Table]:
     if problem.is_candidate is not None:
         codes["is_candidate"] = pa.array(problem.is_candidate)
     members = {"interactions": matrix_table(problem.matrix), "codes": pa.table(codes)}
+    if problem.words is not None:
+        members["words"] = matrix_table(problem.words)
     if problem.vectors is not None:
         members["text_vectors"] = pa.table({c.VECTOR: vector_array(problem.vectors)})
     for name in _SQUARES:
@@ -60,6 +62,7 @@ def load_problem(
         types=types,
         num_types=num_types,
         vectors=_vectors(read, has, n),
+        words=_words(read, n) if "words" in has else None,
         attributes=attributes,
         prices=_optional(codes, c.PRICE),
         is_candidate=_optional(codes, "is_candidate"),
@@ -68,6 +71,13 @@ def load_problem(
         co_views=squares["co_views"],
         is_square=is_square,
     )
+
+
+def _words(read: ReadTable, n: int) -> csr_matrix:
+    table = read("words")
+    # which word a column stands for is not needed: rows are only compared with each other
+    width = max(table.column("candidate_idx").to_numpy(), default=0) + 1
+    return table_matrix(table, (n, int(width)), "words")
 
 
 def _optional(codes: pa.Table, name: str) -> np.ndarray | None:

@@ -1,5 +1,6 @@
 """The command line: picks the subcommand's file by name, runs it, turns errors into exit codes."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -27,16 +28,15 @@ def main(args: list[str] | None = None) -> NoReturn:
     """Run one subcommand and leave the process with a documented exit code."""
     words = sys.argv[1:] if args is None else args
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, _interrupt)
     sys.exit(_run(words))
 
 
 def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
-        sys.stdout.write(overview())
-        return errors.OK if words else errors.UsageError.exit_code
+        return _say(overview()) or (errors.OK if words else errors.UsageError.exit_code)
     if words[0] in ("-V", "--version"):
-        sys.stdout.write(f"cprtools {__version__}\n")
-        return errors.OK
+        return _say(f"cprtools {__version__}\n")
     name = words[0]
     if name not in COMMANDS:
         _complain(f"no command {errors.quote(name)}; there are {', '.join(COMMANDS)}")
@@ -63,15 +63,57 @@ def _guard(run: Callable[[], int]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _report("interrupted", errors.INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return errors.CLOSED_PIPE
+        return _nobody_reads()
+    except SystemExit as error:
+        # Typer ends with 1 when the reader of a help text has gone
+        if isinstance(error.__context__, BrokenPipeError):
+            return _nobody_reads()
+        raise
     except typer.TyperException as error:
         return _report(_usage_text(error), errors.UsageError.exit_code)
+    except OSError as error:
+        if error.errno is None:
+            return _bug(error)
+        where = f"{error.filename}: " if error.filename else ""
+        _silence_stdout()
+        return _report(f"{where}{os.strerror(error.errno).lower()}", errors.DataError.exit_code)
     except MemoryError:
         return _report("out of memory", errors.BUG)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, not a traceback
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        return _report(f"a bug in cprtools: {text[:300]}; CPRTOOLS_DEBUG=1 shows where", errors.BUG)
+        return _bug(error)
+
+
+def _bug(error: Exception) -> int:
+    # DuckDB swallows what a signal's handler raises and says "Query interrupted" instead
+    if _signalled == [errors.TERMINATED]:
+        return errors.TERMINATED
+    if _signalled:
+        return _report("interrupted", errors.INTERRUPTED)
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return _report(f"a bug in cprtools: {text[:300]}; CPRTOOLS_DEBUG=1 shows where", errors.BUG)
+
+
+def _say(text: str) -> int:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _nobody_reads()
+    except (OSError, AttributeError):
+        _silence_stdout()
+        return _report("standard output: cannot be written", errors.DataError.exit_code)
+    return errors.OK
+
+
+def _nobody_reads() -> int:
+    _silence_stdout()
+    return errors.CLOSED_PIPE
+
+
+def _silence_stdout() -> None:
+    # what is left in the buffer is flushed at exit: give it somewhere harmless to go
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(message: str, code: int) -> int:
@@ -92,11 +134,21 @@ def _usage_text(error: Any) -> str:
 def _complain(message: str) -> None:
     # a user's file may hold anything: a message never carries control characters to the terminal
     line = "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in message)
-    sys.stderr.write(f"cprtools: error: {line}\n")
+    with contextlib.suppress(OSError, AttributeError):
+        sys.stderr.write(f"cprtools: error: {line}\n")
+
+
+_signalled: list[int] = []
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    _signalled[:] = [errors.INTERRUPTED]
+    raise KeyboardInterrupt
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
     # an exception, so that `finally` removes what is half-written
+    _signalled[:] = [errors.TERMINATED]
     raise SystemExit(errors.TERMINATED)
 
 

@@ -19,6 +19,7 @@ from cprtools.baselines.catalogue import (
     numeric_prices,
     sort_catalogue,
     stack_vectors,
+    title_words,
 )
 from cprtools.errors import SchemaError
 from cprtools.tables import Source
@@ -82,6 +83,7 @@ def build_problem(
         types=encode(catalogue.table.column(c.PRODUCT_TYPE))[0],
         num_types=len(catalogue.type_names),
         vectors=dense,
+        words=title_words(products),
         attributes=attribute_codes(products),
         prices=numeric_prices(products),
         similar=csr_matrix(similar + similar.T, dtype=bool) if similar.nnz else None,

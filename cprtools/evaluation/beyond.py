@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from cprtools.evaluation import ranked
 from cprtools.evaluation.coding import FloatArray, IntArray, codes, contains, vocabulary
-from cprtools.evaluation.lists import Lists
+from cprtools.evaluation.lists import Lists, PairIndex
 from cprtools.evaluation.ranked import Truth
 from cprtools.evaluation.resampling import Block
 from cprtools.evaluation.results import ALL, Result
@@ -111,23 +111,23 @@ def _shown(lists: Lists, k: int) -> IntArray:
 
 def asymmetry(
     lists: Lists,
+    index: PairIndex,
     queries: IntArray,
     pairs: Truth,
     bought: IntArray,
     known: Training | None,
-    num_ids: int,
     notes: list[str],
 ) -> list[Block]:
     """Of held-out a->b never seen as b->a: how often a->b scores above b->a, ties a half.
 
-    lists: all lists there are, in the codes of `queries` and `pairs.product`. A pair that is not
-    in its list scores -infinity; pairs of which one end has no list at all are left out.
+    lists, index: all lists there are, in the codes of `queries` and `pairs.product`. A pair that
+    is not in its list scores -infinity; pairs of which one end has no list at all are left out.
     """
     if c.SCORE not in lists.columns:
         notes.append("no column 'score': asymmetry is not measured")
         return []
     query, product = queries[pairs.query], pairs.product
-    reverse = product * num_ids + query
+    reverse = product * index.num_products + query
     one_way = ~contains(reverse, bought) & (query != product)
     if known is not None:
         one_way &= ~contains(reverse, known.bought)
@@ -137,8 +137,8 @@ def asymmetry(
     if unasked:
         notes.append(f"asymmetry leaves out {unasked:,} pairs with an end that has no list")
     scores = np.nan_to_num(lists.columns[c.SCORE], nan=-np.inf, neginf=-np.inf, posinf=np.inf)
-    there = lists.lookup(scores, query, product, num_ids, -np.inf)
-    back = lists.lookup(scores, product, query, num_ids, -np.inf)
+    there = index.lookup(scores, query, product, -np.inf)
+    back = index.lookup(scores, product, query, -np.inf)
     points = np.where(there == back, 0.5, (there > back).astype(np.float64)) * judged
     block = Block.of_ratios(
         ALL, {("Asymmetry", 0): pairs.sum(points)}, pairs.sum(judged.astype(np.float64))

@@ -11,9 +11,11 @@ from cprtools.evaluation import ranked
 from cprtools.evaluation.beyond import asymmetry, beyond_accuracy
 from cprtools.evaluation.coding import (
     BoolArray,
+    FloatArray,
     IntArray,
     codes,
     contains,
+    find,
     flags,
     numbers,
     vocabulary,
@@ -28,12 +30,16 @@ from cprtools.tables import columns as c
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """Truth pairs in codes of one vocabulary, sorted; and every pair bought at all, kept or not."""
+    """The truth in codes of one vocabulary."""
 
-    query: IntArray
-    product: IntArray
-    weight: IntArray
+    pairs: Truth
+    """Pairs of queries, by their place in `queries`, and products."""
+    queries: IntArray
+    """Sorted codes of the queries."""
+    names: pa.Array
+    """Their ids."""
     bought: IntArray
+    """Sorted keys query * n + product of every pair bought at all, left out or not."""
 
 
 def evaluate_complements(
@@ -54,31 +60,46 @@ def evaluate_complements(
     outside it are no truth. Raises SchemaError for broken lists and a truth that leaves no pair.
     """
     notes: list[str] = []
+    warnings: list[str] = []
     ids = _vocabulary(recs, truth, train)
     known = read_training(train, ids) if train is not None else None
     catalogue = codes(products.column(c.PRODUCT_ID), ids) if products is not None else None
     held_out = _held_out(truth, ids, known, catalogue, notes)
-    everything = code_lists(recs, c.QUERY_ID, ids, ids, [c.SCORE])
-    everything, warnings = _without_training(everything, known, len(ids))
-
-    queries, own = np.unique(held_out.query, return_inverse=True)
-    pairs = Truth(own, held_out.product, held_out.weight.astype(np.float64), len(queries))
-    ranks = everything.ranks_of(held_out.query, held_out.product, len(ids))
-    lists = _lists_of(everything, queries, notes)
-    _note_missing(lists, len(queries), notes)
-
-    blocks = _accuracy(pairs, ranks, ks, _segments(queries, held_out.product, known))
-    facts, beyond = beyond_accuracy(
-        lists, len(queries), ks, ids, recs=recs, products=products, known=known
+    lists, blocks = _on_pairs(recs, held_out, ids, known, ks, notes, warnings)
+    facts, more = beyond_accuracy(
+        lists, len(held_out.names), ks, ids, recs=recs, products=products, known=known
     )
-    blocks += beyond
-    blocks += asymmetry(everything, queries, pairs, held_out.bought, known, len(ids), notes)
-    results, replicates = measure(blocks, facts, len(queries), bootstrap, seed)
-    names = ids.take(pa.array(queries))
-    headline = tuple(("Hit", k) for k in ks)
+    del lists  # the resampling needs the memory
+    results, replicates = measure([*blocks, *more], facts, len(held_out.names), bootstrap, seed)
     return Evaluation(
-        "complements", method, names, results, replicates, headline, tuple(notes), tuple(warnings)
-    )
+        "complements", method, held_out.names, results, replicates,
+        tuple(("Hit", k) for k in ks), tuple(notes), tuple(warnings),
+    )  # fmt: skip
+
+
+def _on_pairs(
+    recs: pa.Table,
+    held_out: _HeldOut,
+    ids: pa.Array,
+    known: Training | None,
+    ks: Sequence[int],
+    notes: list[str],
+    warnings: list[str],
+) -> tuple[Lists, list[Block]]:
+    """The lists of the truth's queries, numbered as those, and all that is measured by pairs."""
+    everything = code_lists(recs, c.QUERY_ID, ids, ids, [c.SCORE])
+    everything = _without_training(everything, known, len(ids), warnings)
+    index = everything.index(len(ids))
+    pairs, queries = held_out.pairs, held_out.queries
+    ranks = index.lookup(everything.rank, queries[pairs.query], pairs.product, np.inf)
+    blocks = _accuracy(pairs, ranks, ks, _segments(queries, pairs.product, known))
+    blocks += asymmetry(everything, index, queries, pairs, held_out.bought, known, notes)
+    del index
+    lists = _lists_of(everything, queries, notes)
+    missing = len(queries) - len(np.unique(lists.query))
+    if missing:
+        notes.append(f"{missing:,} of {len(queries):,} queries have no list: counted as misses")
+    return lists, blocks
 
 
 def _vocabulary(recs: pa.Table, truth: pa.Table, train: pa.Table | None) -> pa.Array:
@@ -119,8 +140,10 @@ def _held_out(
     kept = order[_keep(reasons, order, notes)]
     if not len(kept):
         raise SchemaError(f"truth: no held-out pair is left; {'; '.join(notes) or 'it is empty'}")
+    queries, own = np.unique(query[kept], return_inverse=True)
+    pairs = Truth(own, product[kept], weight[kept].astype(np.float64), len(queries))
     bought = pair[order[weight[order] > 0]]
-    return _HeldOut(query[kept], product[kept], weight[kept], bought)
+    return _HeldOut(pairs, queries, ids.take(pa.array(queries)), bought)
 
 
 def _keep(reasons: list[tuple[BoolArray, str]], order: IntArray, notes: list[str]) -> BoolArray:
@@ -134,34 +157,28 @@ def _keep(reasons: list[tuple[BoolArray, str]], order: IntArray, notes: list[str
 
 
 def _without_training(
-    lists: Lists, known: Training | None, num_ids: int
-) -> tuple[Lists, list[str]]:
+    lists: Lists, known: Training | None, num_ids: int, warnings: list[str]
+) -> Lists:
     if known is None:
-        return lists, []
+        return lists
     drop = contains(lists.query * num_ids + lists.product, known.forbidden)
-    if not drop.any():
-        return lists, []
-    shortened = len(np.unique(lists.query[drop]))
-    return lists.without(drop), [
-        f"{drop.sum():,} training or similar pairs taken out of {shortened:,} lists, which are "
-        "shorter now; recommend with --exclude to have them refilled"
-    ]
+    if drop.any():
+        shortened = len(np.unique(lists.query[drop]))
+        warnings.append(
+            f"{drop.sum():,} training or similar pairs taken out of {shortened:,} lists, which are "
+            "shorter now; recommend with --exclude to have them refilled"
+        )
+    return lists.without(drop)
 
 
 def _lists_of(everything: Lists, queries: IntArray, notes: list[str]) -> Lists:
     """The lists of these queries, numbered by their place among them."""
-    inside = np.isin(everything.query, queries)
-    others = len(np.unique(everything.query[~inside]))
+    place = find(everything.query, queries)
+    others = len(np.unique(everything.query[place < 0]))
     if others:
         notes.append(f"{others:,} lists are of queries without truth: not measured")
-    lists = everything.take(inside)
-    return Lists(np.searchsorted(queries, lists.query), lists.product, lists.rank, lists.columns)
-
-
-def _note_missing(lists: Lists, num_queries: int, notes: list[str]) -> None:
-    missing = num_queries - len(np.unique(lists.query))
-    if missing:
-        notes.append(f"{missing:,} of {num_queries:,} queries have no list: counted as misses")
+        everything, place = everything.take(place >= 0), place[place >= 0]
+    return Lists(place, everything.product, everything.rank)
 
 
 def _segments(
@@ -182,7 +199,7 @@ def _segments(
 
 def _accuracy(
     pairs: Truth,
-    ranks: np.ndarray[tuple[int], np.dtype[np.float64]],
+    ranks: FloatArray,
     ks: Sequence[int],
     segments: tuple[dict[str, BoolArray], dict[str, BoolArray]],
 ) -> list[Block]:

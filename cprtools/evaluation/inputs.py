@@ -73,7 +73,8 @@ def open_inputs(places: Places, method: str | None = None) -> Inputs:
     kind = _kind(first)
     if kind == COMPLEMENTS and (places.sellers or places.high_demand):
         raise UsageError("--sellers and --high-demand are for recommendations to sellers")
-    spec = _RECOMMENDATIONS[kind]
+    # repeated pairs are refused with the lists: there as integers, in a fraction of the memory
+    spec = replace(_RECOMMENDATIONS[kind], key=())
     others = [tables.open_table(name, spec, places.columns) for name in places.against]
     recs = [replace(first, spec=spec), *others]
     names = [method_name(source) for source in recs]

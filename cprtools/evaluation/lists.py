@@ -39,24 +39,31 @@ class Lists:
         moved = Lists(self.query, self.product, self.rank - above, self.columns)
         return moved.take(~drop)
 
-    def ranks_of(self, query: IntArray, product: IntArray, num_products: int) -> FloatArray:
-        """The rank of each pair, (pairs,) float64; infinity where the list does not hold it."""
-        return self.lookup(self.rank.astype(np.float64), query, product, num_products, np.inf)
-
-    def lookup(
-        self,
-        values: FloatArray,
-        query: IntArray,
-        product: IntArray,
-        num_products: int,
-        missing: float,
-    ) -> FloatArray:
-        """The value of each pair's row, (pairs,) float64; `missing` where there is no such row."""
+    def index(self, num_products: int) -> "PairIndex":
+        """A look-up of rows by (query, product)."""
         keys = self.query * num_products + self.product
         order = np.argsort(keys, kind="stable")
-        place = find(query * num_products + product, keys[order])
+        return PairIndex(keys[order], order, num_products)
+
+
+@dataclass(frozen=True)
+class PairIndex:
+    """Where each (query, product) pair stands in some lists."""
+
+    keys: IntArray
+    order: IntArray
+    num_products: int
+
+    def lookup(
+        self, values: IntArray | FloatArray, query: IntArray, product: IntArray, missing: float
+    ) -> FloatArray:
+        """The value of each pair's row, (pairs,) float64; `missing` where there is no such row.
+
+        values: (rows of the lists,).
+        """
+        place = find(query * self.num_products + product, self.keys)
         found = np.full(len(query), missing)
-        found[place >= 0] = values[order[place[place >= 0]]]
+        found[place >= 0] = values[self.order[place[place >= 0]]]
         return found
 
 
@@ -89,14 +96,6 @@ def code_lists(
 
 
 def _refuse_repeats(lists: Lists, queries: pa.Array, products: pa.Array) -> None:
-    same = np.diff(lists.query) == 0
-    twice = np.flatnonzero(same & (np.diff(lists.rank) == 0))
-    if len(twice):
-        query = quote(queries[int(lists.query[twice[0]])].as_py())
-        rank = lists.rank[twice[0]]
-        raise SchemaError(
-            f"recommendations: the list of {query} has rank {rank} twice; give each place once"
-        )
     keys = np.sort(lists.query * len(products) + lists.product)
     repeated = np.flatnonzero(np.diff(keys) == 0)
     if len(repeated):
@@ -104,4 +103,12 @@ def _refuse_repeats(lists: Lists, queries: pa.Array, products: pa.Array) -> None
         raise SchemaError(
             f"recommendations: the list of {quote(queries[query_idx].as_py())} holds "
             f"{quote(products[product_idx].as_py())} twice; keep one row each"
+        )
+    same = np.diff(lists.query) == 0
+    twice = np.flatnonzero(same & (np.diff(lists.rank) == 0))
+    if len(twice):
+        query = quote(queries[int(lists.query[twice[0]])].as_py())
+        rank = lists.rank[twice[0]]
+        raise SchemaError(
+            f"recommendations: the list of {query} has rank {rank} twice; give each place once"
         )

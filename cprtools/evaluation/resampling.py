@@ -69,8 +69,11 @@ def replicate(blocks: list[Block], num_queries: int, resamples: int, seed: int) 
     start = 0
     for weights in _weights(num_queries, resamples, seed):
         stop, column = start + len(weights), 0
+        drawn, rows = weights, np.arange(num_queries)
         for block, scale, parts in zip(blocks, scales, wholes, strict=True):
-            drawn = weights if len(block.rows) == num_queries else weights[:, block.rows]
+            if not np.array_equal(rows, block.rows):
+                rows = block.rows
+                drawn = weights if len(rows) == num_queries else np.take(weights, rows, axis=1)
             sums = drawn @ parts / scale
             result[start:stop, column : column + len(block.measures)] = block.combine(sums)
             column += len(block.measures)
@@ -90,7 +93,7 @@ def _weights(num_queries: int, resamples: int, seed: int) -> Iterator[FloatArray
     for start in range(0, resamples, size):
         weights = np.empty((min(size, resamples - start), num_queries))
         for row in weights:
-            drawn = generator.integers(0, num_queries, num_queries)
+            drawn = generator.integers(0, num_queries, num_queries, dtype=np.int32)
             row[:] = np.bincount(drawn, minlength=num_queries)
         yield weights
 

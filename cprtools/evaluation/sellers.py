@@ -63,29 +63,36 @@ def evaluate_sellers(
     lists, warnings = _to_candidates(lists, listed, allowed, len(ids))
     _note_short(lists, len(queries), max(ks), notes)
 
-    ranks = lists.ranks_of(pairs.query, pairs.product, len(ids))
-    blocks = _accuracy(
-        pairs, ranks, ks, _sizes(listed // len(ids), train is not None, len(queries))
-    )
-    blocks += _by_category(pairs, ranks, ks, products, ids, notes)
-    is_true = contains(
-        lists.query * len(ids) + lists.product, pairs.query * len(ids) + pairs.product
-    )
-    calibrated, bins = _calibration(lists, is_true, len(queries), notes)
-    blocks += calibrated
+    sizes = _sizes(listed // len(ids), train is not None, len(queries))
+    blocks, bins = _blocks(lists, pairs, ks, ids, products, sizes, notes)
     candidates = high_demand if high_demand is not None else products
-    facts = coverage(
-        lists,
-        len(np.unique(lists.query)),
-        ks,
-        ids,
-        candidates.column(c.PRODUCT_ID) if candidates is not None else None,
-    )
+    catalogue = candidates.column(c.PRODUCT_ID) if candidates is not None else None
+    facts = coverage(lists, len(np.unique(lists.query)), ks, ids, catalogue)
     results, replicates = measure(blocks, facts, len(queries), bootstrap, seed)
     return Evaluation(
         "sellers", method, queries, results, replicates, (("Recall", max(ks)),),
         tuple(notes), tuple(warnings), bins,
     )  # fmt: skip
+
+
+def _blocks(
+    lists: Lists,
+    pairs: Truth,
+    ks: Sequence[int],
+    ids: pa.Array,
+    products: pa.Table | None,
+    segments: dict[str, BoolArray],
+    notes: list[str],
+) -> tuple[list[Block], pa.Table | None]:
+    """All that has an interval, and the bins of the calibration."""
+    ranks = lists.index(len(ids)).lookup(lists.rank, pairs.query, pairs.product, np.inf)
+    blocks = _accuracy(pairs, ranks, ks, segments)
+    blocks += _by_category(pairs, ranks, ks, products, ids, notes)
+    is_true = contains(
+        lists.query * len(ids) + lists.product, pairs.query * len(ids) + pairs.product
+    )
+    calibrated, bins = _calibration(lists, is_true, pairs.num_queries, notes)
+    return [*blocks, *calibrated], bins
 
 
 def _product_ids(recs: pa.Table, truth: pa.Table, train: pa.Table | None) -> pa.Array:

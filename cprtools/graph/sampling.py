@@ -135,12 +135,14 @@ class DglSampler(NeighbourSampler):
         from cprtools.graph.dgl_compat import dgl
 
         self.dgl = dgl
+        # each of dgl's threads has random numbers of its own: more would change the sample
+        dgl.utils.set_num_threads(1)
         dgl.seed(seed)
         ends = (self.sources, torch.from_numpy(graph.destinations))
         self.graph: Any = dgl.graph(ends, num_nodes=graph.num_nodes)
         self.graph.edata["open"] = torch.ones(graph.num_edges, dtype=torch.bool)
         self.graph.create_formats_()
-        neighbours = dgl.dataloading.NeighborSampler(self.fanout, mask="open")
+        neighbours = dgl.dataloading.NeighborSampler(self.fanout, mask="open", fused=False)
         self.sampler: Any = dgl.dataloading.as_edge_prediction_sampler(
             neighbours, exclude="reverse_id", reverse_eids=self.reverse
         )

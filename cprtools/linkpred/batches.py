@@ -10,8 +10,12 @@ from torch import Tensor
 from cprtools.graph.homogeneous import BoolArray, FloatArray, HomogeneousGraph, IntArray
 from cprtools.linkpred.options import TrainingOptions
 
-_MIN_STEPS = 16
+_MIN_STEPS = 32
+_MIN_BATCHES = 16
 _SMALLEST_BATCH = 64
+_FEW = 16
+"""Edges up to which sellers are drawn by their number: a seller of three would have all of them in
+every batch, and so never a message."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,10 @@ class Batch:
 
 
 class BatchMaker:
-    """Draws supervision edges, as many of each seller on average, and further candidates.
+    """Draws supervision edges, as many of each larger seller on average, and further candidates.
 
-    Recall is averaged over sellers, so one with a thousand listings counts as one with ten; with
-    `sampling` uniform every edge is as likely.
+    Recall is averaged over sellers, so one with a thousand listings counts as one with twenty;
+    with `sampling` uniform every edge is as likely.
     """
 
     def __init__(
@@ -53,11 +57,12 @@ class BatchMaker:
         share = np.ones(len(edges))
         if options.sampling == "stratified":
             query = graph.sources[edges]
-            share = 1 / np.bincount(query, minlength=graph.num_nodes)[query]
+            size = np.bincount(query, minlength=graph.num_nodes)[query]
+            share = 1 / np.maximum(size, _FEW)
         share = share / share.sum()
         self.cumulative = np.cumsum(share)
         # few edges make small batches: a model needs some steps whatever there is to learn from
-        self.size = min(options.batch_size, max(_SMALLEST_BATCH, len(edges) // _MIN_STEPS))
+        self.size = min(options.batch_size, max(_SMALLEST_BATCH, len(edges) // _MIN_BATCHES))
         self.steps = max(_MIN_STEPS, -(-len(edges) // self.size))
         allowed = np.ones(graph.num_products, np.bool_) if is_candidate is None else is_candidate
         self.pool = np.flatnonzero(allowed) + graph.num_sellers
@@ -68,8 +73,9 @@ class BatchMaker:
     def _log_expected(self, share: npt.NDArray[np.float64]) -> FloatArray:
         target = self.graph.destinations[self.edges]
         expected = self.size * np.bincount(target, weights=share, minlength=self.graph.num_nodes)
-        expected[self.pool] += self.num_negatives / max(1, len(self.pool))
-        return np.log(np.maximum(expected, 1e-9)).astype(np.float32)
+        sampled = np.zeros(self.graph.num_nodes)
+        sampled[self.pool] = self.num_negatives / max(1, len(self.pool))
+        return np.log(np.maximum(expected + sampled, 1e-9)).astype(np.float32)
 
     def draw(self) -> Batch:
         """The next batch; its edges are distinct."""

@@ -43,13 +43,14 @@ class NodeFeatures(nn.Module):
         supervision: edge ids being predicted; they take no part in their seller's vector.
         """
         if self.free is not None:
-            rows: Tensor = self.free(nodes)
-            return rows
+            learned: Tensor = self.free(nodes)
+            return learned
         result = torch.empty(len(nodes), self.dim)
         is_product = nodes >= self.num_sellers
         result[is_product] = self.products[nodes[is_product] - self.num_sellers]
-        result[~is_product] = self._sellers(nodes[~is_product], None if __import__("os").environ.get("NOEXC") else supervision)
-        return result * (RMS * self.dim**0.5)
+        result[~is_product] = self._sellers(nodes[~is_product], supervision)
+        scaled: Tensor = result * (RMS * self.dim**0.5)
+        return scaled
 
     def _sellers(self, sellers: Tensor, supervision: Tensor | None) -> Tensor:
         sums = self.sums[sellers]
@@ -66,4 +67,5 @@ class NodeFeatures(nn.Module):
 
     def _weighted(self, edges: Tensor) -> Tensor:
         product = self.destinations[edges] - self.num_sellers
-        return self.products[product] * self.weights[edges, None]
+        weighted: Tensor = self.products[product] * self.weights[edges, None]
+        return weighted

@@ -85,7 +85,7 @@ class GraphModel(Recommender):
         """Train on the problem's listings, co-purchases and vectors.
 
         views: page views per listing, (sellers, products) csr, or per product, (products,).
-        options: the fields of TrainingOptions. Raises SchemaError for a problem without listings,
+        options: the fields of TrainingOptions. Raises SchemaError for a problem of products,
         UsageError for options out of range.
         """
         from cprtools.graph.homogeneous import make_graph
@@ -93,8 +93,8 @@ class GraphModel(Recommender):
         from cprtools.linkpred.training import train
 
         chosen = TrainingOptions.checked(options)
-        if problem.is_square or problem.matrix.nnz == 0:
-            raise SchemaError("gnn needs listings of sellers; found none")
+        if problem.is_square:
+            raise SchemaError("gnn answers sellers, not products; choose another --method")
         vectors = None if chosen.init == "random" else problem.vectors
         graph = make_graph(problem.matrix, problem.co_purchases, views)
         seen, measure = graph, None
@@ -106,18 +106,14 @@ class GraphModel(Recommender):
         trainer = train(seen, vectors, problem.is_candidate, chosen, seed, measure, progress)
         # listings held out to stop by carry messages again: nothing is predicted any more
         nodes = trainer.embed(graph)
-        degree = np.diff(graph.indptr)
-        known = degree > 0
+        known = np.diff(graph.indptr) > 0
         if vectors is not None:
             known[graph.num_sellers :] |= (vectors != 0).any(axis=1)
         nodes[~known] = 0
-        model = cls(
-            nodes[: graph.num_sellers],
-            nodes[graph.num_sellers :],
-            ColdEncoder(trainer.weights()),
-            trainer.best_epoch,
-        )
-        model.validation = trainer.best_value if measure else float("nan")
+        sellers, products = nodes[: graph.num_sellers], nodes[graph.num_sellers :]
+        model = cls(sellers, products, ColdEncoder(trainer.weights()), trainer.best_epoch)
+        if measure is not None:
+            model.validation = trainer.best_value
         return model
 
     @property

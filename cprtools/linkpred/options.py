@@ -18,7 +18,7 @@ class TrainingOptions:
     embedding_dim: int = 128
     num_layers: int = 4
     fanout: int | str | Sequence[int] = 3
-    epochs: int = 16
+    epochs: int = 12
     learning_rate: float = 2e-3
     batch_size: int = 1024
     num_negatives: int = 512

@@ -18,6 +18,7 @@ from cprtools.baselines.catalogue import (
     numeric_prices,
     sort_catalogue,
     stack_vectors,
+    title_words,
 )
 from cprtools.errors import SchemaError
 from cprtools.tables import Folder, Source
@@ -91,6 +92,7 @@ def build_problem(graph: Folder, vectors: Sequence[Source] = ()) -> BuiltProblem
         types=encode(catalogue.table.column(c.PRODUCT_TYPE))[0],
         num_types=len(catalogue.type_names),
         vectors=stack_vectors(catalogue.ids, vectors),
+        words=title_words(products),
         attributes=attribute_codes(products),
         prices=numeric_prices(products),
         is_candidate=is_high_demand.astype(bool),

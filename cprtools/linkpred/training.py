@@ -48,9 +48,10 @@ class Trainer:
 
     def fit(self, measure: Measure | None, progress: Progress | None) -> None:
         """Train until the last epoch, or until `measure` no longer grows; keep the best weights."""
-        epochs: Iterable[int] = range(1, self.options.epochs + 1)
+        planned = self.options.epochs if len(self.batches.edges) else 0
+        epochs: Iterable[int] = range(1, planned + 1)
         if progress is not None:
-            epochs = progress(epochs, "training", self.options.epochs)
+            epochs = progress(epochs, "training", planned)
         for epoch in epochs:
             for _ in range(self.batches.steps):
                 self.step(self.batches.draw())
@@ -58,7 +59,7 @@ class Trainer:
             self._remember(epoch, float(epoch) if measure is None else measure(self.embed()))
             if epoch - self.best_epoch >= self.options.patience:
                 break
-        for module, state in zip((self.encoder, self.features), self.best_state, strict=True):
+        for module, state in zip((self.encoder, self.features), self.best_state, strict=False):
             module.load_state_dict(state)
 
     def step(self, batch: Batch) -> float:

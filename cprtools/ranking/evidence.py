@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix, diags, issparse
 
 from cprtools.baselines.contract import Problem, Recommender
 from cprtools.baselines.sparse import column_neighbours
@@ -84,6 +84,9 @@ class Evidence:
                 columns.update(_source_columns(name, dense, rows, cols))
         if problem.prices is not None:
             columns["price_ratio"] = np.log(problem.prices[cols] / problem.prices[queries])
+        if problem.words is not None:
+            shared = problem.words[queries].multiply(problem.words[cols]).sum(axis=1)
+            columns["words"] = np.asarray(shared).ravel()
         if problem.vectors is not None:
             columns["text"] = np.einsum("pd,pd->p", problem.vectors[queries], problem.vectors[cols])
         return columns
@@ -128,8 +131,9 @@ class Evidence:
         if problem.co_purchases is not None and problem.co_purchases.nnz:
             bought = (listed @ problem.co_purchases).toarray()
             columns.update(_source_columns("bought_with_listed", bought, rows, cols))
-        if problem.vectors is not None:
-            columns.update(_nearest_listed(problem.vectors, listed, rows, cols))
+        for name, vectors in (("text", problem.vectors), ("words", problem.words)):
+            if vectors is not None:
+                columns.update(_nearest_listed(name, vectors, listed, rows, cols))
         if problem.prices is not None:
             columns["price_ratio"] = _price_ratio(problem.prices, listed, rows, cols)
         return columns
@@ -195,7 +199,7 @@ def _attribute_counts(listed: csr_matrix, codes: IntArray) -> FloatArray:
 
 
 def _nearest_listed(
-    vectors: FloatArray, listed: csr_matrix, rows: IntArray, cols: IntArray
+    name: str, vectors: FloatArray | csr_matrix, listed: csr_matrix, rows: IntArray, cols: IntArray
 ) -> dict[str, FloatArray]:
     """Cosine to the nearest listed product, sum over the three nearest, and mean over all."""
     nearest, three, mean = (np.zeros(len(rows), np.float32) for _ in range(3))
@@ -205,12 +209,13 @@ def _nearest_listed(
         span = slice(bounds[row], bounds[row + 1])
         if not len(own) or span.start == span.stop:
             continue
-        cosines = vectors[cols[span]] @ vectors[own].T
+        product = vectors[cols[span]] @ vectors[own].T
+        cosines = product.toarray() if issparse(product) else product
         top = min(3, len(own))
         best = -np.partition(-cosines, top - 1, axis=1)[:, :top]
         nearest[span], three[span] = best.max(axis=1), best.sum(axis=1)
         mean[span] = cosines.mean(axis=1)
-    return {"text_nearest": nearest, "text_three": three, "text_mean": mean}
+    return {f"{name}_nearest": nearest, f"{name}_three": three, f"{name}_mean": mean}
 
 
 def _price_ratio(

@@ -25,6 +25,8 @@ def top_k(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
 
 
 def _top_of_row(row: FloatArray, k: int) -> IntArray:
+    if k < 1:
+        return np.empty(0, dtype=np.int64)
     if k < len(row):
         threshold = np.partition(row, len(row) - k)[len(row) - k]
         above = np.flatnonzero(row > threshold)

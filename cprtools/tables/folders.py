@@ -23,7 +23,7 @@ from cprtools.tables.provenance import PREFIX, Footer, piped_footer
 from cprtools.tables.source import STDIN, spool_stdin, unreadable
 from cprtools.tables.writing import (
     STDOUT,
-    check_writable,
+    check_place,
     parquet_bytes,
     reason,
     write_parquet,
@@ -34,6 +34,8 @@ FORMAT = 1
 MANIFEST_KEY = (PREFIX + "folder").encode()
 MANIFEST = "manifest"
 _MEMBER = re.compile(r"[a-z0-9_]{1,60}\.parquet")
+# what a footer can hold in place of a manifest
+_DAMAGE = (KeyError, ValueError, TypeError, OverflowError, RecursionError)
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _AT_FDCWD = -100
 
@@ -149,26 +151,30 @@ def _read_manifest(name: str, path: Path) -> dict[str, Any]:
         raise DataError(f"{name}: no {MANIFEST}.parquet, so no cprtools folder; found {found}")
     try:
         metadata = pq.read_schema(file).metadata or {}
-        manifest = json.loads(metadata[MANIFEST_KEY])
+        manifest = {"facts": {}, **json.loads(metadata[MANIFEST_KEY])}
         if not isinstance(manifest["members"], dict) or not isinstance(manifest["kind"], str):
             raise TypeError
         return {**manifest, "format": int(manifest["format"]), "id": str(manifest["id"])}
     except (pa.ArrowException, OSError) as error:
         raise unreadable(name, str(file), error) from error
-    except (KeyError, ValueError, TypeError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{name}: {MANIFEST}.parquet holds no valid manifest") from error
 
 
 def _check_member(name: str, path: Path, member: str, rows: int, manifest: dict[str, Any]) -> None:
     file = path / f"{member}.parquet"
-    if not _MEMBER.fullmatch(file.name) or not file.exists():
+    # the whole name: a manifest must not lead out of its folder
+    if not _MEMBER.fullmatch(f"{member}.parquet") or not file.exists():
         raise DataError(f"{name}: {file.name} is missing; the folder was copied only in part")
     try:
         metadata = pq.read_metadata(file)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(name, str(file), error) from error
-    own = (metadata.metadata or {}).get(MANIFEST_KEY)
-    if own is None or json.loads(own)["id"] != manifest["id"] or metadata.num_rows != rows:
+    try:
+        own = json.loads((metadata.metadata or {})[MANIFEST_KEY])["id"]
+    except _DAMAGE:
+        own = None
+    if own != manifest["id"] or metadata.num_rows != rows:
         raise SchemaError(f"{name}: {file.name} does not belong to the rest of the folder")
 
 
@@ -202,22 +208,29 @@ def extract_tar(path: str) -> Path:
     try:
         with tarfile.open(path, mode="r:") as tar:
             for info in tar:
-                if not info.isreg() or not _MEMBER.fullmatch(info.name):
+                # a sparse member may claim terabytes in a few bytes
+                plain = info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not info.issparse()
+                if not plain or not _MEMBER.fullmatch(info.name):
                     raise DataError("standard input: the tar holds something else than our tables")
                 member = tar.extractfile(info)
                 if member is None:
                     raise DataError("standard input: a damaged tar")
                 with open(target / info.name, "wb") as out:
                     shutil.copyfileobj(member, out)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError("standard input: expected a folder as a tar; this is none") from error
+    except OSError as error:
+        raise DataError(f"standard input: cannot be unpacked: {reason(error)}") from error
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
+        raise DataError(
+            "standard input: expected a folder as a tar; this is none, or damaged"
+        ) from error
     return target
 
 
 @contextlib.contextmanager
 def _replacing_folder(target: str) -> Iterator[Path]:
-    path = Path(target)
-    _check_replaceable(path)
+    # a link stays one: what it points to is replaced
+    path = Path(os.path.realpath(target))
+    _check_replaceable(target)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)
@@ -235,16 +248,35 @@ def _replacing_folder(target: str) -> Iterator[Path]:
 
 def check_folder_writable(target: str) -> None:
     """Refuse a target folder before hours are spent. Raises DataError, UsageError."""
-    check_writable(target.rstrip("/") or target)
+    check_place(target)
     if target != STDOUT:
-        _check_replaceable(Path(target))
+        _check_replaceable(target)
 
 
-def _check_replaceable(path: Path) -> None:
-    if path.is_file():
-        raise DataError(f"{path}: is a file; name a folder")
-    if path.is_dir() and any(path.iterdir()) and not (path / f"{MANIFEST}.parquet").exists():
-        raise DataError(f"{path}: holds files that are not ours; it is not replaced")
+def _check_replaceable(target: str) -> None:
+    path = Path(target)
+    try:
+        if path.exists() and not path.is_dir():
+            raise DataError(f"{target}: is a file; name a folder")
+        if os.path.realpath(target) == str(Path.cwd()):
+            raise DataError(f"{target}: is the current folder; name another")
+        entries = sorted(p.name for p in path.iterdir()) if path.is_dir() else []
+    except OSError as error:
+        raise DataError(f"{target}: {reason(error)}") from error
+    # a mistyped name must not cost anybody a folder
+    foreign = [name for name in entries if not _MEMBER.fullmatch(name)]
+    if foreign or (entries and not _is_ours(path / f"{MANIFEST}.parquet")):
+        raise DataError(
+            f"{target}: holds files that are not ours ({list_names(foreign or entries, 3)}); "
+            "it is not replaced"
+        )
+
+
+def _is_ours(manifest: Path) -> bool:
+    try:
+        return MANIFEST_KEY in (pq.read_schema(manifest).metadata or {})
+    except (pa.ArrowException, OSError):
+        return False
 
 
 def _exchange(new: Path, old: Path) -> None:

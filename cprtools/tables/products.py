@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cprtools.errors import SchemaError
 from cprtools.tables import columns as c
 
 
@@ -34,7 +35,20 @@ def flatten_list(column: pa.Array, *, last: bool) -> pa.Array:
     """A string per row: the value itself, or the last (first) entry of a list, null when empty."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    while pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+    while _is_list(column.type):
         rows = column.to_pylist()
         column = pa.array([(row[-1] if last else row[0]) if row else None for row in rows])
-    return pc.utf8_trim_whitespace(column.cast(pa.string()))
+    try:
+        texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SchemaError(
+            f"a category or product type holds {column.type}; expected text or lists of text"
+        ) from error
+    # exports write "" for what is not known
+    return pc.if_else(pc.equal(texts, ""), None, texts)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from cprtools import __version__
 from cprtools.errors import DataError
 from cprtools.tables.reading import files_sql
-from cprtools.tables.source import STDIN, Source
+from cprtools.tables.source import STDIN, Source, unreadable
 
 PREFIX = "cprtools."
 
@@ -99,12 +99,33 @@ def digest_rows(source: Source) -> tuple[int, str]:
     """
     import duckdb
 
+    try:
+        rows, total = _sum_hashes(source)
+    except duckdb.Error:
+        # files that disagree on a type cannot be read as one table
+        each = [_sum_one(replace(source, paths=[path])) for path in source.paths]
+        rows, total = sum(n for n, _ in each), sum(part for _, part in each)
+    return rows, f"{total % (1 << 64):016x}"
+
+
+def _sum_hashes(source: Source) -> tuple[int, int]:
+    import duckdb
+
     with duckdb.connect() as connection:
         connection.execute("SET enable_progress_bar = false")
         query = f"SELECT count(*), sum(hash(t)::HUGEINT) FROM {files_sql(source)} t"
         row = connection.execute(query).fetchone()
     rows, total = row if row is not None else (0, 0)
-    return int(rows), f"{int(total or 0) % (1 << 64):016x}"
+    return int(rows), int(total or 0)
+
+
+def _sum_one(source: Source) -> tuple[int, int]:
+    import duckdb
+
+    try:
+        return _sum_hashes(source)
+    except duckdb.Error as error:
+        raise unreadable(source.label, source.paths[0], error) from error
 
 
 def read_footer(path: str) -> dict[str, str]:

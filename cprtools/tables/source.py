@@ -41,6 +41,11 @@ class Source:
         schemas = [read_schema(path, self.label) for path in self.paths]
         fields: dict[str, pa.Field] = {}
         for schema in schemas:
+            repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+            if repeated:
+                raise SchemaError(
+                    f"{self.label}: two columns have the same name: {list_names(repeated)}"
+                )
             for column in schema:
                 fields.setdefault(column.name, column)
         return pa.schema(list(fields.values()))
@@ -73,14 +78,18 @@ def open_table(name: str, spec: TableSpec, mapping: Mapping[str, str] | None = N
     Raises DataError for missing or empty places, UsageError for a second `-`.
     """
     if name == STDIN:
-        return Source(STDIN, [spooled_table(spool_stdin())], spec, mapping or {})
-    path = Path(name)
-    if path.is_dir():
-        paths = _member_or_files(path, spec)
-    elif path.exists():
+        return Source(STDIN, [spooled_table(spool_stdin(), spec.name)], spec, mapping or {})
+    # os.path: a name too long or a locked folder is simply not there
+    if os.path.isdir(name):
+        paths = _member_or_files(Path(name), spec)
+    elif os.path.exists(name):
         paths = [name]
     else:
-        paths = sorted(glob.glob(name, recursive=True))
+        found = [path for path in sorted(glob.glob(name, recursive=True)) if _is_data(path, name)]
+        paths = [path for path in found if not os.path.isdir(path)]
+        for folder in found:
+            if os.path.isdir(folder):
+                paths += [p for p in _parquet_files(Path(folder)) if p not in paths]
         if not paths:
             raise DataError(f"{name}: no such file or folder")
     return Source(name, paths, spec, mapping or {})
@@ -111,14 +120,27 @@ def _member_or_files(folder: Path, spec: TableSpec) -> list[str]:
         if member.exists():
             return [str(member)]
         raise SchemaError(f"{folder}: this model holds no {spec.name}")
-    files = sorted(
-        str(path)
-        for path in folder.rglob("*.parquet")
-        if not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
-    )
+    files = _parquet_files(folder)
     if not files:
         raise DataError(f"{folder}: the folder holds no Parquet files")
     return files
+
+
+def _parquet_files(folder: Path) -> list[str]:
+    return sorted(
+        str(path)
+        for path in folder.rglob("*.parquet")
+        if path.is_file()
+        and not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
+    )
+
+
+def _is_data(path: str, pattern: str) -> bool:
+    # Spark leaves _SUCCESS beside its files; a pattern that asks for such names gets them
+    hidden = ("_", ".")
+    return os.path.basename(pattern).startswith(hidden) or not os.path.basename(path).startswith(
+        hidden
+    )
 
 
 _spooled: dict[str, str] = {}
@@ -131,19 +153,30 @@ def spool_stdin() -> str:
     """
     if "path" in _spooled:
         raise UsageError("only one input can be read from standard input ('-')")
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin is None:
+        raise DataError("standard input: closed; pipe a table into it")
+    if sys.stdin.isatty():
         raise UsageError("'-' reads standard input, but that is a terminal; pipe a table into it")
-    folder = tempfile.mkdtemp(prefix="cprtools-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = os.path.join(folder, "stdin")
-    with open(path, "wb") as out:
-        shutil.copyfileobj(sys.stdin.buffer, out, _BLOCK)
+    try:
+        folder = tempfile.mkdtemp(prefix="cprtools-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        path = os.path.join(folder, "stdin")
+        with open(path, "wb") as out:
+            shutil.copyfileobj(sys.stdin.buffer, out, _BLOCK)
+    except OSError as error:
+        what = os.strerror(error.errno or 0).lower()
+        raise DataError(
+            f"standard input: cannot be copied to the temporary folder: {what}"
+        ) from error
     _spooled["path"] = path
     return path
 
 
-def spooled_table(path: str) -> str:
-    """The Parquet file of a table in spooled standard input. Raises DataError where it is none."""
+def spooled_table(path: str, member: str = "vectors") -> str:
+    """The Parquet file of a table in spooled standard input; of a model, that member.
+
+    Raises DataError where it is neither, SchemaError for a model without that table.
+    """
     with open(path, "rb") as spooled:
         head = spooled.read(262)
     if head[:4] == _PARQUET_MAGIC:
@@ -151,12 +184,12 @@ def spooled_table(path: str) -> str:
     if head[:4] == _ARROW_STREAM_MAGIC:
         return _stream_to_parquet(path)
     if head[257:262] == b"ustar":
-        from cprtools.tables.folders import extract_tar
+        from cprtools.tables.folders import check_folder, extract_tar
 
-        folder = extract_tar(path)
-        if (folder / "vectors.parquet").exists():
-            return str(folder / "vectors.parquet")
-        raise SchemaError("standard input: a folder was piped in where a table is expected")
+        folder = check_folder("standard input", extract_tar(path))
+        if folder.has(member):
+            return str(folder.path / f"{member}.parquet")
+        raise SchemaError(f"standard input: a folder was piped in; it holds no {member}")
     if not head:
         raise DataError("standard input: empty; the command before it in the pipe gave nothing")
     raise DataError("standard input: neither Parquet nor an Arrow stream")

@@ -86,9 +86,10 @@ class _Tracer:
     def _candidates(self, name: str) -> Iterator[str]:
         if name == STDIN:
             for folder in self._folders:
-                yield from sorted(glob.glob(os.path.join(glob.escape(folder), "*.parquet")))
-                manifests = os.path.join(glob.escape(folder), "*", f"{MANIFEST}.parquet")
-                yield from sorted(os.path.dirname(path) for path in glob.glob(manifests))
+                for pattern in ("*.parquet", os.path.join("*", f"{MANIFEST}.parquet")):
+                    found = sorted(glob.glob(pattern, root_dir=folder))
+                    names = [os.path.dirname(path) or path for path in found]
+                    yield from (os.path.normpath(os.path.join(folder, name)) for name in names)
             return
         base = Path(name).name
         names = [base] if os.path.isabs(name) else list(dict.fromkeys([name, base]))

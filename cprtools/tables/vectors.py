@@ -31,7 +31,7 @@ def to_matrix(column: pa.ChunkedArray, label: str) -> FloatMatrix:
     if pa.types.is_fixed_size_list(array.type):
         dim = array.type.list_size
     elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
-        lengths = np.unique(np.diff(array.offsets.to_numpy()))
+        lengths = np.unique(np.diff(array.offsets.to_numpy())) if len(array) else np.zeros(1)
         if len(lengths) != 1:
             raise SchemaError(
                 f"{label}: vectors differ in length ({lengths.min()} to {lengths.max()})"
@@ -39,7 +39,12 @@ def to_matrix(column: pa.ChunkedArray, label: str) -> FloatMatrix:
         dim = int(lengths[0])
     else:
         raise SchemaError(f"{label}: column 'vector' holds {array.type}; expected lists of floats")
-    values = array.flatten().cast(pa.float32())
+    try:
+        values = array.flatten().cast(pa.float32())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SchemaError(
+            f"{label}: column 'vector' holds {array.type}; expected lists of floats"
+        ) from error
     matrix = values.to_numpy(zero_copy_only=False).reshape(len(array), dim)
     if dim == 0 or not np.isfinite(matrix).all():
         raise SchemaError(f"{label}: vectors must hold finite numbers; found NaN, infinity or none")

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cprtools.errors import CLOSED_PIPE, DataError, SchemaError, UsageError, quote
@@ -19,6 +19,7 @@ from cprtools.tables.source import STDIN
 
 STDOUT = STDIN
 # an id that may name a file: no separators, no leading dot, of a length every system takes
+_LONGEST_NAME = 200
 _FILE_NAME = re.compile(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,199}")
 
 
@@ -69,17 +70,22 @@ def write_partitions(table: pa.Table, target: str, key: str, footer: Footer) -> 
 
     Raises DataError where the folder cannot be written, SchemaError for values that name no file.
     """
-    values = pc.unique(table.column(key)).to_pylist()
-    for value in values:
-        if not _FILE_NAME.fullmatch(value):
+    keys = table.column(key).combine_chunks().dictionary_encode()
+    values = keys.dictionary.to_pylist()
+    for value in [*values, *([None] if keys.null_count else [])]:
+        name = value if isinstance(value, str) else ""
+        if not _FILE_NAME.fullmatch(name) or len(os.fsencode(name)) > _LONGEST_NAME:
             raise SchemaError(f"{key} {quote(value)} cannot be the name of a file")
     try:
         Path(target).mkdir(exist_ok=True)
     except OSError as error:
         raise DataError(f"{target}: {reason(error)}") from error
     metadata = footer.metadata()
-    for value in values:
-        rows = table.filter(pc.equal(table.column(key), value))
+    codes = keys.indices.to_numpy(zero_copy_only=False)
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(len(values) + 1))
+    for number, value in enumerate(values):
+        rows = table.take(pa.array(order[starts[number] : starts[number + 1]]))
         with replacing(os.path.join(target, f"{value}.parquet")) as out:
             write_parquet(rows, out, metadata)
 
@@ -106,6 +112,8 @@ def parquet_bytes(table: pa.Table | pa.RecordBatchReader, metadata: Mapping[byte
 
 def refuse_terminal() -> None:
     """Raise UsageError when standard output is a terminal: Parquet would garble it."""
+    if sys.stdout is None:
+        raise DataError("standard output: closed; use -o FILE or a pipe")
     if sys.stdout.isatty():
         raise UsageError("Parquet is not written to a terminal; use -o FILE or a pipe")
 
@@ -116,7 +124,10 @@ def write_stdout(data: bytes, *, binary: bool = True) -> None:
         refuse_terminal()
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(data)
+        left = memoryview(data)
+        while left:
+            # under PYTHONUNBUFFERED the buffer is the bare file, which may take only a part
+            left = left[sys.stdout.buffer.write(left) :]
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         # the interpreter flushes stdout again at exit: give it somewhere harmless to go
@@ -129,10 +140,18 @@ def write_stdout(data: bytes, *, binary: bool = True) -> None:
 
 @contextlib.contextmanager
 def replacing(target: str) -> Iterator[IO[bytes]]:
-    """A file that takes the target's place once the block ends well; otherwise nothing changes."""
-    path = Path(target)
-    if path.is_dir():
+    """A file that takes the target's place once the block ends well; otherwise nothing changes.
+
+    A device or a named pipe is written to, not replaced; a link stays one.
+    """
+    if os.path.isdir(target):
         raise DataError(f"{target}: is a folder; name a file")
+    # realpath: /dev/stdout is a link to a pipe that has no place in a folder
+    if _is_device(target):
+        with _device(target) as out:
+            yield out
+        return
+    path = Path(os.path.realpath(target))
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with open(part, "wb") as out:
@@ -149,14 +168,41 @@ def replacing(target: str) -> Iterator[IO[bytes]]:
 
 def check_writable(target: str) -> None:
     """Refuse what cannot be written before hours are spent. Raises DataError, UsageError."""
+    check_place(target)
+    if target != STDOUT and os.path.isdir(target):
+        raise DataError(f"{target}: is a folder; name a file")
+
+
+@contextlib.contextmanager
+def _device(target: str) -> Iterator[IO[bytes]]:
+    buffer = io.BytesIO()
+    yield buffer
+    try:
+        with open(target, "wb") as out:
+            out.write(buffer.getvalue())
+    except BrokenPipeError:
+        raise SystemExit(CLOSED_PIPE) from None
+    except OSError as error:
+        raise DataError(f"{target}: {reason(error)}") from error
+
+
+def check_place(target: str) -> None:
+    """As `check_writable`, whether a file or a folder is to be written there."""
     if target == STDOUT:
         refuse_terminal()
         return
-    parent = Path(target).absolute().parent
-    if not parent.is_dir():
+    if not target:
+        raise UsageError("the name of the output is empty; - is standard output")
+    path = os.path.realpath(target)
+    parent = os.path.dirname(path)
+    if not os.path.isdir(parent):
         raise DataError(f"{target}: the folder {Path(target).parent} does not exist")
-    if not os.access(parent, os.W_OK):
+    if not os.access(path if _is_device(path) else parent, os.W_OK):
         raise DataError(f"{target}: permission denied")
+
+
+def _is_device(path: str) -> bool:
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def check_all_writable(targets: Sequence[str]) -> None:

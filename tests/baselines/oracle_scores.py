@@ -16,7 +16,7 @@ def item_knn(weights, neighbours, shrinkage):
                 similar.append((-dot / (norm[i] * norm[j] + shrinkage), j))
         kept.append({j: -value for value, j in sorted(similar)[:neighbours]})
     return [
-        [sum(weights[r][i] * kept[i].get(c, 0) for i in range(n)) for c in range(n)]
+        [sum(weights[r][i] * kept[c].get(i, 0) for i in range(n)) for c in range(n)]
         for r in range(rows)
     ]
 

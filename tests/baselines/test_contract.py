@@ -10,16 +10,17 @@ SQUARE_ONLY = ["co-purchase", "type-counts", "type-popularity"]
 
 class BaselineContract(RecommenderContract):
     method = ""
+    options = {}
 
     def make(self, problem, seed=0):
-        return BASELINES[self.method].fit(problem, seed=seed)
+        return BASELINES[self.method].fit(problem, seed=seed, **self.options)
 
 
-def contract(name, square, seeded=False):
+def contract(name, square, seeded=False, **options):
     return type(
         f"Test{name.title().replace('-', '')}{'Products' if square else 'Sellers'}",
         (BaselineContract,),
-        {"method": name, "is_square": square, "is_seeded": seeded},
+        {"method": name, "is_square": square, "is_seeded": seeded, "options": options},
     )
 
 
@@ -30,8 +31,8 @@ TestTypeCountsProducts = contract("type-counts", True)
 TestTypePopularityProducts = contract("type-popularity", True)
 TestItemKnnProducts = contract("item-knn", True)
 TestItemKnnSellers = contract("item-knn", False)
-TestMfProducts = contract("mf", True, seeded=True)
-TestMfSellers = contract("mf", False, seeded=True)
+TestMfProducts = contract("mf", True, seeded=True, tune=False)
+TestMfSellers = contract("mf", False, seeded=True, factors=8, weighting="binary")
 TestTextKnnProducts = contract("text-knn", True)
 TestTextKnnSellers = contract("text-knn", False)
 

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cprtools import tables
+
 COMMAND = [sys.executable, "-m", "cprtools", "evaluate"]
 
 
@@ -124,6 +126,27 @@ def test_sellers_are_recognised_by_their_column(market):
     assert str(market) not in page
 
 
+def test_a_model_supplies_the_catalogue_and_what_is_in_high_demand(market):
+    products = pa.table(
+        {
+            "product_id": list("abcd"),
+            "category": list("kkll"),
+            "is_high_demand": [True, True, True, None],
+        }
+    )
+    tables.write_folder({"products": products}, str(market / "m"), "sellers", tables.Footer())
+    words = ["sellers.parquet", "--truth", "listings.parquet", "--model", "m", "-k", "2"]
+    done = run(*words, "-o", "m.parquet", cwd=market)
+    wrong = run("good.parquet", "--truth", "truth.parquet", "--model", "m", "-o", "x", cwd=market)
+
+    assert done.returncode == 0, done.stderr
+    found = rows(market / "m.parquet")
+    assert found["sellers", "Coverage", 2, "all"]["value"] == pytest.approx(2 / 3)
+    assert found["sellers", "Recall", 2, "category=k"]["value"] == 1
+    assert wrong.returncode == 3
+    assert "holds a sellers model; expected a complements model" in wrong.stderr
+
+
 def test_a_pipe_in_and_a_pipe_out_give_the_bytes_of_files(market):
     words = ["--truth", "truth.parquet", "--method", "m"]
     piped = subprocess.run(
@@ -205,7 +228,7 @@ def test_other_column_names_are_mapped(market):
         (["empty.parquet", "--truth", "truth.parquet", "--against", "sellers.parquet"], 3,
          "no column 'query_id'"),
         (["good.parquet", "--truth", "nothing.parquet"], 3, "no held-out pair is left"),
-        (["twice.parquet", "--truth", "truth.parquet"], 3, "differ in 'rank'"),
+        (["twice.parquet", "--truth", "truth.parquet"], 3, "holds 'a' twice"),
         (["good.parquet", "--truth", "truth.parquet", "--k", "0"], 2, "--k must be numbers"),
         (["good.parquet", "--truth", "truth.parquet", "--format", "xml"], 2, "--format must be"),
         (["good.parquet", "--truth", "truth.parquet", "--sellers", "listings.parquet"], 2,

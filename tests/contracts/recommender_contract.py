@@ -1,4 +1,4 @@
-"""What every recommender must do, trained or simple: subclass, set `make`, and collect the tests."""
+"""What every recommender must do, trained or simple: subclass it and set `make`."""
 
 import io
 import re

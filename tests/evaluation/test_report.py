@@ -61,7 +61,7 @@ def evaluation(method, seed):
     products = pa.table(
         {"product_id": [f"p{i}" for i in range(400)], "category": [EVIL, "toys"] * 200}
     )
-    return evaluate_sellers(recs, truth, products=products, ks=(5, 10), bootstrap=50, method=method)
+    return evaluate_sellers(recs, truth, products=products, ks=(5, 20), bootstrap=50, method=method)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_the_report_is_whole_html_with_every_section(page):
     assert not reader.open
     for title in ("Leaderboard", "Differences", "Segments", "Calibration", "Notes", "Inputs"):
         assert title in reader.text
-    assert "Recall@10" in reader.text
+    assert "Recall@20" in reader.text
     assert "no clear difference between" in reader.text
     assert "m (3 rows)" in reader.text
 

@@ -38,7 +38,7 @@ def test_replicates_are_the_ratio_of_sums_over_drawn_queries():
 
     generator = np.random.default_rng(7)
     for row in values:
-        drawn = parts[generator.integers(0, 30, 30)]
+        drawn = parts[generator.integers(0, 30, 30, dtype=np.int32)]
         assert row[0] == pytest.approx(sum(drawn[:, 1]) / sum(drawn[:, 0]), abs=1e-12)
 
 

@@ -1,0 +1,119 @@
+"""P-Companion as a recommender: trained with torch, answers with numpy alone."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+
+from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.options import require_square
+from cprtools.cpr.config import METHOD, make_config
+from cprtools.cpr.scoring import ClosedForm
+from cprtools.errors import SchemaError
+from cprtools.tables import to_matrix, vector_array
+
+if TYPE_CHECKING:
+    from cprtools.cpr.training import Progress
+
+_ITEMS, _TYPES, _SETTINGS = "p_companion_items", "p_companion_types", "p_companion_settings"
+_THETA, _SOURCE, _TARGET, _BIAS, _TRANSITION = "theta", "source", "target", "bias", "transition"
+
+
+class PCompanion(Recommender):
+    """Complementary types, then complementary products within them, scored jointly.
+
+    Source: Hao et al., "P-Companion: A Principled Framework for Diversified Complementary Product
+    Recommendation", CIKM 2020. `preset="paper"` follows it; the default departs from it where
+    docs/methods/complements.md says so.
+    """
+
+    method: ClassVar[str] = METHOD
+
+    def __init__(self, form: ClosedForm, settings: dict[str, Any]):
+        self._form = form
+        self.settings = settings
+
+    @classmethod
+    def fit(
+        cls,
+        problem: Problem,
+        *,
+        seed: int = 0,
+        progress: "Progress | None" = None,
+        **options: Any,
+    ) -> Self:
+        """Train on the complement pairs; options are the fields of `CprConfig`.
+
+        progress: wraps the epochs, (steps, label, total) to the same steps.
+        Raises UsageError for unknown options and values out of range, SchemaError for sellers and
+        for a problem without pairs.
+        """
+        config = make_config(options, seed)
+        require_square(METHOD, problem)
+        from cprtools.cpr.training import train
+
+        trained = train(problem, config, progress)
+        settings = asdict(config) | {
+            "epochs_run": len(trained.hits),
+            "validation_hit": max(trained.hits, default=float("nan")),
+        }
+        return cls(trained.form, settings)
+
+    @property
+    def embeddings(self) -> FloatArray:
+        """Product2Vec embeddings theta: (num_candidates, embedding_dim) float32."""
+        return self._form.embeddings
+
+    def score(self, query_idx: IntArray) -> FloatArray:
+        """P(candidate | query) over the whole catalogue: positive, rows sum to one."""
+        return self._form.probabilities(query_idx)
+
+    def type_scores(self, query_idx: IntArray) -> FloatArray:
+        """P(complementary type | the query's type): (len(query_idx), num_types) float32."""
+        return self._form.type_probabilities(query_idx)
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Vectors and biases of the products, the type transition, and the settings."""
+        form = self._form
+        items = {
+            _THETA: vector_array(form.embeddings),
+            _SOURCE: vector_array(form.source),
+            _TARGET: vector_array(form.target),
+            _BIAS: pa.array(form.bias, pa.float32()),
+        }
+        return {
+            _ITEMS: pa.table(items),
+            _TYPES: pa.table({_TRANSITION: vector_array(form.transitions)}),
+            _SETTINGS: pa.table({name: [value] for name, value in self.settings.items()}),
+        }
+
+    @classmethod
+    def load(cls, problem: Problem, read: ReadTable) -> Self:
+        """The stored closed form. Raises SchemaError where it does not fit the problem."""
+        items, settings = read(_ITEMS), read(_SETTINGS).to_pylist()[0]
+        theta, source, target = (
+            to_matrix(items.column(name), _ITEMS) for name in (_THETA, _SOURCE, _TARGET)
+        )
+        transitions = to_matrix(read(_TYPES).column(_TRANSITION), _TYPES)
+        num_types = problem.num_types + 1
+        if len(theta) != problem.num_candidates or transitions.shape != (num_types, num_types):
+            raise SchemaError(
+                f"{_ITEMS}: {len(theta)} products and {len(transitions) - 1} types; "
+                f"need {problem.num_candidates} and {problem.num_types}"
+            )
+        form = ClosedForm(
+            embeddings=theta,
+            source=source,
+            target=target,
+            bias=items.column(_BIAS).to_numpy().astype(np.float32),
+            transitions=transitions,
+            types=np.where(problem.types < 0, problem.num_types, problem.types),
+            type_weight=float(settings["type_weight"]),
+        )
+        return cls(form, settings)
+
+    @property
+    def num_candidates(self) -> int:
+        """Columns of what `score` returns."""
+        return len(self._form.bias)

@@ -1,0 +1,252 @@
+"""The training loop: seeds, steps, early stopping on held-out pairs, the closed form at the end."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from cprtools.baselines.contract import FloatArray, IntArray, Problem
+from cprtools.baselines.sparse import canonical
+from cprtools.baselines.tuning import Validation, hold_out
+from cprtools.cpr import losses
+from cprtools.cpr.batches import (
+    NeighbourSampler,
+    PairBatch,
+    PairSampler,
+    SoftmaxBatch,
+    SoftmaxSampler,
+    damped,
+    history_bags,
+)
+from cprtools.cpr.config import CprConfig
+from cprtools.cpr.features import encode_features
+from cprtools.cpr.pcompanion import DirectedNetwork, Network, PaperNetwork
+from cprtools.cpr.product2vec import pool_neighbours
+from cprtools.cpr.scoring import ClosedForm
+from cprtools.cpr.warmstart import start_tables
+from cprtools.errors import SchemaError
+
+Progress = Callable[[Iterable[int], str, int | None], Iterator[int]]
+TABLES = ("identity.", "popularity.", "history.")
+
+_MEASURED_QUERIES = 1000
+_WARM_UP = 0.1
+_SIMILAR_BATCH = 64
+
+
+@dataclass
+class Trained:
+    """The closed form, and Hit@10 on the held-out part after each epoch (empty without one)."""
+
+    form: ClosedForm
+    hits: list[float] = field(default_factory=list)
+
+
+def train(problem: Problem, config: CprConfig, progress: Progress | None = None) -> Trained:
+    """Train a network on the problem's pairs and reduce it to its closed form.
+
+    The same problem, config, machine and number of threads give the same result; no global random
+    state is touched. Raises SchemaError where there are no pairs.
+    """
+    known = canonical(problem.matrix)
+    if not known.nnz:
+        raise SchemaError("p-companion needs complement pairs; found none; check the mining report")
+    validation = None
+    if config.validation_fraction > 0:
+        validation = hold_out(
+            problem, config.seed, config.validation_fraction, max_rows=_MEASURED_QUERIES
+        )
+    shown = known if validation is None else validation.train
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        session = Session(problem, config, shown)
+        session.pretrain(progress)
+        hits = session.run(validation, progress)
+        return Trained(closed_form(session.network, known), hits)
+
+
+def closed_form(network: Network, matrix: csr_matrix) -> ClosedForm:
+    """The network as numpy matrices, with the history of these pairs."""
+    weights = damped(matrix)
+    was_training = network.training
+    network.eval()
+    with torch.no_grad():
+        factors = network.factors(history_bags(weights, canonical(weights.T.tocsr())))
+    network.train(was_training)
+    return ClosedForm(
+        embeddings=_array(factors.theta),
+        source=_array(factors.source),
+        target=_array(factors.target),
+        bias=_array(factors.bias),
+        transitions=_array(factors.transitions),
+        types=network.codes[:, 0].numpy().copy(),
+        type_weight=network.config.type_weight,
+    )
+
+
+class Session:
+    """One training run: the network, its samplers and its optimiser."""
+
+    def __init__(self, problem: Problem, config: CprConfig, matrix: csr_matrix):
+        random = np.random.default_rng([config.seed, 2])
+        features = encode_features(problem)
+        self.matrix, self.config = matrix, config
+        self.neighbours = None
+        if problem.similar is not None and problem.similar.nnz:
+            self.neighbours = NeighbourSampler(problem.similar, config, random)
+        self.network: Network
+        self.sampler: SoftmaxSampler | PairSampler
+        self.loss: Callable[[Any], Tensor]
+        if config.preset == "paper":
+            paper = PaperNetwork(features, config)
+            self.network, self.loss = paper, partial(paper_loss, paper)
+            self.sampler = PairSampler(matrix, config, random)
+        else:
+            directed = DirectedNetwork(features, config)
+            tables = start_tables(matrix, config.embedding_dim, config.seed)
+            directed.start_from(*(torch.from_numpy(table) for table in tables))
+            self.network, self.loss = directed, partial(self._loss_with_similar, directed)
+            self.sampler = SoftmaxSampler(matrix, config, random)
+        self.optimiser = make_optimiser(self.network, config)
+
+    def pretrain(self, progress: Progress | None) -> None:
+        """Product2Vec alone on similar products, as the paper does before the joint training."""
+        if self.neighbours is None:
+            return
+        size = self.config.batch_size
+        batches = min(-(-self.neighbours.num_items // size), self.config.max_steps)
+        for _ in _steps(progress, self.config.pretrain_epochs, "product2vec"):
+            for _ in range(batches):
+                self.step(similar_loss(self.network, self.neighbours, size))
+
+    def run(self, validation: Validation | None, progress: Progress | None) -> list[float]:
+        """All epochs, or until `patience` of them brought no better Hit@10; keeps the best."""
+        steps = self.config.epochs * self.sampler.num_batches
+        schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, _rate_of(steps))
+        best, state, hits = -1.0, None, []
+        for _ in _steps(progress, self.config.epochs, "p-companion"):
+            for batch in self.sampler.epoch():
+                self.step(self.loss(batch))
+                schedule.step()
+            if validation is None:
+                continue
+            hits.append(self._measure(validation))
+            if hits[-1] > best:
+                best, state = hits[-1], _copy(self.network.state_dict())
+            elif len(hits) - 1 - int(np.argmax(hits)) >= self.config.patience:
+                break
+        if state is not None:
+            self.network.load_state_dict(state)
+        return hits
+
+    def step(self, loss: Tensor) -> None:
+        """One step down the gradient of this loss alone."""
+        self.optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimiser.step()
+
+    def _loss_with_similar(self, network: DirectedNetwork, batch: SoftmaxBatch) -> Tensor:
+        loss = directed_loss(network, batch)
+        if self.neighbours is not None and self.config.similar_weight > 0:
+            similar = similar_loss(network, self.neighbours, _SIMILAR_BATCH)
+            loss = loss + self.config.similar_weight * similar
+        return loss
+
+    def _measure(self, validation: Validation) -> float:
+        form = closed_form(self.network, self.matrix)
+
+        def score(rows: IntArray) -> FloatArray:
+            scores = form.logits(rows)
+            scores[np.arange(len(rows)), rows] = -np.inf
+            return scores
+
+        return validation.measure(score)
+
+
+def directed_loss(network: DirectedNetwork, batch: SoftmaxBatch) -> Tensor:
+    """Joint loss of the default: softmax over candidates, cross-entropy over types."""
+    logits = network.logits(batch.queries, batch.history, batch.candidates, batch.is_known)
+    item = losses.sampled_softmax_loss(logits, batch.positives, batch.known, batch.log_rates)
+    transitions = network.log_transitions(network.types_of(batch.queries))
+    following = network.types_of(batch.candidates)[batch.positives.columns]
+    type_ = losses.type_cross_entropy(
+        transitions[batch.positives.rows], following, batch.positives.weights
+    )
+    return losses.joint_loss(item, type_, network.config.alpha)
+
+
+def paper_loss(network: PaperNetwork, batch: PairBatch) -> Tensor:
+    """Joint loss of the paper: hinges of item and of type distances, with random negatives."""
+    config = network.config
+    repeated = batch.queries.repeat_interleave(batch.negatives.shape[1])
+    sampled = batch.negatives.flatten()
+    types, following = network.types_of(batch.queries), network.types_of(batch.candidates)
+    item = losses.pair_hinge(
+        network.item_distance(batch.queries, batch.candidates),
+        network.item_distance(repeated, sampled),
+        config.margin,
+        config.slack,
+    )
+    type_ = losses.pair_hinge(
+        network.type_distance(types, following),
+        network.type_distance(network.types_of(repeated), network.types_of(sampled)),
+        config.type_margin,
+        config.type_slack,
+    )
+    return losses.joint_loss(item, type_, config.alpha)
+
+
+def similar_loss(network: Network, sampler: NeighbourSampler, size: int) -> Tensor:
+    """Product2Vec's hinge: near its own neighbourhood, far from another product's."""
+    batch = sampler.draw(size)
+    items = network.embed(batch.items)
+    # (batch * width, dim) -> (batch, width, dim)
+    around = network.embed(batch.neighbours.flatten()).view(*batch.neighbours.shape, -1)
+    own = pool_neighbours(items, around, batch.is_real)
+    other = pool_neighbours(items, around[batch.others], batch.is_real[batch.others])
+    return losses.pair_hinge(
+        losses.squared_distance(items, own),
+        losses.squared_distance(items, other),
+        network.config.margin,
+        network.config.slack,
+    )
+
+
+def make_optimiser(network: Network, config: CprConfig) -> torch.optim.Optimizer:
+    """AdamW, with a decay of its own for the tables that hold a row per product."""
+    named = list(network.named_parameters())
+    tables = [parameter for name, parameter in named if name.startswith(TABLES)]
+    others = [parameter for name, parameter in named if not name.startswith(TABLES)]
+    groups: list[dict[str, Any]] = [{"params": others, "weight_decay": config.weight_decay}]
+    if tables:
+        groups.append({"params": tables, "weight_decay": config.identity_decay})
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def _rate_of(steps: int) -> Callable[[int], float]:
+    warm_up = max(1, int(_WARM_UP * steps))
+
+    def rate(step: int) -> float:
+        if step < warm_up:
+            return (step + 1) / warm_up
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm_up) / max(1, steps - warm_up))))
+
+    return rate
+
+
+def _steps(progress: Progress | None, count: int, label: str) -> Iterator[int]:
+    yield from progress(range(count), label, count) if progress is not None else range(count)
+
+
+def _array(tensor: Tensor) -> FloatArray:
+    return np.ascontiguousarray(tensor.numpy(), dtype=np.float32)
+
+
+def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in state.items()}

@@ -1,0 +1,119 @@
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+LISTINGS = pa.table(
+    {
+        "seller_id": ["A", "A", "A", "B", "B", "B", "C", "C", "C", "D", "D"],
+        "product_id": ["1", "2", "3", "2", "3", "4", "4", "5", "6", "1", "6"],
+    }
+)
+
+
+def run(*words, cwd, **options):
+    command = [sys.executable, "-m", "cprtools", "build-graph", *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, check=False, **options)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    pq.write_table(LISTINGS, tmp_path / "listings.parquet")
+    return tmp_path
+
+
+def test_the_tutorial_market_is_reported_and_written(folder):
+    done = run("--listings", "listings.parquet", "-o", "graph", cwd=folder)
+    report = done.stderr.decode()
+    assert done.returncode == 0, report
+    assert done.stdout == b""
+    values = {line.rsplit("  ", 1)[0].strip(): line.rsplit("  ", 1)[1] for line in
+              report.splitlines()[1:]}  # fmt: skip
+    assert values["sparsity of the affinity matrix"] == f"{1 - 11 / 24:.4g}"
+    assert values["edges per high-demand product, listings only"] == f"{11 / 6:.4g}"
+    assert pq.read_table(folder / "graph" / "nodes.parquet").num_rows == 10
+    assert pq.read_table(folder / "graph" / "edges.parquet").num_rows == 22
+
+
+def test_a_second_run_and_another_thread_count_write_the_same_bytes(folder):
+    for name, threads in (("one", "1"), ("two", "2")):
+        words = ("--listings", "listings.parquet", "--threads", threads, "-o", name, "-q")
+        assert run(*words, cwd=folder).returncode == 0
+    for member in ("nodes", "edges", "manifest"):
+        first, second = (folder / n / f"{member}.parquet" for n in ("one", "two"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_graph_travels_through_a_pipe_as_a_tar(folder):
+    reader = (
+        "from cprtools import tables; g = tables.open_folder('-', ('graph',)); "
+        "print(g.table('edges').num_rows, g.manifest['facts']['sellers'])"
+    )
+    done = subprocess.run(
+        f"{sys.executable} -m cprtools build-graph -q --listings - -o - < listings.parquet"
+        f' | {sys.executable} -c "{reader}"',
+        shell=True, cwd=folder, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout.decode().split(), done.stderr) == (["22", "4"], b"")
+
+
+def test_a_closed_pipe_ends_quietly_with_141(folder):
+    words = [
+        sys.executable,
+        "-m",
+        "cprtools",
+        "build-graph",
+        "-q",
+        "--listings",
+        "listings.parquet",
+    ]
+    writer = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    writer.stdout.close()
+    assert writer.stderr.read() == b""
+    writer.stderr.close()
+    assert writer.wait() == 141
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ([], 2, "build-graph needs --listings or --pairs, or both"),
+        (["--listings", "missing.parquet"], 4, "missing.parquet: no such file or folder"),
+        (["--listings", "wrong.parquet"], 3, "no column 'seller_id'"),
+        (["--listings", "nulls.parquet"], 3, "1 of 2 rows have no product_id"),
+        (["--listings", "listings.parquet", "--high-demand", "empty.parquet"], 3, "no rows"),
+        (["--listings", "listings.parquet", "--products", "twice.parquet"], 3, "differ in 'title'"),
+        (["--listings", "listings.parquet", "--views-months", "0"], 2, "views-months"),
+        (["--listings", "-", "--pairs", "-"], 2, "only one input"),
+    ],
+)
+def test_bad_input_is_one_line_with_its_exit_code(folder, words, code, message):
+    pq.write_table(pa.table({"shop": ["A"], "product_id": ["1"]}), folder / "wrong.parquet")
+    pq.write_table(
+        pa.table({"seller_id": ["A", "B"], "product_id": ["1", None]}), folder / "nulls.parquet"
+    )
+    pq.write_table(pa.table({"product_id": pa.array([], pa.string())}), folder / "empty.parquet")
+    pq.write_table(
+        pa.table({"product_id": ["1", "1"], "title": ["x", "y"]}), folder / "twice.parquet"
+    )
+    stdin = (folder / "listings.parquet").read_bytes()
+    done = run(*words, "-o", "graph", cwd=folder, input=stdin)
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == code, lines
+    assert len(lines) == 1 and lines[0].startswith("cprtools: error: ") and message in lines[0]
+    assert not (folder / "graph").exists()
+
+
+def test_warnings_say_what_was_left_out(folder):
+    pq.write_table(pa.table({"product_id": ["1", "ghost"]}), folder / "hot.parquet")
+    pq.write_table(pa.table({"product_id": ["1"]}), folder / "products.parquet")
+    twice = pa.concat_tables([LISTINGS, LISTINGS])
+    pq.write_table(twice, folder / "listings.parquet")
+    words = ["--listings", "listings.parquet", "--high-demand", "hot.parquet",
+             "--products", "products.parquet", "-o", "graph"]  # fmt: skip
+    said = run(*words, cwd=folder).stderr.decode()
+    assert "11 duplicate listings dropped" in said
+    assert "warning: 9 listings of products that the products table lacks" in said
+    assert "warning: 1 high-demand products that no other table knows" in said

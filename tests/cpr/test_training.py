@@ -1,0 +1,161 @@
+import numpy as np
+import pytest
+import torch
+
+from cprtools.baselines import Problem
+from cprtools.cpr.config import make_config
+from cprtools.cpr.training import Session, closed_form, similar_loss, train
+from cprtools.errors import SchemaError
+from tests.cpr.market import SMALL, make_market, share_of_right_heads
+
+PAPER = {
+    **SMALL, "preset": "paper", "epochs": 40, "batch_size": 64, "learning_rate": 0.005,
+    "margin": 2.0, "slack": 0.5, "type_margin": 2.0, "type_slack": 0.5, "validation_fraction": 0.0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def market():
+    return make_market()
+
+
+@pytest.fixture(scope="module", params=["default", "paper"])
+def trained(request, market):
+    options = SMALL if request.param == "default" else PAPER
+    return train(market.problem, make_config(options, seed=0)).form
+
+
+@pytest.fixture(scope="module")
+def untrained(market):
+    config = make_config({**PAPER, "learning_rate": 0.0, "epochs": 1, "pretrain_epochs": 0}, seed=0)
+    return train(market.problem, config).form
+
+
+def right_heads(market, form, queries):
+    return share_of_right_heads(market, form.probabilities(queries), queries)
+
+
+def test_the_planted_type_transition_is_recovered(market, trained, untrained):
+    queries = np.arange(market.problem.num_candidates)
+    expected = market.next_type[market.types]
+    found = trained.type_probabilities(queries)
+    assert (found.argmax(axis=1) == expected).all()
+    assert not (untrained.type_probabilities(queries).argmax(axis=1) == expected).all()
+
+
+def test_known_products_get_complements_of_the_right_type_and_brand(market, trained, untrained):
+    queries = np.unique(market.held_out[:, 0])
+    assert right_heads(market, trained, queries) > 0.9
+    assert right_heads(market, untrained, queries) < 0.5
+
+
+def test_new_products_get_complements_of_the_right_type_and_brand(market, trained, untrained):
+    queries = np.flatnonzero(market.is_new)
+    assert right_heads(market, trained, queries) > 0.9
+    assert right_heads(market, untrained, queries) < 0.5
+
+
+def test_new_products_are_scored_as_their_kind_is(market, trained):
+    scores = trained.logits(np.arange(market.problem.num_candidates))
+    same_brand = market.brands[:, None] == market.brands
+    true = same_brand & (market.next_type[market.types][:, None] == market.types)
+    known = ~market.is_new[:, None]
+    to_new = scores[true & known & market.is_new].mean()
+    assert to_new > np.quantile(scores[~true & known & ~market.is_new], 0.9)
+
+
+def test_pairs_that_go_one_way_score_higher_that_way(market, trained):
+    first, second = market.held_out.T
+    forward = trained.logits(first)[np.arange(len(first)), second]
+    backward = trained.logits(second)[np.arange(len(first)), first]
+    assert (forward > backward).mean() > 0.95
+
+
+def test_same_seed_same_numbers_and_another_seed_others(market):
+    config = make_config({**SMALL, "epochs": 2}, seed=5)
+    one, two = (train(market.problem, config).form for _ in range(2))
+    other = train(market.problem, make_config({**SMALL, "epochs": 2}, seed=6)).form
+    for name in ("embeddings", "source", "target", "bias", "transitions"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+        assert not np.array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_training_leaves_the_global_random_state_alone(market):
+    torch.manual_seed(11)
+    np.random.seed(11)  # noqa: NPY002
+    expected = torch.rand(3), np.random.rand(3)  # noqa: NPY002
+    torch.manual_seed(11)
+    np.random.seed(11)  # noqa: NPY002
+    train(market.problem, make_config({**SMALL, "epochs": 1}, seed=0))
+    assert torch.equal(torch.rand(3), expected[0])
+    assert (np.random.rand(3) == expected[1]).all()  # noqa: NPY002
+
+
+@pytest.mark.parametrize("options", [SMALL, PAPER])
+def test_each_step_follows_the_gradient_of_its_own_batch(market, options):
+    config = make_config({**options, "learning_rate": 0.0, "dropout": 0.0}, seed=0)
+    session = Session(market.problem, config, market.problem.matrix)
+    batch = next(session.sampler.epoch())
+    session.similar_weight = 0.0
+    gradients = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        session.neighbours = None
+        session.step(session.loss(batch))
+        gradients.append([parameter.grad.clone() for parameter in session.network.parameters()])
+    for once, again in zip(*gradients, strict=True):
+        torch.testing.assert_close(once, again)
+
+
+def test_training_stops_when_validation_gets_no_better(market):
+    still = {**SMALL, "learning_rate": 0.0, "epochs": 50, "patience": 3, "validation_fraction": 0.2}
+    assert len(train(market.problem, make_config(still, seed=0)).hits) == 1 + 3
+    assert train(market.problem, make_config({**still, "validation_fraction": 0.0}, 0)).hits == []
+
+
+def test_the_best_epoch_is_kept(market):
+    options = {**SMALL, "learning_rate": 0.5, "epochs": 6, "validation_fraction": 0.2}
+    seen = []
+
+    def watch(steps, label, total):
+        assert (label, total) == ("p-companion", 6)
+        for step in steps:
+            seen.append(step)
+            yield step
+
+    trained = train(market.problem, make_config(options, seed=0), progress=watch)
+    assert len(seen) == len(trained.hits)
+    assert max(trained.hits) > 0
+
+
+def test_similar_products_end_up_nearer_than_others(market):
+    config = make_config({**PAPER, "pretrain_epochs": 40}, seed=0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        session = Session(market.problem, config, market.problem.matrix)
+        before = similar_loss(session.network, session.neighbours, 100).item()
+        session.pretrain(None)
+        after = similar_loss(session.network, session.neighbours, 100).item()
+    theta = closed_form(session.network, market.problem.matrix).embeddings
+    distances = ((theta[:, None] - theta) ** 2).sum(axis=2)
+    similar = market.problem.similar.toarray()
+    others = ~similar & ~np.eye(len(theta), dtype=bool)
+    assert after < before / 2
+    assert distances[similar].max() < np.median(distances[others])
+
+
+def test_a_problem_without_pairs_says_so(market):
+    empty = Problem(market.problem.matrix * 0, market.types, 5, is_square=True)
+    with pytest.raises(SchemaError, match="needs complement pairs; found none"):
+        train(empty, make_config(SMALL, seed=0))
+
+
+def test_products_without_any_feature_can_be_trained(market):
+    n = market.problem.num_candidates
+    bare = Problem(market.problem.matrix, np.full(n, -1), 0, is_square=True)
+    form = train(bare, make_config({**SMALL, "epochs": 3}, seed=0)).form
+    assert form.type_probabilities(np.arange(3)).shape == (3, 0)
+    assert np.isfinite(form.logits(np.arange(n))).all()
+    first, second = market.held_out.T
+    ranks = (form.logits(first) > form.logits(first)[np.arange(len(first)), second][:, None]).sum(1)
+    assert np.median(ranks) < n / 10

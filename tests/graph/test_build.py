@@ -1,0 +1,208 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cprtools import tables
+from cprtools.errors import SchemaError, UsageError
+from cprtools.graph import GraphInputs, build_graph
+
+SPECS = {
+    "listings": tables.LISTINGS,
+    "pairs": tables.PAIRS,
+    "products": tables.PRODUCTS,
+    "high_demand": tables.HIGH_DEMAND,
+    "views": tables.PAGE_VIEWS,
+}
+NONE_PAIR = {
+    "co_view": 0,
+    "purchase_after_view": 0,
+    "query_count": 9,
+    "candidate_count": 9,
+    "lift": 1.0,
+    "complement": True,
+    "similar": False,
+}
+
+
+def listing(*pairs):
+    return [{"seller_id": s, "product_id": p} for s, p in pairs]
+
+
+def bought(*triples):
+    return [
+        {"query_id": q, "candidate_id": x, "co_purchase": n, **NONE_PAIR} for q, x, n in triples
+    ]
+
+
+def ids(*values):
+    return [{"product_id": value} for value in values]
+
+
+def build(folder: Path, *, given=None, **options):
+    sources = {}
+    for name, rows in (given or {}).items():
+        path = folder / f"{name}.parquet"
+        pq.write_table(rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows), path)
+        sources[name] = tables.open_table(str(path), SPECS[name])
+    return build_graph(GraphInputs(**sources), **options)
+
+
+def node_ids(nodes, kind="product"):
+    return [r["node_id"] for r in nodes.to_pylist() if r["node_type"] == kind]
+
+
+def weights(edges, relation):
+    return {
+        (r["source_id"], r["target_id"]): r["weight"]
+        for r in edges.to_pylist()
+        if r["relation"] == relation
+    }
+
+
+FOUR_SELLERS = listing(
+    ("A", "1"), ("A", "2"), ("A", "3"), ("B", "2"), ("B", "3"), ("B", "4"), ("C", "4"),
+    ("C", "5"), ("C", "6"), ("D", "1"), ("D", "6"),
+)  # fmt: skip
+
+
+def test_the_tutorial_market_has_sparsity_13_of_24(tmp_path):
+    nodes, edges, report = build(tmp_path, given={"listings": FOUR_SELLERS})
+    assert (report.sellers, report.products, report.high_demand, report.listings) == (4, 6, 6, 11)
+    assert report.sparsity == 1 - 11 / 24
+    assert report.edges_before == 11 / 6
+    assert nodes.num_rows == 10
+    assert edges.num_rows == 22
+
+
+def test_every_listing_has_its_reverse_with_the_same_weight(tmp_path):
+    views = [{"product_id": p, "views": v} for p, v in (("1", 5), ("2", 7))]
+    _, edges, _ = build(tmp_path, given={"listings": FOUR_SELLERS, "views": views})
+    lists, listed_by = weights(edges, "lists"), weights(edges, "listed-by")
+    assert listed_by == {(p, s): w for (s, p), w in lists.items()}
+    assert lists["A", "1"] == 5 and lists["D", "1"] == 5 and lists["A", "3"] == 0
+
+
+def test_a_sellers_own_page_views_weigh_its_listing(tmp_path):
+    views = [
+        {"product_id": "p", "views": 10, "seller_id": "A"},
+        {"product_id": "p", "views": 30, "seller_id": None},
+    ]
+    nodes, edges, _ = build(
+        tmp_path, given={"listings": listing(("A", "p"), ("B", "p")), "views": views}
+    )
+    assert weights(edges, "lists") == {("A", "p"): 10, ("B", "p"): 40}
+    found = {r["node_id"]: r["views"] for r in nodes.to_pylist()}
+    assert found == {"p": 40, "A": 10, "B": 40}
+
+
+def test_bought_with_edges_are_symmetric_and_take_the_larger_count(tmp_path):
+    pairs = bought(("a", "b", 5), ("b", "a", 2), ("a", "c", 1), ("d", "a", 2), ("a", "a", 9))
+    _, edges, report = build(tmp_path, given={"pairs": pairs})
+    assert weights(edges, "bought-with") == {
+        ("a", "b"): 5, ("b", "a"): 5, ("a", "d"): 2, ("d", "a"): 2,
+    }  # fmt: skip
+    assert report.bought_together == 2
+    assert report.sparsity is None
+
+
+def test_page_views_count_over_the_last_months_only(tmp_path):
+    ts = pa.array(["2024-12-01", "2024-02-01", "2024-01-01"]).cast(pa.timestamp("us"))
+    views = pa.table({"product_id": ["p", "p", "p"], "views": [1, 10, 100], "ts": ts})
+    given = {"listings": listing(("A", "p")), "views": views}
+    for months, expected in ((1, 1), (11, 11), (12, 111)):
+        nodes, _, _ = build(tmp_path, given=given, views_months=months)
+        assert nodes.column("views")[0].as_py() == expected
+
+
+def test_rows_without_a_time_are_left_out_where_others_have_one(tmp_path):
+    ts = pa.array(["2024-12-01", None]).cast(pa.timestamp("us"))
+    views = pa.table({"product_id": ["p", "p"], "views": [1, 10], "ts": ts})
+    nodes, _, report = build(tmp_path, given={"listings": listing(("A", "p")), "views": views})
+    assert nodes.column("views")[0].as_py() == 1
+    assert report.views_without_time == 1
+
+
+def test_further_products_are_the_most_viewed_unlisted_ones(tmp_path):
+    given = {
+        "listings": listing(("A", "hot"), ("A", "listed")),
+        "high_demand": ids("hot"),
+        "views": [
+            {"product_id": p, "views": v}
+            for p, v in (("x", 5), ("y", 5), ("z", 9), ("listed", 1), ("hot", 3))
+        ],
+        "pairs": bought(("hot", "y", 4), ("hot", "never", 4)),
+    }
+    nodes, edges, report = build(tmp_path, given=given, additional=2)
+    # y and x have the same views: y is bought with another product
+    assert node_ids(nodes) == ["hot", "listed", "y", "z"]
+    assert (report.high_demand, report.additional) == (1, 3)
+    assert set(weights(edges, "bought-with")) == {("hot", "y"), ("y", "hot")}
+    assert report.edges_before == 1 / 1
+    assert report.edges_after == (1 + 1) / 1
+    nodes, _, _ = build(tmp_path, given=given, additional=0)
+    assert node_ids(nodes) == ["hot", "listed"]
+    nodes, _, _ = build(tmp_path, given=given)
+    assert node_ids(nodes) == ["hot", "listed", "never", "x", "y", "z"]
+
+
+def test_products_bring_their_attributes_and_gaps_stay_null(tmp_path):
+    products = [{"product_id": "p", "title": "Lamp", "category": ["Home", "Light"], "price": 3.5}]
+    given = {"listings": listing(("A", "p"), ("A", "q")), "products": products}
+    nodes, _, report = build(tmp_path, given=given)
+    p, q, seller = nodes.to_pylist()
+    assert (p["title"], p["category"], p["price"], p["brand"]) == ("Lamp", "Home", 3.5, None)
+    assert q["category"] is None and seller["category"] is None
+    assert report.unknown_listings == 1
+
+
+def test_duplicates_and_unknown_ids_are_counted(tmp_path):
+    given = {
+        "listings": listing(("A", "p"), ("A", "p"), ("A", "p")),
+        "high_demand": ids("p", "ghost"),
+    }
+    nodes, edges, report = build(tmp_path, given=given)
+    assert (report.duplicate_listings, report.unknown_high_demand) == (2, 1)
+    assert node_ids(nodes) == ["ghost", "p"] and edges.num_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"listings": listing(("A", None))}, "no product_id"),
+        ({"listings": [{"seller": "A", "product_id": "p"}]}, "no column 'seller_id'"),
+        ({"listings": listing(("A", "p")), "high_demand": tables.HIGH_DEMAND.schema.empty_table()},
+         "no rows"),
+        ({"listings": listing(("A", "p")), "views": [{"product_id": "p", "views": -1}]},
+         "negative"),
+        ({"pairs": bought(("a", "b", 1))}, "no edges"),
+        ({"listings": listing(("A", "p")),
+          "products": [{"product_id": "p", "title": t} for t in ("x", "y")]}, "differ in 'title'"),
+    ],
+)  # fmt: skip
+def test_unusable_tables_are_refused(tmp_path, given, message):
+    with pytest.raises(SchemaError, match=message):
+        build(tmp_path, given=given)
+
+
+def test_listings_or_pairs_are_needed():
+    with pytest.raises(UsageError, match="--listings or --pairs"):
+        build_graph(GraphInputs())
+
+
+@settings(deadline=None, max_examples=12, derandomize=True)
+@given(rows=st.permutations(FOUR_SELLERS), threads=st.sampled_from([1, 2]))
+def test_row_order_and_threads_change_nothing(tmp_path_factory, rows, threads):
+    folder = tmp_path_factory.mktemp("order")
+    pairs = bought(("1", "2", 5), ("2", "1", 2), ("6", "1", 4))
+    first = build(folder, given={"listings": FOUR_SELLERS, "pairs": pairs}, threads=1)
+    other = build(folder, given={"listings": rows, "pairs": pairs[::-1]}, threads=threads)
+    assert first[0].equals(other[0]) and first[1].equals(other[1]) and first[2] == other[2]
+    for table, keys in (
+        (other[0], ["node_type", "node_id"]),
+        (other[1], ["relation", "source_id"]),
+    ):
+        assert table.equals(table.sort_by([(key, "ascending") for key in keys]))

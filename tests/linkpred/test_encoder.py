@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from cprtools.graph.homogeneous import make_graph
+from cprtools.graph.sampling import full_block
+from cprtools.linkpred.encoder import GraphEncoder, RelationalLayer, sampled_softmax_loss
+from cprtools.linkpred.features import RMS, NodeFeatures
+
+
+def small_graph(views=None):
+    """Sellers 0 and 1, products 2 to 5; seller 0 lists three of them, seller 1 the last."""
+    together = np.zeros((4, 4), dtype=np.float32)
+    together[0, 3] = together[3, 0] = 2
+    listings = csr_matrix(np.array([[1, 1, 1, 0], [0, 0, 0, 1]], dtype=np.float32))
+    return make_graph(listings, csr_matrix(together), views)
+
+
+def test_a_layer_adds_the_mapped_mean_of_each_relation_to_the_state():
+    torch.manual_seed(0)
+    graph, layer = small_graph(), RelationalLayer(3, 0.0)
+    state = torch.randn(6, 3)
+    found = layer(state, full_block(graph))
+    for node in range(6):
+        change = layer.own(state[node])
+        for number, transform in enumerate(layer.relations):
+            sources = [
+                int(s)
+                for s, d, r in zip(graph.sources, graph.destinations, graph.relations, strict=True)
+                if d == node and r == number
+            ]
+            if sources:
+                change = change + transform(sum(state[s] for s in sources) / len(sources))
+        expected = layer.norm(state[node] + torch.relu(change))
+        torch.testing.assert_close(found[node], expected)
+
+
+def test_encoder_vectors_have_length_one_and_every_weight_gets_a_gradient():
+    torch.manual_seed(0)
+    graph, encoder = small_graph(), GraphEncoder(5, 8, 2, 0.0)
+    block = full_block(graph)
+    out = encoder(torch.randn(6, 5), (block.nodes >= 2).long(), [block, block])
+    torch.testing.assert_close(out.norm(dim=1), torch.ones(6))
+    (out[:2] @ out[2:].T * encoder.scale).pow(2).sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
+
+
+def test_the_loss_corrects_for_sampling_and_leaves_known_pairs_out():
+    logits = torch.tensor([[2.0, 1.0, 0.5]])
+    expected = torch.log(torch.tensor([0.5, 0.25, 1.0]))
+    known = torch.tensor([[True, True, False]])
+    found = sampled_softmax_loss(logits, torch.tensor([0]), expected, known)
+    # candidate 1 is known too; exp(2)/0.5 against exp(0.5)/1
+    share = 2 * np.exp(2) / (2 * np.exp(2) + np.exp(0.5))
+    assert float(found) == pytest.approx(-np.log(share), rel=1e-5)
+
+
+def test_a_sellers_vector_is_the_view_weighted_mean_of_its_products():
+    views = csr_matrix([[1.0, 3, 0, 0], [0, 0, 0, 0]])
+    vectors = np.eye(4, dtype=np.float32)
+    features = NodeFeatures(small_graph(views), vectors, 8)
+    found = features(torch.arange(6)) / (RMS * 2)
+    # views 1 and 3: (1/4, 3/4, 0, 0), then length 1; without views all listings count alike
+    expected = np.array([1 / 4, 3 / 4, 0, 0]) / np.hypot(1 / 4, 3 / 4)
+    np.testing.assert_allclose(found[0], expected, atol=1e-6)
+    np.testing.assert_allclose(found[1], [0, 0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(found[2:], vectors, atol=1e-6)
+
+
+def test_a_predicted_listing_takes_no_part_in_its_sellers_vector():
+    graph, vectors = small_graph(), np.eye(4, dtype=np.float32)
+    features = NodeFeatures(graph, vectors, 8)
+    ends = list(zip(graph.sources.tolist(), graph.destinations.tolist(), strict=True))
+    predicted = torch.tensor([ends.index((0, 3)), ends.index((1, 5))])
+    found = features(torch.arange(6), predicted) / (RMS * 2)
+    np.testing.assert_allclose(found[0], np.array([1, 0, 1, 0]) / 2**0.5, atol=1e-6)
+    # nothing is left of the second seller
+    np.testing.assert_allclose(found[1], np.zeros(4), atol=1e-3)
+    np.testing.assert_allclose(features(torch.tensor([1]))[0] / (RMS * 2), [0, 0, 0, 1])
+
+
+def test_products_without_a_vector_start_from_zero():
+    vectors = np.eye(4, dtype=np.float32)
+    vectors[2] = 0
+    features = NodeFeatures(small_graph(), vectors, 8)
+    assert features(torch.tensor([4])).abs().sum() == 0
+
+
+def test_random_initial_vectors_are_learned():
+    features = NodeFeatures(small_graph(), None, 8)
+    assert features(torch.arange(6)).shape == (6, 8)
+    assert [p.shape for p in features.parameters()] == [(6, 8)]

@@ -1,0 +1,47 @@
+import io
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cprtools.tables import source as sources
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    """Write columns (or a table) to a Parquet file below tmp_path; returns its path as text."""
+
+    def write(columns, name="t.parquet"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(columns if isinstance(columns, pa.Table) else pa.table(columns), path)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def piped(monkeypatch):
+    """Make these bytes the standard input of a new process, as far as the tables room can tell."""
+
+    def pipe(data):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        monkeypatch.setattr(sources, "_spooled", {})
+
+    return pipe
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Run Python lines as a process of their own, under `main`'s error handling."""
+    head = "import sys, pyarrow as pa\nfrom cprtools import cli, tables\ndef run():\n"
+    tail = "\n    return 0\ncli._command = lambda *_: run()\ncli.main(['inspect'])\n"
+
+    def run(lines, **options):
+        text = head + "".join(f"    {line}\n" for line in lines.splitlines()) + tail
+        options = {"capture_output": True, "cwd": tmp_path, "check": False, **options}
+        return subprocess.run([sys.executable, "-c", text], **options)
+
+    return run

@@ -1,0 +1,176 @@
+"""`read` and `scan_sql` take the same files for the same rows."""
+
+import datetime as dt
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cprtools import tables
+from cprtools.errors import SchemaError
+from cprtools.tables import Field
+
+NOON = dt.datetime(2024, 5, 1, 12)
+EPOCH = int(NOON.replace(tzinfo=dt.UTC).timestamp())
+TIME = Field("ts", pa.timestamp("us"), required=False)
+EVENTS = tables.TableSpec("events", (Field("product_id", pa.string()), TIME))
+
+
+def both(parts, folder):
+    """The rows of tables (one file each) by `read` and by `scan_sql`."""
+    for old in folder.glob("*.parquet"):
+        old.unlink()
+    for number, part in enumerate(parts):
+        pq.write_table(part, folder / f"{number}.parquet")
+    source = tables.open_table(str(folder), EVENTS)
+    rows = tables.read(source)
+    by_arrow = list(zip(*(c.to_pylist() for c in rows.select(["product_id", "ts"])), strict=True))
+    # the session's zone must not matter
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'America/New_York'")
+        by_duckdb = connection.execute(tables.scan_sql(source)).fetchall()
+    return by_arrow, by_duckdb
+
+
+def table(times, ids=None):
+    return pa.table({"product_id": ids or ["p"] * len(times), "ts": times})
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        pa.array([EPOCH], pa.int64()),
+        pa.array([EPOCH], pa.int32()),
+        pa.array([EPOCH], pa.uint32()),
+        pa.array([EPOCH * 1000]),
+        pa.array([EPOCH * 10**6]),
+        pa.array([EPOCH * 10**9]),
+        pa.array([EPOCH * 10**9], pa.uint64()),
+        pa.array([EPOCH]).dictionary_encode(),
+        *(pa.array([NOON], pa.timestamp(unit)) for unit in ("s", "ms", "us", "ns")),
+        pa.array([EPOCH * 1000], pa.timestamp("ms", "Europe/Berlin")),
+        pa.array([EPOCH * 10**9], pa.timestamp("ns", "America/New_York")),
+        pa.array(["2024-05-01 12:00:00"]),
+        pa.array(["2024-05-01T12:00"]),
+        pa.array(["2024-05-01T12:00:00.000000999"], pa.large_string()),
+        pa.array(["2024-05-01T12:00:00Z"], pa.string_view()),
+        pa.array([" 2024-05-01 14:00:00+02:00 "]),
+        pa.array(["2024-05-01 14:00:00 +0200"]),
+        pa.array(["2024-05-01 04:00-08"]),
+        pa.array(["2024-05-01 12:00:00 UTC"]).dictionary_encode(),
+    ],
+    ids=str,
+)
+def test_a_time_is_the_same_moment_however_it_is_stored(tmp_path, stored):
+    by_arrow, by_duckdb = both([table(stored)], tmp_path)
+
+    assert by_arrow == by_duckdb == [("p", NOON)]
+
+
+def test_a_date_is_its_midnight(tmp_path):
+    days = [pa.array([NOON.date()], kind) for kind in (pa.date32(), pa.date64())]
+    by_arrow, by_duckdb = both([table(day) for day in [*days, pa.array(["2024-05-01"])]], tmp_path)
+
+    assert by_arrow == by_duckdb == [("p", dt.datetime(2024, 5, 1))] * 3
+
+
+@pytest.mark.parametrize(
+    "stored", [["yesterday"], [""], ["2024-13-01"], ["2024-05-01 12:00 Europe/Berlin"], ["05/01/24"]]
+)
+def test_a_time_that_cannot_be_read_is_an_error_of_both(tmp_path, stored):
+    pq.write_table(table(stored), tmp_path / "t.parquet")
+    source = tables.open_table(str(tmp_path), EVENTS)
+
+    with pytest.raises(SchemaError, match="column 'ts' holds string"):
+        tables.read(source)
+    with pytest.raises(duckdb.Error):
+        duckdb.connect().execute(tables.scan_sql(source)).fetchall()
+
+
+def test_the_unit_is_told_value_by_value(tmp_path):
+    numbers = [0, -5, EPOCH, EPOCH * 1000, EPOCH * 10**6, EPOCH * 10**9, None]
+    by_arrow, by_duckdb = both([table(pa.array(numbers))], tmp_path)
+
+    start = dt.datetime(1970, 1, 1)
+    before = start - dt.timedelta(seconds=5)
+    assert [ts for _, ts in by_arrow] == [start, before, *[NOON] * 4, None]
+    assert by_duckdb == by_arrow
+
+
+moments = st.datetimes(dt.datetime(1905, 1, 1), dt.datetime(2200, 1, 1))
+offsets = st.sampled_from(["", "Z", " UTC", "+02:00", " -0530", "+14"])
+texts = st.builds(lambda moment, zone: moment.isoformat(" ") + zone, moments, offsets)
+numbers = st.integers(-(2**62), 2**62) | st.integers(-(10**12), 10**12)
+stamps = st.sampled_from(
+    [pa.timestamp(u, z) for u in ("ms", "us", "ns") for z in (None, "UTC", "Asia/Kolkata")]
+)
+ids = st.one_of(
+    st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=3, max_size=3),
+    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=3, max_size=3),
+    st.lists(st.integers(-(2**53), 2**53).map(float), min_size=3, max_size=3),
+)
+
+
+@st.composite
+def part(draw):
+    kind = draw(st.sampled_from(["text", "number", "stamp", "day", "none"]))
+    if kind == "stamp":
+        unit = draw(stamps)
+        limit = 10**12 if unit.unit == "ms" else 10**15 if unit.unit == "us" else 2**62
+        values = st.integers(-limit, limit)
+        return draw_table(draw, lambda v: pa.array(v, pa.int64()).cast(unit), values)
+    values, arrow = {
+        "text": (texts, pa.string()),
+        "number": (numbers, pa.int64()),
+        "day": (moments.map(dt.datetime.date), pa.date32()),
+        "none": (st.none(), pa.null()),
+    }[kind]
+    return draw_table(draw, lambda v: pa.array(v, arrow), values)
+
+
+def draw_table(draw, build, values):
+    times = draw(st.lists(st.none() | values, min_size=3, max_size=3))
+    return pa.table({"ts": build(times), "product_id": pa.array(draw(ids))})
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.lists(part(), min_size=1, max_size=3))
+def test_both_readers_agree_on_every_mix_of_times_and_ids(tmp_path_factory, parts):
+    by_arrow, by_duckdb = both(parts, tmp_path_factory.getbasetemp())
+
+    key = str
+    assert sorted(by_arrow, key=key) == sorted(by_duckdb, key=key)
+
+
+@pytest.mark.parametrize("stored", [[True], [b"x"], [dt.date(2024, 1, 1)]])
+def test_what_is_no_id_is_refused_by_both(tmp_path, stored):
+    pq.write_table(pa.table({"product_id": stored}), tmp_path / "t.parquet")
+    source = tables.open_table(str(tmp_path), EVENTS)
+
+    for reader in (tables.read, tables.scan_sql):
+        with pytest.raises(SchemaError, match="ids are strings or integers"):
+            reader(source)
+
+
+def test_a_broken_number_is_no_id_for_duckdb_either(tmp_path):
+    for number in (1.5, 1e300, float("inf")):
+        pq.write_table(pa.table({"product_id": [number]}), tmp_path / "t.parquet")
+        source = tables.open_table(str(tmp_path), EVENTS)
+        with pytest.raises(duckdb.Error):
+            duckdb.connect().execute(tables.scan_sql(source)).fetchall()
+
+
+def test_booleans_and_missing_columns_keep_their_types_in_sql(tmp_path):
+    pairs = pa.table({"query_id": ["a"], "candidate_id": ["b"], "complement": [True]})
+    pq.write_table(pairs, tmp_path / "t.parquet")
+    source = tables.open_table(str(tmp_path), tables.TRUTH_PAIRS)
+    rows = duckdb.connect().execute(tables.scan_sql(source)).to_arrow_table()
+
+    assert rows.to_pylist() == [
+        {"query_id": "a", "candidate_id": "b", "co_purchase": None, "complement": True,
+         "similar": None}
+    ]  # fmt: skip
+    assert rows.schema.types == tables.TRUTH_PAIRS.schema.types
