@@ -17,7 +17,7 @@ from cprtools.cpr.model import PCompanion
 from cprtools.errors import SchemaError, UsageError, list_names, quote
 from cprtools.linkpred.model import GraphModel
 from cprtools.ranking import TwoStage, load_stage, stage_members
-from cprtools.tables import Folder, open_folder
+from cprtools.tables import Folder, open_folder, vectors_table
 from cprtools.tables import columns as c
 
 COMPLEMENTS = "complements"
@@ -105,6 +105,10 @@ def model_members(
     members, facts = stage_members(stage)
     members["products"] = catalogue.table
     members["types"] = pa.table({"name": pa.array(catalogue.type_names, pa.string())})
+    embeddings = getattr(stage.model, "embeddings", None)
+    if embeddings is not None:
+        # the model then serves wherever a vectors table does
+        members["vectors"] = vectors_table(catalogue.ids, embeddings)
     if sellers is not None:
         members["sellers"] = sellers
     return members, facts

@@ -63,6 +63,10 @@ class TextKnn(Recommender):
         best[best == -np.inf] = 0
         return np.asarray(best.sum(axis=1, dtype=np.float32))
 
+    def factors(self) -> tuple[FloatArray, FloatArray] | None:
+        """The vectors themselves for products; a seller's nearest three are no dot product."""
+        return None if self._matrix is not None else (self._vectors, self._vectors)
+
     def tables(self) -> dict[str, pa.Table]:
         """The number of nearest products; vectors and listings are the problem's."""
         return {"text_knn_settings": pa.table({"nearest": [int(self.nearest)]})}

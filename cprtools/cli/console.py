@@ -38,6 +38,7 @@ _NOT_RECORDED = frozenset(
         "seed",
         "report",
         "format",
+        "memory_limit",
     ]
 )
 

@@ -17,6 +17,8 @@ from cprtools.cpr.pcompanion import Bags
 
 # at most so many pairs of one query are predicted at a time; the others stay in its history
 _MAX_TARGETS = 20
+# a small catalogue is gone through several times in one epoch
+_LEAST_STEPS = 20
 # share of queries that see only who leads to them, as products do that nobody bought first
 _REVERSE_ONLY = 0.15
 
@@ -111,14 +113,17 @@ class SoftmaxSampler:
     @property
     def num_batches(self) -> int:
         """Batches of an epoch."""
-        return min(-(-len(self._queries) // self._config.batch_size), self._config.max_steps)
+        once = -(-len(self._queries) // self._config.batch_size)
+        return min(max(once, _LEAST_STEPS), self._config.max_steps)
 
     def epoch(self) -> Iterator[SoftmaxBatch]:
-        """Batches over the queries in random order, at most max_steps of them."""
-        order = self._random.permutation(self._queries)
-        size = self._config.batch_size
-        for start in range(0, size * self.num_batches, size):
-            yield self._batch(np.sort(order[start : start + size]))
+        """Batches over the queries in random order, as many as `num_batches` says."""
+        size, order = self._config.batch_size, self._queries[:0]
+        for _ in range(self.num_batches):
+            if not len(order):
+                order = self._random.permutation(self._queries)
+            yield self._batch(np.sort(order[:size]))
+            order = order[size:]
 
     def _batch(self, queries: IntArray) -> SoftmaxBatch:
         forward, reverse = self._forward[queries], self._reverse[queries]
@@ -181,14 +186,14 @@ class PairSampler:
     @property
     def num_batches(self) -> int:
         """Batches of an epoch."""
-        return min(-(-len(self._chances) // self._config.batch_size), self._config.max_steps)
+        once = -(-len(self._chances) // self._config.batch_size)
+        return min(max(once, _LEAST_STEPS), self._config.max_steps)
 
     def epoch(self) -> Iterator[PairBatch]:
-        """As many pairs as there are, drawn with replacement, at most max_steps batches."""
-        count = min(len(self._chances), self._config.batch_size * self.num_batches)
-        drawn = self._random.choice(len(self._chances), count, p=self._chances)
-        for start in range(0, count, self._config.batch_size):
-            chosen = drawn[start : start + self._config.batch_size]
+        """About as many pairs as there are, drawn with replacement."""
+        size = min(self._config.batch_size, len(self._chances))
+        for _ in range(self.num_batches):
+            chosen = self._random.choice(len(self._chances), size, p=self._chances)
             shape = len(chosen), self._config.num_negatives
             yield PairBatch(
                 queries=torch.from_numpy(self._pairs[0][chosen]),

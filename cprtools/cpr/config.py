@@ -15,8 +15,8 @@ _AT_LEAST_ONE = (
 )  # fmt: skip
 _SHARES = ("alpha", "dropout", "identity_dropout", "history_dropout", "validation_fraction")
 _NOT_NEGATIVE = (
-    "margin", "slack", "type_margin", "type_slack", "learning_rate", "weight_decay",
-    "identity_decay", "type_weight", "similar_weight", "pretrain_epochs",
+    "margin", "slack", "type_margin", "type_slack", "learning_rate",
+    "identity_learning_rate", "weight_decay", "identity_decay", "type_weight", "similar_weight", "pretrain_epochs",
 )  # fmt: skip
 
 
@@ -37,10 +37,11 @@ class CprConfig:
     type_weight: float = 1.0
     similar_weight: float = 0.05
     learning_rate: float = 0.003
+    identity_learning_rate: float = 0.001
     weight_decay: float = 1e-4
     identity_decay: float = 0.3
     epochs: int = 16
-    patience: int = 4
+    patience: int = 5
     pretrain_epochs: int = 0
     batch_size: int = 256
     num_negatives: int = 2048

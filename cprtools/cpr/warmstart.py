@@ -49,4 +49,6 @@ def right_factors(matrix: csr_matrix, dim: int, seed: int) -> FloatArray:
     rank = min(dim, int((values > 1e-5 * max(values.max(initial=0), 1e-30)).sum()))
     result = np.zeros((matrix.shape[1], dim), dtype=np.float32)
     result[:, :rank] = rows[:rank].T
+    # products without pairs: zero, and not the rounding errors of zero
+    result[np.asarray(abs(matrix).sum(axis=0)).ravel() == 0] = 0
     return result

@@ -139,6 +139,10 @@ class GraphModel(Recommender):
         """Cosines of sellers and products: (len(query_idx), num_candidates) float32."""
         return stable_product(self._sellers[query_idx], self._products)
 
+    def factors(self) -> tuple[FloatArray, FloatArray]:
+        """Vectors of sellers and products."""
+        return self._sellers, self._products
+
     def tables(self) -> dict[str, pa.Table]:
         """Vectors of sellers and products, one row each, and the encoder for new products."""
         weights = self._cold.weights

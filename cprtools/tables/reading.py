@@ -161,8 +161,10 @@ def _no_id(kind: pa.DataType, label: str, name: str) -> SchemaError:
 
 def _parse_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     # a price such as "$1,299.00" or "" in an export: what is not one number is missing
-    plain = pc.extract_regex(column, r"^\s*(?P<n>[+-]?[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?)\s*$")
-    money = pc.extract_regex(column, r"^[^0-9.+-]*(?P<n>[0-9]{1,3}(,[0-9]{3})*(\.[0-9]+)?)[^0-9]*$")
+    plain = pc.extract_regex(column, r"^\s*(?P<n>[+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*$")
+    money = pc.extract_regex(
+        column, r"^[^0-9.+-]*(?P<n>[0-9]{1,3}(?:,[0-9]{3})*(?:\.[0-9]+)?)[^0-9]*$"
+    )
     priced = pc.extract_regex(column, r"^[^0-9.+-]*(?P<n>[0-9]*\.?[0-9]+)[^0-9]*$")
     found = pc.coalesce(*(pc.struct_field(each, "n") for each in (plain, money, priced)))
     return pc.replace_substring(found, ",", "").cast(pa.float64())

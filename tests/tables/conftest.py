@@ -41,7 +41,7 @@ def script(tmp_path):
 
     def run(lines, **options):
         text = head + "".join(f"    {line}\n" for line in lines.splitlines()) + tail
-        options = {"capture_output": True, "cwd": tmp_path, "check": False, **options}
-        return subprocess.run([sys.executable, "-c", text], **options)
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path, **options}
+        return subprocess.run([sys.executable, "-c", text], check=False, **options)
 
     return run

@@ -58,7 +58,7 @@ def test_an_integer_id_with_gaps_comes_back_from_floats_with_its_gaps():
     ],
 )
 def test_what_is_no_id_is_refused(stored):
-    with pytest.raises(SchemaError, match="column 'x' holds .*; ids are strings or integers"):
+    with pytest.raises(SchemaError, match=r"column 'x' holds .*; ids are strings or integers"):
         cast(stored, ID)
 
 

@@ -3,7 +3,9 @@ import os
 import stat
 import sys
 import tarfile
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -51,7 +53,7 @@ def test_a_pattern_reads_folders_it_meets_and_skips_what_spark_leaves(parquet, t
     assert ids(tmp_path / "d" / "*") == ["a", "b"]
 
 
-@pytest.mark.parametrize("name", ["data[1].parquet", "a*b?.parquet", "it's \"new\".parquet"])
+@pytest.mark.parametrize("name", ["data[1].parquet", "a*b?.parquet", 'it\'s "new".parquet'])
 def test_a_name_that_exists_is_no_pattern_for_either_reader(parquet, tmp_path, name):
     import duckdb
 
@@ -82,7 +84,7 @@ def test_a_folder_without_parquet_and_a_file_that_is_none_are_data_errors(tmp_pa
 
 def test_the_damaged_file_of_a_folder_is_named(parquet, tmp_path):
     whole = parquet(IDS, "d/one.parquet")
-    (tmp_path / "d" / "two.parquet").write_bytes(open(whole, "rb").read()[:-20])
+    (tmp_path / "d" / "two.parquet").write_bytes(Path(whole).read_bytes()[:-20])
 
     with pytest.raises(DataError, match=r"d/two\.parquet: not a readable Parquet file"):
         ids(tmp_path / "d")
@@ -90,9 +92,9 @@ def test_the_damaged_file_of_a_folder_is_named(parquet, tmp_path):
 
 def test_pages_that_are_damaged_behind_a_good_footer_are_a_data_error(parquet):
     path = parquet({"product_id": [f"{i:08}" for i in range(5000)]})
-    data = bytearray(open(path, "rb").read())
+    data = bytearray(Path(path).read_bytes())
     data[4:2000] = bytes(1996)
-    open(path, "wb").write(data)
+    Path(path).write_bytes(data)
 
     with pytest.raises(DataError, match="not a readable Parquet file"):
         ids(path)
@@ -103,7 +105,7 @@ def test_pages_that_are_damaged_behind_a_good_footer_are_a_data_error(parquet):
 @pytest.fixture
 def model(tmp_path):
     members = {
-        "vectors": tables.vectors_table(pa.array(["v"]), __import__("numpy").ones((1, 2))),
+        "vectors": tables.vectors_table(pa.array(["v"]), np.ones((1, 2))),
         "products": pa.table({"product_id": ["p"]}),
     }
     tables.write_folder(members, str(tmp_path / "m"), "complements", tables.Footer())
@@ -220,7 +222,7 @@ def test_the_copy_of_a_pipe_is_for_nobody_elses_eyes(piped):
     piped(parquet_bytes(pa.table(IDS)))
     (path,) = tables.open_table("-", tables.ANY).paths
 
-    assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+    assert stat.S_IMODE(Path(path).parent.stat().st_mode) == 0o700
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):

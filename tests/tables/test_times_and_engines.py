@@ -78,7 +78,8 @@ def test_a_date_is_its_midnight(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "stored", [["yesterday"], [""], ["2024-13-01"], ["2024-05-01 12:00 Europe/Berlin"], ["05/01/24"]]
+    "stored",
+    [["yesterday"], [""], ["2024-13-01"], ["2024-05-01 12:00 Europe/Berlin"], ["05/01/24"]],
 )
 def test_a_time_that_cannot_be_read_is_an_error_of_both(tmp_path, stored):
     pq.write_table(table(stored), tmp_path / "t.parquet")
@@ -108,7 +109,9 @@ stamps = st.sampled_from(
     [pa.timestamp(u, z) for u in ("ms", "us", "ns") for z in (None, "UTC", "Asia/Kolkata")]
 )
 ids = st.one_of(
-    st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=3, max_size=3),
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=3, max_size=3
+    ),
     st.lists(st.integers(-(2**63), 2**63 - 1), min_size=3, max_size=3),
     st.lists(st.integers(-(2**53), 2**53).map(float), min_size=3, max_size=3),
 )
@@ -136,10 +139,15 @@ def draw_table(draw, build, values):
     return pa.table({"ts": build(times), "product_id": pa.array(draw(ids))})
 
 
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    return tmp_path_factory.mktemp("mixed")
+
+
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(st.lists(part(), min_size=1, max_size=3))
-def test_both_readers_agree_on_every_mix_of_times_and_ids(tmp_path_factory, parts):
-    by_arrow, by_duckdb = both(parts, tmp_path_factory.getbasetemp())
+def test_both_readers_agree_on_every_mix_of_times_and_ids(mixed, parts):
+    by_arrow, by_duckdb = both(parts, mixed)
 
     key = str
     assert sorted(by_arrow, key=key) == sorted(by_duckdb, key=key)
@@ -167,7 +175,8 @@ def test_booleans_and_missing_columns_keep_their_types_in_sql(tmp_path):
     pairs = pa.table({"query_id": ["a"], "candidate_id": ["b"], "complement": [True]})
     pq.write_table(pairs, tmp_path / "t.parquet")
     source = tables.open_table(str(tmp_path), tables.TRUTH_PAIRS)
-    rows = duckdb.connect().execute(tables.scan_sql(source)).to_arrow_table()
+    with duckdb.connect() as connection:
+        rows = connection.sql(tables.scan_sql(source)).to_arrow_table()
 
     assert rows.to_pylist() == [
         {"query_id": "a", "candidate_id": "b", "co_purchase": None, "complement": True,

@@ -1,0 +1,423 @@
+"""cprtools train-cpr, train-linkpred and recommend, as a user types them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(folder, *words, stdin=None, env=None):
+    return subprocess.run(
+        [sys.executable, "-m", "cprtools", *map(str, words)],
+        check=False, cwd=folder,
+        input=stdin,
+        capture_output=True,
+        env={**os.environ, "COLUMNS": "160", **(env or {})},
+    )
+
+
+def ok(folder, *words, **options):
+    done = run(folder, *words, **options)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def fails(folder, code, *words, **options):
+    """The one line of an error: the exit code is as documented, no traceback, nothing on stdout."""
+    done = run(folder, *words, **options)
+    lines = [x for x in done.stderr.decode().splitlines() if x.startswith("cprtools: error: ")]
+    assert done.returncode == code, done.stderr.decode()
+    assert len(lines) == 1
+    assert b"Traceback" not in done.stderr
+    assert done.stdout == b""
+    return lines[0]
+
+
+def write(path, **columns):
+    pq.write_table(pa.table(columns), path)
+
+
+def planted_pairs(n=60):
+    """Type A is completed by B, B by C; within it product i by its neighbours i and i + 1."""
+    rows = []
+    for i in range(n):
+        for j in (i, (i + 1) % n):
+            rows.append((f"A{i}", f"B{j}", 5))
+            rows.append((f"B{i}", f"C{j}", 3))
+    query, candidate, counts = zip(*rows, strict=True)
+    m = len(rows)
+    return {
+        "query_id": list(query),
+        "candidate_id": list(candidate),
+        "co_purchase": pa.array(counts, pa.int64()),
+        "co_view": pa.array([0] * m, pa.int64()),
+        "purchase_after_view": pa.array([0] * m, pa.int64()),
+        "query_count": pa.array([9] * m, pa.int64()),
+        "candidate_count": pa.array([9] * m, pa.int64()),
+        "lift": [1.0] * m,
+        "complement": [True] * m,
+        "similar": [False] * m,
+    }
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with tables, cpr.model/ (p-companion) and seller.model/ (gnn)."""
+    folder = tmp_path_factory.mktemp("home")
+    pairs = planted_pairs()
+    write(folder / "pairs.parquet", **pairs)
+    ids = [f"{kind}{i}" for kind in "ABC" for i in range(60)] + ["NEW"]
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(len(ids), 8)).astype(np.float32)
+    write(
+        folder / "products.parquet",
+        product_id=ids,
+        title=[f"Title of {i}" for i in ids],
+        category=["Alpha" if i[0] == "A" else "Beta" for i in ids],
+        product_type=[f"type {i[0]}" for i in ids],
+        price=[float(i) + 1 for i in range(len(ids))],
+    )
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8)
+    write(folder / "vectors.parquet", product_id=ids, vector=flat)
+    listings = [
+        (f"S{s}", ids[p])
+        for s in range(1, 25)
+        for p in rng.choice(180, size=14, replace=False).tolist()
+    ]
+    write(
+        folder / "listings.parquet",
+        seller_id=[s for s, _ in listings],
+        product_id=[p for _, p in listings],
+    )
+    ok(folder, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--vectors",
+       "vectors.parquet", "--epochs", "3", "-o", "cpr.model")  # fmt: skip
+    ok(folder, "build-graph", "--listings", "listings.parquet", "--products",
+       "products.parquet", "-o", "graph")  # fmt: skip
+    ok(folder, "train-linkpred", "graph", "--vectors", "vectors.parquet", "--epochs", "2",
+       "-o", "seller.model")  # fmt: skip
+    return folder
+
+
+def rows_of(folder, *words):
+    out = ok(folder, "recommend", *words, "--format", "json")
+    return [json.loads(line) for line in out.decode().splitlines()]
+
+
+def test_default_models_are_found_by_what_is_asked(home):
+    assert {row["query_id"] for row in rows_of(home, "--product", "A1")} == {"A1"}
+    seller = rows_of(home, "--seller", "S1", "--threshold", "0", "--category", "all")
+    assert {row["seller_id"] for row in seller} == {"S1"}
+
+
+def test_ranks_count_from_one_and_neither_query_nor_a_product_twice_is_shown(home):
+    rows = rows_of(home, "--product", "A1", "-k", "20")
+    assert [row["rank"] for row in rows] == list(range(1, 21))
+    shown = [row["product_id"] for row in rows]
+    assert len(set(shown)) == 20
+    assert "A1" not in shown
+    assert all(row["reason"] for row in rows)
+
+
+def test_the_first_results_carry_different_types_unless_switched_off(home):
+    kinds = [row["product_type"] for row in rows_of(home, "--product", "A1", "-k", "6")]
+    assert len(set(kinds[:3])) == 3
+    assert max(kinds.count(kind) for kind in kinds) <= 2
+    scores = [r["score"] for r in rows_of(home, "--product", "A1", "-k", "20", "--types", "0")]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_planted_complement_comes_first_in_its_direction(home):
+    best = rows_of(home, "--product", "A7", "--types", "0", "-k", "5")
+    assert {"B7", "B8"} & {row["product_id"] for row in best}
+    assert best[0]["product_type"] == "type B"
+
+
+def test_a_product_without_history_is_a_query_too(home):
+    assert len(rows_of(home, "--product", "NEW")) == 10
+
+
+def test_k_larger_than_the_catalogue_gives_what_is_left(home):
+    assert len(rows_of(home, "--product", "A1", "-k", "5000")) == 180
+
+
+def test_excluded_pairs_are_never_returned_and_the_list_is_refilled(home):
+    before = rows_of(home, "--product", "A1")
+    gone = before[0]["product_id"]
+    write(home / "exclude.parquet", query_id=["A1", "?"], candidate_id=[gone, "?"])
+    after = rows_of(home, "--product", "A1", "--exclude", "exclude.parquet")
+    assert len(after) == len(before)
+    assert gone not in {row["product_id"] for row in after}
+
+
+def test_only_restricts_the_candidates(home):
+    write(home / "only.parquet", product_id=["B1", "C2", "C3"])
+    rows = rows_of(home, "--product", "A1", "--only", "only.parquet")
+    assert sorted(row["product_id"] for row in rows) == ["B1", "C2", "C3"]
+
+
+def test_with_adds_columns_of_the_products(home):
+    row = rows_of(home, "--product", "A1", "--with", "title,price")[0]
+    assert row["title"] == f"Title of {row['product_id']}"
+    assert row["price"] > 0
+
+
+def test_a_seller_is_never_shown_what_it_lists(home):
+    listings = pq.read_table(home / "listings.parquet").to_pylist()
+    own = {row["product_id"] for row in listings if row["seller_id"] == "S3"}
+    args = ("--seller", "S3", "--category", "all", "--threshold", "0", "-k", "500")
+    rows = rows_of(home, *args)
+    assert len(rows) == len({row["product_id"] for row in rows})
+    assert not own & {row["product_id"] for row in rows}
+    assert all(0 <= row["affinity"] <= 1 for row in rows)
+
+
+def test_the_threshold_comes_before_k(home):
+    everything = rows_of(
+        home, "--seller", "S3", "--category", "all", "--threshold", "0", "-k", "500"
+    )
+    half = rows_of(home, "--seller", "S3", "--category", "all", "-k", "500")
+    assert half == [row for row in everything if row["affinity"] >= 0.5]
+
+
+def test_a_category_restricts_and_the_primary_one_is_the_default(home):
+    beta = rows_of(home, "--seller", "S2", "--category", "Beta", "--threshold", "0")
+    assert {row["category"] for row in beta} == {"Beta"}
+    default = rows_of(home, "--seller", "S2", "--threshold", "0")
+    listed = ok(home, "recommend", "--seller", "S2", "--list-categories", "--format", "json")
+    primary = [json.loads(x) for x in listed.decode().splitlines()]
+    assert {row["category"] for row in default} == {
+        row["category"] for row in primary if row["is_primary"]
+    }
+
+
+def test_no_answer_names_another_seller(home):
+    listings = pq.read_table(home / "listings.parquet").column("seller_id").to_pylist()
+    for form in ("json", "csv", "table"):
+        args = ("recommend", "--seller", "S1", "--category", "all", "--threshold", "0")
+        text = ok(home, *args, "--format", form).decode()
+        words = set(text.replace(",", " ").replace('"', " ").split())
+        assert not words & (set(listings) - {"S1"})
+
+
+def test_queries_are_answered_where_known_and_the_rest_is_reported_with_code_6(home):
+    write(home / "queries.parquet", product_id=["A3", "nobody", "A1"])
+    done = run(home, "recommend", "--queries", "queries.parquet", "-o", "some.parquet")
+    assert done.returncode == 6
+    assert "1 ids are unknown: nobody" in done.stderr.decode()
+    assert set(pq.read_table(home / "some.parquet").column("query_id").to_pylist()) == {"A1", "A3"}
+
+
+def test_all_answers_every_product_and_a_pipe_gets_parquet(home):
+    data = ok(home, "recommend", "--model", "cpr.model", "--all", "-k", "2")
+    table = pq.read_table(pa.BufferReader(data))
+    assert len(set(table.column("query_id").to_pylist())) == 181
+    footer = table.schema.metadata
+    assert footer[b"cprtools.command"] == b"recommend"
+    assert b'"k": 2' in footer[b"cprtools.params"]
+
+
+def test_the_same_question_gives_the_same_bytes_whatever_the_threads(home):
+    one = ok(home, "recommend", "--model", "seller.model", "--all", "--threads", "1")
+    two = ok(home, "recommend", "--model", "seller.model", "--all", "--threads", "2")
+    assert one == two
+
+
+def test_models_travel_through_pipes(home):
+    model = ok(home, "train-cpr", "pairs.parquet", "--products", "products.parquet",
+               "--method", "co-purchase", "-o", "-")  # fmt: skip
+    out = ok(home, "recommend", "--model", "-", "--product", "A5", "--format", "csv", stdin=model)
+    first, second = [line.split(",")[2] for line in out.decode().splitlines()[1:3]]
+    assert {first, second} & {"B5", "B6"}
+
+
+def test_a_complement_model_serves_as_vectors(home):
+    model = ok(home, "train-cpr", "pairs.parquet", "--products", "products.parquet",
+               "--epochs", "1", "--no-ranker", "-o", "-")  # fmt: skip
+    ok(home, "train-linkpred", "graph", "--vectors", "-", "--vectors", "vectors.parquet",
+       "--method", "text-knn", "-o", "joined.model", stdin=model)  # fmt: skip
+    assert rows_of(home, "--model", "joined.model", "--seller", "S1", "--threshold", "0")
+
+
+def test_partitions_hold_one_seller_each(home):
+    ok(home, "recommend", "--model", "seller.model", "--all", "--threshold", "0",
+       "--partition-by", "seller_id", "-o", "parts")  # fmt: skip
+    files = sorted((home / "parts").iterdir())
+    assert len(files) == 24
+    for file in files:
+        assert set(pq.read_table(file).column("seller_id").to_pylist()) == {file.stem}
+
+
+def test_retrieval_alone_and_an_index_are_options(home):
+    args = ("--product", "A1", "--no-rank")
+    assert len(rows_of(home, *args)) == 10
+    for method in ("mf", "text-knn"):
+        ok(home, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--vectors",
+           "vectors.parquet", "--method", method, "-o", f"{method}.model")  # fmt: skip
+        exact, found = (
+            rows_of(home, "--model", f"{method}.model", "--product", "A1", "--search", search)
+            for search in ("exact", "hnsw")
+        )
+        assert [row["product_id"] for row in exact] == [row["product_id"] for row in found]
+
+
+def test_same_seed_trains_the_same_model(home):
+    for name in ("one", "two"):
+        ok(home, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--epochs", "1",
+           "--threads", "1", "-o", f"{name}.model")  # fmt: skip
+    for file in (home / "one.model").iterdir():
+        assert file.read_bytes() == (home / "two.model" / file.name).read_bytes(), file.name
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "said"),
+    [
+        (3, ("--product", "A11x"), "did you mean A11"),
+        (3, ("--seller", "S999"), "no seller 'S999'"),
+        (3, ("--seller", "S1", "--category", "Betta"), "did you mean Beta"),
+        (3, ("--product", "A1", "--model", "seller.model"), "holds a sellers model"),
+        (3, ("--seller", "S1", "--model", "cpr.model"), "holds a complements model"),
+        (3, ("--product", "A1", "--with", "colour"), "no product column 'colour'"),
+        (3, ("--product", "A1", "--only", "listings2.parquet"), "none of its"),
+        (3, ("--queries", "vectors0.parquet"), "no column product_id, query_id or seller_id"),
+        (4, ("--product", "A1", "--model", "nowhere"), "no such folder"),
+        (4, ("--product", "A1", "--exclude", "nothing.parquet"), "no such file"),
+        (4, ("--product", "A1", "-o", "no/such/place.parquet"), "does not exist"),
+        (2, ("--product", "A1", "-k", "0"), "-k"),
+        (2, ("--product", "A1", "--seller", "S1"), "exactly one of"),
+        (2, (), "exactly one of"),
+        (2, ("--all",), "name one: --model"),
+        (2, ("--product", "A1", "--format", "xml"), "--format must be one of"),
+        (2, ("--seller", "S1", "--search", "hnsw"), "add --no-rank"),
+        (2, ("--seller", "S1", "--threshold", "2"), "threshold"),
+    ],
+)
+def test_bad_requests_get_one_line_and_their_code(home, code, words, said):
+    write(home / "listings2.parquet", product_id=["x", "y"])
+    write(home / "vectors0.parquet", vector=[[1.0]])
+    assert said in fails(home, code, "recommend", *words)
+
+
+def test_an_unknown_seller_is_told_no_other_name(home):
+    message = fails(home, 3, "recommend", "--seller", "S2x")
+    assert "did you mean" not in message
+    assert "S2'" not in message
+
+
+def test_a_model_with_a_missing_table_is_refused(home, tmp_path):
+    shutil.copytree(home / "cpr.model", tmp_path / "half.model")
+    (tmp_path / "half.model" / "codes.parquet").unlink()
+    message = fails(tmp_path, 4, "recommend", "--model", "half.model", "--product", "A1")
+    assert "codes.parquet is missing" in message
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "said"),
+    [
+        (4, ("nothing.parquet",), "no such file"),
+        (3, ("listings.parquet",), "no column 'query_id'"),
+        (2, ("pairs.parquet", "--method", "magic"), "--method must be one of"),
+        (2, ("pairs.parquet", "--preset", "magic"), "--preset must be one of"),
+        (2, ("pairs.parquet", "--method", "mf", "--epochs", "2"), "options of p-companion"),
+        (3, ("pairs.parquet", "--products", "listings2.parquet"), "no complement pair joins"),
+        (3, ("pairs.parquet", "--vectors", "strange.parquet"), "none of its"),
+        (3, ("pairs.parquet", "--vectors", "uneven.parquet"), "differ in length"),
+        (3, ("pairs.parquet", "--vectors", "nan.parquet"), "finite"),
+        (3, ("pairs.parquet", "--method", "text-knn"), "--vectors"),
+        (3, ("empty.parquet",), "no rows"),
+        (3, ("pairs.parquet", "--products", "double.parquet"), "differ in 'title'"),
+        (4, ("pairs.parquet", "--method", "mf", "-o", "tables"), "not ours"),
+    ],
+)
+def test_bad_training_input_gets_one_line_and_leaves_nothing(home, code, words, said):
+    write(home / "listings2.parquet", product_id=["x", "y"])
+    write(home / "strange.parquet", product_id=["x"], vector=[[1.0, 2.0]])
+    write(home / "uneven.parquet", product_id=["A1", "A2"], vector=[[1.0], [1.0, 2.0]])
+    write(home / "nan.parquet", product_id=["A1"], vector=[[1.0, float("nan")]])
+    write(home / "double.parquet", product_id=["A1", "A1"], title=["one", "two"])
+    pq.write_table(pq.read_table(home / "pairs.parquet").slice(0, 0), home / "empty.parquet")
+    (home / "tables").mkdir(exist_ok=True)
+    (home / "tables" / "precious.txt").write_text("mine")
+    output = () if "-o" in words else ("-o", "bad.model")
+    assert said in fails(home, code, "train-cpr", *words, *output)
+    assert not (home / "bad.model").exists()
+    assert [p.name for p in (home / "tables").iterdir()] == ["precious.txt"]
+    assert not list(home.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "said"),
+    [
+        (4, ("nowhere",), "no such folder"),
+        (3, ("cpr.model",), "expected a graph"),
+        (2, ("graph", "--method", "ease2"), "--method must be one of"),
+        (2, ("graph", "--fanout", "3,3"), ""),
+        (2, ("graph", "--fanout", "x"), "--fanout"),
+        (2, ("graph", "--sampling", "x"), "--sampling must be one of"),
+        (3, ("graph", "--method", "text-knn"), "--vectors"),
+    ],
+)
+def test_bad_graphs_and_options_get_one_line(home, code, words, said):
+    if words[-1] == "3,3":
+        words = (*words, "--num-layers", "3")
+    assert said in fails(home, code, "train-linkpred", *words, "-o", "bad.model")
+    assert not (home / "bad.model").exists()
+
+
+def test_a_reader_that_leaves_is_no_error(home):
+    command = (
+        f"{sys.executable} -m cprtools recommend --all --model cpr.model | head -c 1 >/dev/null"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}; echo ${{PIPESTATUS[0]}}"],
+        check=False, cwd=home,
+        capture_output=True,
+    )
+    assert done.stdout.strip() in (b"141", b"0")
+    assert b"Traceback" not in done.stderr
+    assert b"error" not in done.stderr
+
+
+def test_a_full_disk_is_one_line_and_code_4(home):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cprtools", "recommend", "--all", "--model", "cpr.model"],
+            check=False, cwd=home,
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+    assert done.returncode == 4
+    assert b"no space left" in done.stderr
+
+
+def test_a_terminal_gets_a_table_and_titles_are_no_markup(home, tmp_path):
+    import pty
+
+    products = pq.read_table(home / "products.parquet")
+    titles = ["[red]x[/red] \x1b[31m" for _ in range(products.num_rows)]
+    place = products.column_names.index("title")
+    pq.write_table(products.set_column(place, "title", pa.array(titles)), tmp_path / "p.parquet")
+    ok(tmp_path, "train-cpr", home / "pairs.parquet", "--products", "p.parquet", "--method",
+       "co-purchase", "-o", "cpr.model")  # fmt: skip
+    main, side = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "cprtools", "recommend", "--product", "A1", "--with", "title"],
+        check=False, cwd=tmp_path,
+        stdout=side,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "160"},
+    )
+    os.close(side)
+    shown = os.read(main, 100_000).decode()
+    assert done.returncode == 0
+    assert "query A1" in shown
+    assert "[red]x" in shown
+    assert "\x1b[31m" not in shown

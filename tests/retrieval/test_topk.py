@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from cprtools.retrieval import top_k
+
+INF = float("inf")
+
+
+def slow_top_k(scores, k):
+    """Repeatedly take the best candidate left, the lower column where two are equal."""
+    lists = []
+    for row in scores.tolist():
+        left = [column for column, score in enumerate(row) if score > -INF]
+        chosen = []
+        while left and len(chosen) < k:
+            best = left[0]
+            for column in left:
+                if row[column] > row[best]:
+                    best = column
+            chosen.append((best, row[best]))
+            left.remove(best)
+        lists.append(chosen + [(-1, -INF)] * (k - len(chosen)))
+    return lists
+
+
+def as_lists(found):
+    indices, values = found
+    return [
+        list(zip(*row, strict=True)) for row in zip(indices.tolist(), values.tolist(), strict=True)
+    ]
+
+
+def test_the_best_come_first_and_ties_go_to_the_lower_column():
+    scores = np.array([[0.5, 2.0, 0.5, -INF], [1.0, 1.0, 1.0, 1.0]], np.float32)
+    indices, values = top_k(scores, 3)
+
+    assert indices.tolist() == [[1, 0, 2], [0, 1, 2]]
+    assert values.tolist() == [[2.0, 0.5, 0.5], [1.0, 1.0, 1.0]]
+    assert (indices.dtype, values.dtype) == (np.int64, np.float32)
+
+
+def test_what_must_not_be_returned_is_not_and_the_rest_is_marked():
+    indices, values = top_k(np.array([[-INF, 3.0, -INF]], np.float32), 5)
+
+    assert indices.tolist() == [[1, -1, -1, -1, -1]]
+    assert values.tolist() == [[3.0, -INF, -INF, -INF, -INF]]
+
+
+@pytest.mark.parametrize(("shape", "k"), [((2, 3), 0), ((0, 3), 2), ((2, 0), 2), ((0, 0), 0)])
+def test_nothing_to_choose_is_no_error(shape, k):
+    indices, values = top_k(np.zeros(shape, np.float32), k)
+
+    assert indices.shape == values.shape == (shape[0], k)
+    assert (indices == -1).all()
+
+
+few = st.sampled_from([-INF, -1.0, -0.0, 0.0, 0.5, 1.0, INF])
+matrices = arrays.arrays(
+    np.float32,
+    arrays.array_shapes(min_dims=2, max_dims=2, max_side=12),
+    elements=few | st.floats(width=32, allow_nan=False),
+)
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(matrices, st.integers(0, 15))
+def test_top_k_is_what_a_slow_loop_finds(scores, k):
+    assert as_lists(top_k(scores, k)) == slow_top_k(scores, k)
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(matrices, st.integers(1, 12))
+def test_a_shorter_list_is_the_beginning_of_a_longer_one(scores, k):
+    long, _ = top_k(scores, k + 3)
+    short, _ = top_k(scores, k)
+
+    assert (long[:, :k] == short).all()
+
+
+def test_the_scores_given_are_left_as_they_are():
+    scores = np.array([[3.0, 1.0, 2.0]], np.float32)
+    top_k(scores, 2)
+
+    assert scores.tolist() == [[3.0, 1.0, 2.0]]

@@ -1,0 +1,160 @@
+"""Errors, and what `main` makes of them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cprtools import cli, errors
+
+COMMAND = [sys.executable, "-m", "cprtools"]
+
+
+def end(capsys, monkeypatch, error):
+    """Exit code and stderr of a command that raises this."""
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(cli, "_command", fail)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["inspect", "x"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    out, err = capsys.readouterr()
+    assert out == ""
+    return ended.value.code, err
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (errors.UsageError, 2),
+        (errors.SchemaError, 3),
+        (errors.DataError, 4),
+        (errors.MissingExtraError, 5),
+        (errors.PartialAnswerError, 6),
+    ],
+)
+def test_each_error_has_its_exit_code_and_one_line(capsys, monkeypatch, kind, code):
+    found = end(capsys, monkeypatch, kind("t.parquet: no column 'x'"))
+
+    assert found == (code, "cprtools: error: t.parquet: no column 'x'\n")
+
+
+def test_an_interrupted_run_ends_with_130(capsys, monkeypatch):
+    assert end(capsys, monkeypatch, KeyboardInterrupt()) == (130, "cprtools: error: interrupted\n")
+
+
+def test_a_mistake_of_ours_is_one_line_too(capsys, monkeypatch):
+    code, err = end(capsys, monkeypatch, KeyError("a\nb"))
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith("cprtools: error: a bug in cprtools: KeyError: ")
+    assert "CPRTOOLS_DEBUG=1" in err
+    assert end(capsys, monkeypatch, MemoryError()) == (1, "cprtools: error: out of memory\n")
+
+
+def test_an_error_of_the_system_is_not_called_a_bug(capsys, monkeypatch):
+    failed = PermissionError(13, "Permission denied", "/x/y")
+
+    assert end(capsys, monkeypatch, failed) == (4, "cprtools: error: /x/y: permission denied\n")
+    assert end(capsys, monkeypatch, OSError("odd"))[0] == 1
+
+
+def test_the_traceback_is_shown_on_demand(capsys, monkeypatch):
+    monkeypatch.setenv("CPRTOOLS_DEBUG", "1")
+    code, err = end(capsys, monkeypatch, errors.DataError("gone"))
+
+    assert code == 4
+    assert err.startswith("Traceback")
+    assert err.endswith("cprtools: error: gone\n")
+
+
+def test_no_message_can_steer_a_terminal(capsys, monkeypatch):
+    evil = "a\x1b[2J\r\n\x07\u202e\x9b\ud800é"
+    _, err = end(capsys, monkeypatch, errors.DataError(evil))
+
+    assert err == "cprtools: error: a\\x1b[2J\\r\\n\\x07\\u202e\\x9b\\ud800é\n"
+
+
+def test_quote_escapes_and_shortens():
+    assert errors.quote("it's\x1b") == '"it\'s\\x1b"'
+    assert errors.quote(5) == "'5'"
+    assert errors.quote("x" * 60) == f"'{'x' * 60}'"
+    assert errors.quote("x" * 61) == f"'{'x' * 57}...'"
+
+
+def test_list_names_shows_the_first_and_counts_the_rest():
+    assert errors.list_names([]) == ""
+    assert errors.list_names(["a", "b\n"]) == "a, 'b\\n'"
+    assert errors.list_names(list("abcd"), limit=2) == "a, b and 2 more"
+
+
+def run(*words, **options):
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.run([*COMMAND, *words], check=False, **options)
+
+
+def test_an_unknown_command_is_answered_with_those_there_are():
+    done = run("mine\x1b[2J")
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    names = ", ".join(cli.COMMANDS)
+    assert done.stderr.decode() == (
+        f"cprtools: error: no command 'mine\\x1b[2J'; there are {names}\n"
+    )
+
+
+def test_an_unknown_option_and_a_file_of_an_odd_name_are_one_line_each():
+    for words, code in ((("inspect", "x", "--no\x1bsuch"), 2), (("inspect", b"n\xff\x1b"), 4)):
+        done = run(*words)
+        assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (code, b"", 1)
+        assert done.stderr.startswith(b"cprtools: error: ")
+        assert b"\x1b" not in done.stderr
+
+
+def test_no_words_at_all_are_a_usage_error_with_the_overview():
+    done = run()
+
+    assert done.returncode == 2
+    assert done.stdout.startswith(b"Usage: cprtools COMMAND")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["inspect", "--help"]])
+def test_help_into_a_closed_pipe_or_a_full_disk(words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        done = run(*words, stdout=closed)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+    with open("/dev/full", "wb") as full:
+        done = run(*words, stdout=full)
+    assert (done.returncode, done.stderr.count(b"\n")) == (4, 1)
+    assert done.stderr.startswith(b"cprtools: error: ")
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_ends_a_waiting_command_and_leaves_nothing(tmp_path, name, code):
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    words = [*COMMAND, "inspect", "-"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(words, env=environment, **pipes) as process:
+        # it waits for its input as soon as the copy is there
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("cprtools-*/stdin")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(getattr(signal, name))
+        # the pipe stays open meanwhile: it is the signal that ends the command
+        process.wait(timeout=60)
+        out, err = process.stdout.read(), process.stderr.read()
+
+    assert (process.returncode, out) == (code, b"")
+    assert err.count(b"\n") <= 1
+    assert b"Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
