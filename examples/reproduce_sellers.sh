@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Every seller method on real data, one table at the end.
 #   examples/reproduce_sellers.sh DATA [FOLDER]
-# DATA holds listings.parquet and products.parquet, and events.parquet where there are purchases.
+# DATA holds listings.parquet and products.parquet; events.parquet, high_demand.parquet and
+# page_views.parquet are used where there are any.
 # FOLDER (reproduce/NAME-sellers) is made anew. Split: 20% of the listings of each seller with 5 or
-# more (SEED=0), candidates: every product of the graph that the seller does not list in training.
+# more (SEED=0), candidates: every product of the graph, or of the high-demand list, that the seller
+# does not list in training.
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
 data=$(cd "$1" && pwd)
@@ -20,14 +22,19 @@ if [ -e "$data/events.parquet" ]; then
   cprtools mine-pairs "$data/events.parquet" -o pairs.parquet
   pairs=(--pairs pairs.parquet)
 fi
-cprtools build-graph --listings train.parquet "${pairs[@]}" --products "$data/products.parquet" -o graph
+demand=()
+[ ! -e "$data/high_demand.parquet" ] || demand=(--high-demand "$data/high_demand.parquet")
+views=()
+[ ! -e "$data/page_views.parquet" ] || views=(--views "$data/page_views.parquet")
+cprtools build-graph --listings train.parquet "${pairs[@]}" --products "$data/products.parquet" \
+  "${demand[@]}" "${views[@]}" -o graph
 for method in $methods; do
   start=$SECONDS
   cprtools train-linkpred graph --vectors text.parquet --method "$method" --seed "$seed" \
     -o "$method.model"
   cprtools recommend --model "$method.model" --all --category all --threshold 0 -k 100 \
     -o "$method.parquet"
-  cprtools evaluate "$method.parquet" --truth test.parquet --train train.parquet \
+  cprtools evaluate "$method.parquet" --truth test.parquet --train train.parquet "${demand[@]}" \
     --method "$method" -o "$method.metrics.parquet"
   echo "$method: $((SECONDS - start)) s to train, recommend and evaluate" >&2
 done
@@ -36,6 +43,6 @@ for method in $methods; do
   [ "$method" = gnn ] || against+=(--against "$method.parquet")
 done
 [ ! -e gnn.parquet ] || cprtools evaluate gnn.parquet --truth test.parquet --train train.parquet \
-  --method gnn "${against[@]}" -o differences.parquet
+  "${demand[@]}" --method gnn "${against[@]}" -o differences.parquet
 python "$examples/leaderboard.py" --metrics Recall@100,Recall@20,Recall@10,NDCG@100,CalibrationError \
   $(for method in $methods; do echo "$method.metrics.parquet"; done) | tee table.md

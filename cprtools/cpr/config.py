@@ -15,8 +15,8 @@ _AT_LEAST_ONE = (
 )  # fmt: skip
 _SHARES = ("alpha", "dropout", "identity_dropout", "history_dropout", "validation_fraction")
 _NOT_NEGATIVE = (
-    "margin", "slack", "type_margin", "type_slack", "learning_rate",
-    "identity_learning_rate", "weight_decay", "identity_decay", "type_weight", "similar_weight", "pretrain_epochs",
+    "margin", "slack", "type_margin", "type_slack", "learning_rate", "identity_learning_rate",
+    "weight_decay", "identity_decay", "type_weight", "similar_weight", "pretrain_epochs",
 )  # fmt: skip
 
 

@@ -89,7 +89,7 @@ class Network(nn.Module):
         return theta
 
     def types_of(self, products: Tensor) -> Tensor:
-        """(batch,) product indices to (batch,) types."""
+        """Product indices of any shape to their types."""
         return self.codes[products, 0]
 
     def type_projection(self, products: Tensor) -> Tensor:
@@ -113,13 +113,17 @@ class PaperNetwork(Network):
     """
 
     def item_distance(self, queries: Tensor, candidates: Tensor) -> Tensor:
-        """d^2 of pairs of products: (batch,), (batch,) int64 to (batch,) float32."""
-        projected = self.embed(queries) * self.type_projection(candidates)
-        return squared_distance(projected, self.embed(candidates))
+        """d^2 of each query and its own candidates: (batch,), (batch, width) to (batch, width)."""
+        flat = candidates.flatten()
+        # (batch * width, dim) -> (batch, width, dim)
+        projections = self.type_projection(flat).view(*candidates.shape, -1)
+        theta = self.embed(flat).view(*candidates.shape, -1)
+        return squared_distance(self.embed(queries)[:, None, :] * projections, theta)
 
     def type_distance(self, types: Tensor, complements: Tensor) -> Tensor:
-        """d^2 of gamma and phi^c: (batch,), (batch,) int64 to (batch,) float32."""
-        return squared_distance(self.transition(types), self.transition.complement(complements))
+        """d^2 of gamma and phi^c: (batch,), (batch, width) int64 to (batch, width) float32."""
+        gamma = self.transition(types)[:, None, :]
+        return squared_distance(gamma, self.transition.complement(complements))
 
     def factors(self, history: Bags) -> Factors:
         """-d^2 / margin as a product: with p the projection of j's type,

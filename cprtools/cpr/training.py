@@ -185,21 +185,12 @@ def directed_loss(network: DirectedNetwork, batch: SoftmaxBatch) -> Tensor:
 def paper_loss(network: PaperNetwork, batch: PairBatch) -> Tensor:
     """Joint loss of the paper: hinges of item and of type distances, with random negatives."""
     config = network.config
-    repeated = batch.queries.repeat_interleave(batch.negatives.shape[1])
-    sampled = batch.negatives.flatten()
-    types, following = network.types_of(batch.queries), network.types_of(batch.candidates)
-    item = losses.pair_hinge(
-        network.item_distance(batch.queries, batch.candidates),
-        network.item_distance(repeated, sampled),
-        config.margin,
-        config.slack,
-    )
-    type_ = losses.pair_hinge(
-        network.type_distance(types, following),
-        network.type_distance(network.types_of(repeated), network.types_of(sampled)),
-        config.type_margin,
-        config.type_slack,
-    )
+    # the true candidate first, the sampled ones after it: (batch, 1 + num_negatives)
+    candidates = torch.cat([batch.candidates[:, None], batch.negatives], dim=1)
+    items = network.item_distance(batch.queries, candidates)
+    types = network.type_distance(network.types_of(batch.queries), network.types_of(candidates))
+    item = losses.pair_hinge(items[:, 0], items[:, 1:], config.margin, config.slack)
+    type_ = losses.pair_hinge(types[:, 0], types[:, 1:], config.type_margin, config.type_slack)
     return losses.joint_loss(item, type_, config.alpha)
 
 

@@ -74,8 +74,6 @@ def build_graph(
     only where no row has one.
     Raises UsageError where listings and pairs are both missing, SchemaError for unusable tables.
     """
-    import duckdb
-
     if inputs.listings is None and inputs.pairs is None:
         raise UsageError("build-graph needs --listings or --pairs, or both")
     listings, duplicates = _read_listings(inputs.listings)
@@ -87,24 +85,13 @@ def build_graph(
         "given_high_demand": _read_high_demand(inputs.high_demand),
         "given_views": views,
     }
-    with duckdb.connect() as connection:
-        connection.execute("SET enable_progress_bar = false")
-        if threads is not None:
-            connection.execute(f"SET threads = {int(threads)}")
-        for name, table in sources.items():
-            connection.register(name, table)
-        values = {
-            "views_months": views_months,
-            "all_in_demand": inputs.high_demand is None,
-            "products_known": inputs.products is not None,
-            "additional": additional,
-        }
-        connection.execute("CREATE TEMP TABLE settings AS " + _settings_sql(values))
-        for query in PREPARE_SQL:
-            connection.execute(query)
-        nodes = connection.sql(NODES_SQL).to_arrow_table().cast(tables.NODES.schema)
-        edges = connection.sql(EDGES_SQL).to_arrow_table().cast(tables.EDGES.schema)
-        facts = connection.sql(FACTS_SQL).to_arrow_table().to_pylist()[0]
+    values = {
+        "views_months": views_months,
+        "all_in_demand": inputs.high_demand is None,
+        "products_known": inputs.products is not None,
+        "additional": additional,
+    }
+    nodes, edges, facts = _join(sources, values, threads)
     if edges.num_rows == 0:
         raise SchemaError(
             f"the graph has no edges: no pair has {min_bought_together} co-purchases; "
@@ -112,6 +99,26 @@ def build_graph(
         )
     report = GraphReport(**facts, duplicate_listings=duplicates, views_without_time=untimed)
     return nodes, edges, report
+
+
+def _join(
+    sources: dict[str, pa.Table], values: dict[str, int | bool | None], threads: int | None
+) -> tuple[pa.Table, pa.Table, dict[str, int]]:
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")
+        if threads is not None:
+            connection.execute(f"SET threads = {int(threads)}")
+        for name, table in sources.items():
+            connection.register(name, table)
+        connection.execute("CREATE TEMP TABLE settings AS " + _settings_sql(values))
+        for query in PREPARE_SQL:
+            connection.execute(query)
+        nodes = connection.sql(NODES_SQL).to_arrow_table().cast(tables.NODES.schema)
+        edges = connection.sql(EDGES_SQL).to_arrow_table().cast(tables.EDGES.schema)
+        facts = connection.sql(FACTS_SQL).to_arrow_table().to_pylist()[0]
+    return nodes, edges, facts
 
 
 def _settings_sql(values: dict[str, int | bool | None]) -> str:

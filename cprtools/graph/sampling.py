@@ -124,10 +124,11 @@ def _choose(degree: Tensor, fanout: int, generator: torch.Generator) -> Tensor:
 
 
 class DglSampler(NeighbourSampler):
-    """DGL's NeighborSampler on the homogeneous graph, wrapped for edge prediction.
+    """DGL's NeighborSampler on the homogeneous graph, told what to exclude.
 
+    DGL's edge-prediction wrapper would do so, but knows no further roots than the edges' own ends.
     DGL draws first and then drops what is excluded, which leaves short lists; a mask on the edges
-    makes it draw among the others, and `exclude` states the same once more.
+    makes it draw among the others.
     """
 
     def __init__(self, graph: HomogeneousGraph, fanout: Sequence[int], seed: int = 0) -> None:
@@ -142,16 +143,12 @@ class DglSampler(NeighbourSampler):
         self.graph: Any = dgl.graph(ends, num_nodes=graph.num_nodes)
         self.graph.edata["open"] = torch.ones(graph.num_edges, dtype=torch.bool)
         self.graph.create_formats_()
-        neighbours = dgl.dataloading.NeighborSampler(self.fanout, mask="open", fused=False)
-        self.sampler: Any = dgl.dataloading.as_edge_prediction_sampler(
-            neighbours, exclude="reverse_id", reverse_eids=self.reverse
-        )
-        self.neighbours: Any = neighbours
+        self.sampler: Any = dgl.dataloading.NeighborSampler(self.fanout, mask="open", fused=False)
 
     def _sample(self, roots: Tensor, excluded: Tensor) -> list[Block]:
         is_open = self.graph.edata["open"]
         is_open[excluded] = False
-        _, _, found = self.neighbours.sample_blocks(self.graph, roots, exclude_eids=excluded)
+        _, _, found = self.sampler.sample(self.graph, roots, exclude_eids=excluded)
         is_open[excluded] = True
         return [self._block(block) for block in found]
 

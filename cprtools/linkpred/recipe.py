@@ -105,9 +105,10 @@ class _SourceFitter:
             return {self.method: self._baseline(self.method, problem)}
         # views of held-out listings must not be seen either
         views = self.views.multiply(problem.matrix > 0).tocsr()
-        sources: dict[str, Recommender] = {
-            self.method: GraphModel.fit(problem, seed=self.seed, views=views, **self.options)
-        }
+        graph_model = GraphModel.fit(problem, seed=self.seed, views=views, **self.options)
+        # the second fit trains as long as the first found best, on everything
+        self.options |= graph_model.chosen
+        sources: dict[str, Recommender] = {self.method: graph_model}
         if self.with_support:
             for name in (Factorisation.method, ItemKnn.method):
                 sources[name] = self._baseline(name, problem)

@@ -17,6 +17,7 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 _BLOCK = 100_000
+_ROWS_FOR_THREADS = 300_000
 
 
 @dataclass(frozen=True)
@@ -141,11 +142,13 @@ def fit_trees(
         "force_row_wise": True,
         "seed": seed,
         "verbosity": -1,
+        # on few rows threads wait for each other longer than they work
+        "num_threads": 1 if len(labels) < _ROWS_FOR_THREADS else 0,
         "max_bin": 127,
     }
     if monotone is not None:
         params["monotone_constraints"] = monotone.tolist()
-        params["monotone_constraints_method"] = "intermediate"
+        params["monotone_constraints_method"] = "basic"
     data = lightgbm.Dataset(features, label=labels, weight=weights, params={"verbosity": -1})
     booster = lightgbm.train(params, data, num_boost_round=num_trees)
     return _flatten(booster.dump_model()["tree_info"], names)

@@ -23,6 +23,7 @@ Progress = Callable[[str], None]
 
 # memory of one block's dense scores, per source, in entries
 _BLOCK_ENTRIES = 8_000_000
+_POSITIVES_FOR_LARGE_TREES = 2000
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Settings:
     """Candidates that each source retrieves per query."""
     max_queries: int = 4000
     """Queries at most whose candidates the ranker learns from."""
+    calibration_depth: int = 100
+    """Best candidates per query that the probability is a share of: a list's usual length."""
     num_trees: int = 150
     folds: int = 3
 
@@ -187,13 +190,30 @@ def fit_two_stage(
     say(f"fitting the ranker on {len(labels):,} candidates")
     fitted: dict[str, Any] = {"settings": settings}
     if labels.any() and not labels.all():
-        own = fit_calibration(model_scores, labels)
+        depth = settings.calibration_depth
+        own = _calibrate(model_scores, labels, groups, depth)
         fitted |= {"calibration": own, "retrieval_calibration": own}
         if with_ranker:
             trees, held_out_scores = _fit_folds(stage, features, labels, groups, names, seed)
-            fitted |= {"trees": trees, "calibration": fit_calibration(held_out_scores, labels)}
+            curve = _calibrate(held_out_scores, labels, groups, depth)
+            fitted |= {"trees": trees, "calibration": curve}
     say("fitting on the whole training part")
     return replace(TwoStage(problem, fit_sources(problem)), **fitted)
+
+
+def _calibrate(
+    scores: npt.NDArray[np.floating], labels: FloatArray, groups: IntArray, depth: int
+) -> Calibration | None:
+    """The curve over each query's `depth` best candidates; None where it cannot be fitted.
+
+    Candidates further down are easy negatives: with them any threshold would look precise.
+    """
+    order = np.lexsort((-scores, groups))
+    first = np.searchsorted(groups[order], groups[order])
+    best = order[np.arange(len(order)) - first < depth]
+    if not labels[best].any() or labels[best].all():
+        return None
+    return fit_calibration(scores[best], labels[best])
 
 
 def _collect(
@@ -241,6 +261,8 @@ def _fit_folds(
             labels[rows],
             names,
             num_trees=settings.num_trees,
+            # few positives cannot carry large trees
+            num_leaves=15 if labels.sum() >= _POSITIVES_FOR_LARGE_TREES else 7,
             monotone=monotone,
             seed=seed,
         )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from cprtools.cpr.batches import SoftmaxSampler
+from cprtools.cpr.batches import PairSampler, SoftmaxSampler
 from cprtools.cpr.config import make_config
 from cprtools.cpr.features import encode_features
 from cprtools.cpr.pcompanion import DirectedNetwork, PaperNetwork, TypeTransition
@@ -40,7 +40,7 @@ def test_the_numpy_score_is_the_distance_that_the_paper_network_trains(market):
     queries = torch.tensor([0, 5, 9, 30])
     candidates = torch.tensor([7, 5, 2, 11])
     with torch.no_grad():
-        items = network.item_distance(queries, candidates).numpy()
+        items = network.item_distance(queries, candidates[:, None])[:, 0].numpy()
     found = form.logits(queries.numpy())[np.arange(4), candidates.numpy()]
     types = form.transitions[form.types[queries], form.types[candidates]]
     np.testing.assert_allclose(found, -items / 2.5 + types, rtol=1e-4, atol=1e-5)
@@ -52,7 +52,7 @@ def test_the_item_distance_by_hand(market):
         theta = network.embed(torch.tensor([3, 8])).numpy()
         complement = network.transition.complement.weight[market.types[8]].numpy()
         projected = network.projection.weight.numpy() @ complement + network.projection.bias.numpy()
-        found = network.item_distance(torch.tensor([3]), torch.tensor([8])).item()
+        found = network.item_distance(torch.tensor([3]), torch.tensor([[8]])).item()
     assert found == pytest.approx(oracle.squared_distance(theta[0] * projected, theta[1]), rel=1e-4)
 
 
@@ -61,8 +61,8 @@ def test_the_type_score_is_the_distance_that_the_paper_network_trains(market):
     form = closed_form(network, market.problem.matrix)
     types = torch.arange(4)
     with torch.no_grad():
-        rows = [network.type_distance(torch.full((4,), w), types).numpy() for w in range(4)]
-    powers = np.exp(-np.array(rows) / 3.0)
+        distances = network.type_distance(types, types.expand(4, 4)).numpy()
+    powers = np.exp(-distances / 3.0)
     expected = powers / powers.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(np.exp(form.transitions), expected, rtol=1e-4)
     query = np.array([6])
@@ -126,8 +126,6 @@ def test_the_joint_loss_reaches_every_parameter(market, preset):
     problem = market.problem
     if preset == "paper":
         network = paper_network(problem, margin=0.01)
-        from cprtools.cpr.batches import PairSampler
-
         batch = next(PairSampler(problem.matrix, network.config, np.random.default_rng(0)).epoch())
         paper_loss(network, batch).backward()
     else:
@@ -166,7 +164,8 @@ def test_dimensions_beyond_the_rank_stay_zero(market):
 
 
 def test_the_start_already_knows_the_planted_pairs(market):
-    options = {**SMALL, "learning_rate": 0.0, "epochs": 1, "validation_fraction": 0.0}
+    still = {"learning_rate": 0.0, "identity_learning_rate": 0.0, "validation_fraction": 0.0}
+    options = {**SMALL, **still, "epochs": 1}
     form = train(market.problem, make_config(options, seed=0)).form
     items = form.source @ form.target.T
     known = market.problem.matrix.toarray() > 0

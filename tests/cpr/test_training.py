@@ -10,8 +10,10 @@ from tests.cpr.market import SMALL, make_market, share_of_right_heads
 
 PAPER = {
     **SMALL, "preset": "paper", "epochs": 40, "batch_size": 64, "learning_rate": 0.005,
-    "margin": 2.0, "slack": 0.5, "type_margin": 2.0, "type_slack": 0.5, "validation_fraction": 0.0,
+    "num_negatives": 5, "margin": 2.0, "slack": 0.5, "type_margin": 2.0, "type_slack": 0.5,
+    "validation_fraction": 0.0,
 }  # fmt: skip
+STILL = {"learning_rate": 0.0, "identity_learning_rate": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def trained(request, market):
 
 @pytest.fixture(scope="module")
 def untrained(market):
-    config = make_config({**PAPER, "learning_rate": 0.0, "epochs": 1, "pretrain_epochs": 0}, seed=0)
+    config = make_config({**PAPER, **STILL, "epochs": 1, "pretrain_epochs": 1}, seed=0)
     return train(market.problem, config).form
 
 
@@ -68,7 +70,7 @@ def test_pairs_that_go_one_way_score_higher_that_way(market, trained):
     first, second = market.held_out.T
     forward = trained.logits(first)[np.arange(len(first)), second]
     backward = trained.logits(second)[np.arange(len(first)), first]
-    assert (forward > backward).mean() > 0.95
+    assert (forward > backward).mean() > 0.9
 
 
 def test_same_seed_same_numbers_and_another_seed_others(market):
@@ -93,14 +95,13 @@ def test_training_leaves_the_global_random_state_alone(market):
 
 @pytest.mark.parametrize("options", [SMALL, PAPER])
 def test_each_step_follows_the_gradient_of_its_own_batch(market, options):
-    config = make_config({**options, "learning_rate": 0.0, "dropout": 0.0}, seed=0)
+    config = make_config({**options, **STILL, "dropout": 0.0}, seed=0)
     session = Session(market.problem, config, market.problem.matrix)
+    session.neighbours = None
     batch = next(session.sampler.epoch())
-    session.similar_weight = 0.0
     gradients = []
     for _ in range(2):
         torch.manual_seed(0)
-        session.neighbours = None
         session.step(session.loss(batch))
         gradients.append([parameter.grad.clone() for parameter in session.network.parameters()])
     for once, again in zip(*gradients, strict=True):
@@ -108,9 +109,10 @@ def test_each_step_follows_the_gradient_of_its_own_batch(market, options):
 
 
 def test_training_stops_when_validation_gets_no_better(market):
-    still = {**SMALL, "learning_rate": 0.0, "epochs": 50, "patience": 3, "validation_fraction": 0.2}
-    assert len(train(market.problem, make_config(still, seed=0)).hits) == 1 + 3
-    assert train(market.problem, make_config({**still, "validation_fraction": 0.0}, 0)).hits == []
+    options = {**SMALL, **STILL, "epochs": 50, "patience": 3, "validation_fraction": 0.2}
+    assert len(train(market.problem, make_config(options, seed=0)).hits) == 1 + 3
+    unwatched = {**options, "epochs": 2, "validation_fraction": 0.0}
+    assert train(market.problem, make_config(unwatched, seed=0)).hits == []
 
 
 def test_the_best_epoch_is_kept(market):
@@ -118,13 +120,12 @@ def test_the_best_epoch_is_kept(market):
     seen = []
 
     def watch(steps, label, total):
-        assert (label, total) == ("p-companion", 6)
         for step in steps:
-            seen.append(step)
+            seen.append((label, step, total))
             yield step
 
     trained = train(market.problem, make_config(options, seed=0), progress=watch)
-    assert len(seen) == len(trained.hits)
+    assert seen == [("p-companion", step, 6) for step in range(len(trained.hits))]
     assert max(trained.hits) > 0
 
 
