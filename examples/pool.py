@@ -4,8 +4,10 @@ Usage: python examples/pool.py PREFIX NAME SEED... -o FILE    (reads PREFIX + SE
 """
 
 import argparse
+import glob
 
-import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 
@@ -17,19 +19,27 @@ def main() -> None:
     parser.add_argument("seeds", nargs="+")
     parser.add_argument("-o", dest="output", required=True)
     options = parser.parse_args()
-    parts = []
-    for seed in options.seeds:
-        place = f"{options.prefix}{seed}/{options.name}"
-        table = duckdb.execute(
-            "SELECT * FROM read_parquet($place, union_by_name = true)", {"place": place}
-        ).to_arrow_table()
-        ids = [name for name in table.column_names if name.endswith("_id")]
-        prefixed = ", ".join(f"'{int(seed)}:' || {name} AS {name}" for name in ids)
-        parts.append(duckdb.sql(f"SELECT * REPLACE ({prefixed}) FROM table").to_arrow_table())
-    joined = " UNION ALL BY NAME ".join(f"SELECT * FROM part{i}" for i in range(len(parts)))
-    for i, part in enumerate(parts):
-        duckdb.register(f"part{i}", part)
-    pq.write_table(duckdb.sql(joined).to_arrow_table(), options.output)
+    tables = [
+        prefix(pa.concat_tables(map(pq.read_table, matching(options, seed))), seed)
+        for seed in options.seeds
+    ]
+    pq.write_table(pa.concat_tables(tables, promote_options="default"), options.output)
+
+
+def matching(options: argparse.Namespace, seed: str) -> list[str]:
+    """The files of one seed; a name with * may stand for several."""
+    return sorted(glob.glob(f"{options.prefix}{seed}/{options.name}"))
+
+
+def prefix(table: pa.Table, seed: str) -> pa.Table:
+    """The table with `SEED:` before every id; its footer is left out."""
+    columns = {
+        name: pc.binary_join_element_wise(seed, table.column(name), ":")
+        if name.endswith("_id")
+        else table.column(name)
+        for name in table.column_names
+    }
+    return pa.table(columns)
 
 
 if __name__ == "__main__":

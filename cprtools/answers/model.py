@@ -56,7 +56,7 @@ class Model:
     def queries_by_id(self) -> npt.NDArray[np.int64]:
         """All query indices in the order of their ids."""
         order = pc.sort_indices(self.query_ids())
-        return order.to_numpy(zero_copy_only=False).astype(np.int64)
+        return np.asarray(order.to_numpy(zero_copy_only=False), dtype=np.int64)
 
     def check_columns(self, names: tuple[str, ...]) -> None:
         """Raise SchemaError where a column to show is none of the products'."""

@@ -146,8 +146,8 @@ def _resolve(
     if single is not None:
         what = "product" if kind == "complements" else "seller"
         suggest = kind == "complements"
-        found = index_of_id(single, ids, what, model.folder.name, suggest=suggest)
-        return np.array([found], dtype=np.int64), []
+        place = index_of_id(single, ids, what, model.folder.name, suggest=suggest)
+        return np.array([place], dtype=np.int64), []
     if query_source is None:
         return model.queries_by_id(), []
     table = tables.read(query_source)

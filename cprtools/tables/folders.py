@@ -117,9 +117,10 @@ def open_folder(name: str, kinds: tuple[str, ...]) -> Folder:
     kind, a newer version, or tables that do not belong together.
     """
     path = extract_tar(spool_stdin()) if name == STDIN else Path(name)
-    if not path.exists():
+    # os.path: a name too long is simply not there
+    if not os.path.exists(path):
         raise DataError(f"{name}: no such folder")
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise SchemaError(f"{name}: is a file; expected a folder with a {' or '.join(kinds)} model")
     return check_folder(name, path, kinds)
 

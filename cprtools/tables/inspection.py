@@ -1,5 +1,6 @@
 """What a file or folder holds: schema, rows, size, and the footer that says how it was made."""
 
+import os
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def open_place(name: str) -> Source | Folder:
         if Path(path).stat().st_size and tarfile.is_tarfile(path):
             return check_folder("standard input", extract_tar(path))
         return Source(STDIN, [spooled_table(path)], ANY)
-    if (Path(name) / f"{MANIFEST}.parquet").exists():
+    if os.path.exists(Path(name) / f"{MANIFEST}.parquet"):
         return check_folder(name, Path(name))
     return open_table(name, ANY)
 

@@ -7,104 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
-
-def run(folder, *words, stdin=None, env=None):
-    return subprocess.run(
-        [sys.executable, "-m", "cprtools", *map(str, words)],
-        check=False, cwd=folder,
-        input=stdin,
-        capture_output=True,
-        env={**os.environ, "COLUMNS": "160", **(env or {})},
-    )
-
-
-def ok(folder, *words, **options):
-    done = run(folder, *words, **options)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
-
-
-def fails(folder, code, *words, **options):
-    """The one line of an error: the exit code is as documented, no traceback, nothing on stdout."""
-    done = run(folder, *words, **options)
-    lines = [x for x in done.stderr.decode().splitlines() if x.startswith("cprtools: error: ")]
-    assert done.returncode == code, done.stderr.decode()
-    assert len(lines) == 1
-    assert b"Traceback" not in done.stderr
-    assert done.stdout == b""
-    return lines[0]
-
-
-def write(path, **columns):
-    pq.write_table(pa.table(columns), path)
-
-
-def planted_pairs(n=60):
-    """Type A is completed by B, B by C; within it product i by its neighbours i and i + 1."""
-    rows = []
-    for i in range(n):
-        for j in (i, (i + 1) % n):
-            rows.append((f"A{i}", f"B{j}", 5))
-            rows.append((f"B{i}", f"C{j}", 3))
-    query, candidate, counts = zip(*rows, strict=True)
-    m = len(rows)
-    return {
-        "query_id": list(query),
-        "candidate_id": list(candidate),
-        "co_purchase": pa.array(counts, pa.int64()),
-        "co_view": pa.array([0] * m, pa.int64()),
-        "purchase_after_view": pa.array([0] * m, pa.int64()),
-        "query_count": pa.array([9] * m, pa.int64()),
-        "candidate_count": pa.array([9] * m, pa.int64()),
-        "lift": [1.0] * m,
-        "complement": [True] * m,
-        "similar": [False] * m,
-    }
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A folder with tables, cpr.model/ (p-companion) and seller.model/ (gnn)."""
-    folder = tmp_path_factory.mktemp("home")
-    pairs = planted_pairs()
-    write(folder / "pairs.parquet", **pairs)
-    ids = [f"{kind}{i}" for kind in "ABC" for i in range(60)] + ["NEW"]
-    rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(len(ids), 8)).astype(np.float32)
-    write(
-        folder / "products.parquet",
-        product_id=ids,
-        title=[f"Title of {i}" for i in ids],
-        category=["Alpha" if i[0] == "A" else "Beta" for i in ids],
-        product_type=[f"type {i[0]}" for i in ids],
-        price=[float(i) + 1 for i in range(len(ids))],
-    )
-    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8)
-    write(folder / "vectors.parquet", product_id=ids, vector=flat)
-    listings = [
-        (f"S{s}", ids[p])
-        for s in range(1, 25)
-        for p in rng.choice(180, size=14, replace=False).tolist()
-    ]
-    write(
-        folder / "listings.parquet",
-        seller_id=[s for s, _ in listings],
-        product_id=[p for _, p in listings],
-    )
-    ok(folder, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--vectors",
-       "vectors.parquet", "--epochs", "3", "-o", "cpr.model")  # fmt: skip
-    ok(folder, "build-graph", "--listings", "listings.parquet", "--products",
-       "products.parquet", "-o", "graph")  # fmt: skip
-    ok(folder, "train-linkpred", "graph", "--vectors", "vectors.parquet", "--epochs", "2",
-       "-o", "seller.model")  # fmt: skip
-    return folder
+from tests.cli.commands import fails, ok, run, write
 
 
 def rows_of(folder, *words):
@@ -319,66 +226,14 @@ def test_a_model_with_a_missing_table_is_refused(home, tmp_path):
     assert "codes.parquet is missing" in message
 
 
-@pytest.mark.parametrize(
-    ("code", "words", "said"),
-    [
-        (4, ("nothing.parquet",), "no such file"),
-        (3, ("listings.parquet",), "no column 'query_id'"),
-        (2, ("pairs.parquet", "--method", "magic"), "--method must be one of"),
-        (2, ("pairs.parquet", "--preset", "magic"), "--preset must be one of"),
-        (2, ("pairs.parquet", "--method", "mf", "--epochs", "2"), "options of p-companion"),
-        (3, ("pairs.parquet", "--products", "listings2.parquet"), "no complement pair joins"),
-        (3, ("pairs.parquet", "--vectors", "strange.parquet"), "none of its"),
-        (3, ("pairs.parquet", "--vectors", "uneven.parquet"), "differ in length"),
-        (3, ("pairs.parquet", "--vectors", "nan.parquet"), "finite"),
-        (3, ("pairs.parquet", "--method", "text-knn"), "--vectors"),
-        (3, ("empty.parquet",), "no rows"),
-        (3, ("pairs.parquet", "--products", "double.parquet"), "differ in 'title'"),
-        (4, ("pairs.parquet", "--method", "mf", "-o", "tables"), "not ours"),
-    ],
-)
-def test_bad_training_input_gets_one_line_and_leaves_nothing(home, code, words, said):
-    write(home / "listings2.parquet", product_id=["x", "y"])
-    write(home / "strange.parquet", product_id=["x"], vector=[[1.0, 2.0]])
-    write(home / "uneven.parquet", product_id=["A1", "A2"], vector=[[1.0], [1.0, 2.0]])
-    write(home / "nan.parquet", product_id=["A1"], vector=[[1.0, float("nan")]])
-    write(home / "double.parquet", product_id=["A1", "A1"], title=["one", "two"])
-    pq.write_table(pq.read_table(home / "pairs.parquet").slice(0, 0), home / "empty.parquet")
-    (home / "tables").mkdir(exist_ok=True)
-    (home / "tables" / "precious.txt").write_text("mine")
-    output = () if "-o" in words else ("-o", "bad.model")
-    assert said in fails(home, code, "train-cpr", *words, *output)
-    assert not (home / "bad.model").exists()
-    assert [p.name for p in (home / "tables").iterdir()] == ["precious.txt"]
-    assert not list(home.glob("*.part"))
-
-
-@pytest.mark.parametrize(
-    ("code", "words", "said"),
-    [
-        (4, ("nowhere",), "no such folder"),
-        (3, ("cpr.model",), "expected a graph"),
-        (2, ("graph", "--method", "ease2"), "--method must be one of"),
-        (2, ("graph", "--fanout", "3,3"), ""),
-        (2, ("graph", "--fanout", "x"), "--fanout"),
-        (2, ("graph", "--sampling", "x"), "--sampling must be one of"),
-        (3, ("graph", "--method", "text-knn"), "--vectors"),
-    ],
-)
-def test_bad_graphs_and_options_get_one_line(home, code, words, said):
-    if words[-1] == "3,3":
-        words = (*words, "--num-layers", "3")
-    assert said in fails(home, code, "train-linkpred", *words, "-o", "bad.model")
-    assert not (home / "bad.model").exists()
-
-
 def test_a_reader_that_leaves_is_no_error(home):
     command = (
         f"{sys.executable} -m cprtools recommend --all --model cpr.model | head -c 1 >/dev/null"
     )
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}; echo ${{PIPESTATUS[0]}}"],
-        check=False, cwd=home,
+        check=False,
+        cwd=home,
         capture_output=True,
     )
     assert done.stdout.strip() in (b"141", b"0")
@@ -390,7 +245,8 @@ def test_a_full_disk_is_one_line_and_code_4(home):
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "cprtools", "recommend", "--all", "--model", "cpr.model"],
-            check=False, cwd=home,
+            check=False,
+            cwd=home,
             stdout=full,
             stderr=subprocess.PIPE,
         )
@@ -410,7 +266,8 @@ def test_a_terminal_gets_a_table_and_titles_are_no_markup(home, tmp_path):
     main, side = pty.openpty()
     done = subprocess.run(
         [sys.executable, "-m", "cprtools", "recommend", "--product", "A1", "--with", "title"],
-        check=False, cwd=tmp_path,
+        check=False,
+        cwd=tmp_path,
         stdout=side,
         stderr=subprocess.PIPE,
         env={**os.environ, "NO_COLOR": "1", "COLUMNS": "160"},

@@ -1,6 +1,5 @@
 import io
 import json
-import os
 import tarfile
 
 import pyarrow as pa
@@ -358,7 +357,7 @@ def test_a_truncated_tar_is_refused_wherever_it_ends(piped, graph):
             open_it("-")
 
 
-@pytest.mark.parametrize("data", [b"", b"x", b"PAR1", bytes(10240), os.urandom(3000)])
+@pytest.mark.parametrize("data", [b"", b"x", b"PAR1", bytes(10240), bytes(range(256)) * 12])
 def test_what_is_no_tar_is_refused(piped, data):
     piped(data)
     with pytest.raises(DataError):

@@ -1,0 +1,59 @@
+"""cprtools train-cpr and train-linkpred on bad input: one line, the right code, nothing left."""
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.cli.commands import fails, write
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "said"),
+    [
+        (4, ("nothing.parquet",), "no such file"),
+        (3, ("listings.parquet",), "no column 'query_id'"),
+        (2, ("pairs.parquet", "--method", "magic"), "--method must be one of"),
+        (2, ("pairs.parquet", "--preset", "magic"), "--preset must be one of"),
+        (2, ("pairs.parquet", "--method", "mf", "--epochs", "2"), "options of p-companion"),
+        (3, ("pairs.parquet", "--products", "listings2.parquet"), "no complement pair joins"),
+        (3, ("pairs.parquet", "--vectors", "strange.parquet"), "none of its"),
+        (3, ("pairs.parquet", "--vectors", "uneven.parquet"), "differ in length"),
+        (3, ("pairs.parquet", "--vectors", "nan.parquet"), "finite"),
+        (3, ("pairs.parquet", "--method", "text-knn"), "--vectors"),
+        (3, ("empty.parquet",), "no rows"),
+        (3, ("pairs.parquet", "--products", "double.parquet"), "differ in 'title'"),
+        (4, ("pairs.parquet", "--method", "mf", "-o", "tables"), "not ours"),
+    ],
+)
+def test_bad_training_input_gets_one_line_and_leaves_nothing(home, code, words, said):
+    write(home / "listings2.parquet", product_id=["x", "y"])
+    write(home / "strange.parquet", product_id=["x"], vector=[[1.0, 2.0]])
+    write(home / "uneven.parquet", product_id=["A1", "A2"], vector=[[1.0], [1.0, 2.0]])
+    write(home / "nan.parquet", product_id=["A1"], vector=[[1.0, float("nan")]])
+    write(home / "double.parquet", product_id=["A1", "A1"], title=["one", "two"])
+    pq.write_table(pq.read_table(home / "pairs.parquet").slice(0, 0), home / "empty.parquet")
+    (home / "tables").mkdir(exist_ok=True)
+    (home / "tables" / "precious.txt").write_text("mine")
+    output = () if "-o" in words else ("-o", "bad.model")
+    assert said in fails(home, code, "train-cpr", *words, *output)
+    assert not (home / "bad.model").exists()
+    assert [p.name for p in (home / "tables").iterdir()] == ["precious.txt"]
+    assert not list(home.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "said"),
+    [
+        (4, ("nowhere",), "no such folder"),
+        (3, ("cpr.model",), "expected a graph"),
+        (2, ("graph", "--method", "ease2"), "--method must be one of"),
+        (2, ("graph", "--fanout", "3,3"), ""),
+        (2, ("graph", "--fanout", "x"), "--fanout"),
+        (2, ("graph", "--sampling", "x"), "--sampling must be one of"),
+        (3, ("graph", "--method", "text-knn"), "--vectors"),
+    ],
+)
+def test_bad_graphs_and_options_get_one_line(home, code, words, said):
+    if words[-1] == "3,3":
+        words = (*words, "--num-layers", "3")
+    assert said in fails(home, code, "train-linkpred", *words, "-o", "bad.model")
+    assert not (home / "bad.model").exists()
