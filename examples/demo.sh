@@ -10,7 +10,7 @@ set -v
 python "$examples/marketplace.py" "$folder/market" --seed 0 ${MARKET_ARGS:-}
 bash "$examples/complements.sh" "$folder"
 bash "$examples/sellers.sh" "$folder"
-bash "$examples/joined.sh" "$folder"
+bash "$examples/pipelines.sh" "$folder"
 cd "$folder"
 
 # The models lie under their default names, so here these work as they stand.

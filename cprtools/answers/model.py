@@ -83,18 +83,18 @@ class Model:
         return encode(self.catalogue.table.column(c.CATEGORY))
 
 
-def open_model(name: str, kind: str) -> Model:
-    """Open a model folder (or a tar on `-`) of that kind, `complements` or `sellers`.
+def open_model(name: str, kind: str | None = None) -> Model:
+    """Open a model folder (or a tar on `-`) of that kind, `complements` or `sellers`; None: either.
 
     Raises DataError and SchemaError as `tables.open_folder` does, and where tables do not fit.
     """
-    folder = open_folder(name, (kind,))
+    folder = open_folder(name, (COMPLEMENTS, SELLERS) if kind is None else (kind,))
     stage = load_stage(folder, METHODS)
     table = folder.table("products")
     if table.num_rows != stage.problem.num_candidates:
         raise SchemaError(f"{name}: products.parquet has other rows than the model's codes")
     catalogue = Catalogue(table, tuple(folder.table("types").column("name").to_pylist()))
-    sellers = folder.table("sellers") if kind == SELLERS else None
+    sellers = folder.table("sellers") if folder.kind == SELLERS else None
     return Model(folder, stage, catalogue, sellers)
 
 

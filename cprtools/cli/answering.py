@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cprtools.answers import Model
 
+STDIN = "-"
 FORMATS = ("table", "json", "csv", "parquet")
 _DEFAULT = {"sellers": "seller.model", "complements": "cpr.model"}
 _ID_COLUMNS = {"sellers": ("seller_id",), "complements": ("query_id", "product_id")}
@@ -50,11 +51,19 @@ def run(request: Request) -> None:
     from cprtools import answers, tables
 
     _check(request)
+    # a piped model is waited for first: the command that sends it may also write the other files
+    piped = answers.open_model(STDIN) if request.model == STDIN else None
     query_source = None
     if request.queries is not None:
         query_source = tables.open_table(request.queries, tables.QUERY_LIST, request.mapping)
-    kind, place = _find_model(request, query_source)
-    model = answers.open_model(place, kind)
+    if piped is not None:
+        kind = _kind_asked(request, query_source) or piped.folder.kind
+        if kind != piped.folder.kind:
+            raise SchemaError(f"-: holds a {piped.folder.kind} model; expected a {kind} model")
+        model = piped
+    else:
+        kind, place = _find_model(request, query_source)
+        model = answers.open_model(place, kind)
     if request.list_categories:
         _list_categories(model, request)
         return
@@ -125,8 +134,6 @@ def _kind_asked(request: Request, query_source: Any) -> str | None:
 def _kind_of(place: str) -> str:
     from cprtools import tables
 
-    if place == "-":
-        raise UsageError("--all with a model on standard input: name --product, --seller or a file")
     return tables.open_folder(place, ("complements", "sellers")).kind
 
 

@@ -37,11 +37,11 @@ class CprConfig:
     type_weight: float = 1.0
     similar_weight: float = 0.05
     learning_rate: float = 0.003
-    identity_learning_rate: float = 0.001
+    identity_learning_rate: float = 0.005
     weight_decay: float = 1e-4
     identity_decay: float = 0.3
-    epochs: int = 16
-    patience: int = 5
+    epochs: int = 20
+    patience: int = 8
     pretrain_epochs: int = 0
     batch_size: int = 256
     num_negatives: int = 2048

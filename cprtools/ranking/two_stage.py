@@ -32,7 +32,7 @@ class Settings:
 
     per_source: int = 200
     """Candidates that each source retrieves per query."""
-    max_queries: int = 4000
+    max_queries: int = 2500
     """Queries at most whose candidates the ranker learns from."""
     calibration_depth: int = 100
     """Best candidates per query that the probability is a share of: a list's usual length."""
@@ -187,7 +187,8 @@ def fit_two_stage(
     say("collecting evidence")
     features, labels, groups, model_scores = _collect(stage, positives, seed)
     names = stage.feature_names()
-    say(f"fitting the ranker on {len(labels):,} candidates")
+    what = "fitting the ranker" if with_ranker else "calibrating"
+    say(f"{what} on {len(labels):,} candidates")
     fitted: dict[str, Any] = {"settings": settings}
     if labels.any() and not labels.all():
         depth = settings.calibration_depth

@@ -71,5 +71,7 @@ def test_pairs_are_as_counted_by_hand(tutorial):
     counts = {(r["query_id"], r["candidate_id"]): r["co_purchase"] for r in pairs}
     assert counts["camera", "card"] == 2
     assert ("card", "camera") not in counts
+    complements = {(r["query_id"], r["candidate_id"]) for r in pairs if r["complement"]}
+    assert ("camera", "card") in complements
     similar = {(r["query_id"], r["candidate_id"]) for r in pairs if r["similar"]}
     assert ("camera", "camera-pro") in similar
