@@ -19,7 +19,7 @@ INSTALLED = $(VENV)/.installed
 IN_VENV = PATH="$(BIN):$$PATH"
 PYTHON_FILES = cprtools tests examples docs
 
-.PHONY: help install demo test check docs bench reproduce-complements reproduce-sellers clean
+.PHONY: help install demo test check docs bench reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,8 @@ check: $(INSTALLED) ## Format, lint, types, docs up to date
 docs: $(INSTALLED) ## Write docs/commands.md anew from the commands' help
 	$(BIN)/python docs/generate.py
 
-bench: $(INSTALLED) ## Time the commands at growing sizes
-	$(IN_VENV) bash examples/bench.sh
+bench: $(INSTALLED) ## Time commands against the least they could take
+	$(IN_VENV) bash examples/bench.sh $(DEMO)
 
 reproduce-complements: $(INSTALLED) ## Complements on real data: DATA=folder with its tables
 	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }
@@ -61,6 +61,9 @@ reproduce-complements: $(INSTALLED) ## Complements on real data: DATA=folder wit
 reproduce-sellers: $(INSTALLED) ## Sellers on real data: DATA=folder with its tables
 	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }
 	$(IN_VENV) bash examples/reproduce_sellers.sh "$(DATA)"
+
+reproduce-marketplace: $(INSTALLED) ## Both systems on the example marketplace, five seeds
+	$(IN_VENV) bash examples/reproduce_marketplace.sh
 
 clean: ## Remove caches, build outputs and demo/, but not .venv/
 	rm -rf demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

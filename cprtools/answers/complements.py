@@ -75,9 +75,7 @@ def _type_scores(model: Model, block: IntArray) -> FloatArray | None:
     own = model.stage.model.type_scores(block)
     if own is not None or not problem.num_types:
         return own
-    from cprtools.baselines import TypePopularity
-
-    return TypePopularity.fit(problem).type_scores(block)
+    return model.type_popularity.type_scores(block)
 
 
 def _table(

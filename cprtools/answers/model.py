@@ -2,7 +2,8 @@
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cprtools.answers.approximate import ApproximateScores
-from cprtools.baselines import BASELINES, Recommender
+from cprtools.baselines import BASELINES, Recommender, TypePopularity
 from cprtools.baselines.catalogue import Catalogue, encode, index_in
 from cprtools.cpr.model import PCompanion
 from cprtools.errors import SchemaError, UsageError, list_names, quote
@@ -41,6 +42,27 @@ class Model:
     catalogue: Catalogue
     sellers: pa.Table | None = None
     """Sellers only: seller_id, primary_category, num_listings, in row order of the matrix."""
+    _strings: dict[str, list[str | None]] = field(default_factory=dict)
+
+    def strings(self, name: str) -> list[str | None]:
+        """A column of the products as Python strings, all None where there is none; read once."""
+        if name not in self._strings:
+            table = self.catalogue.table
+            present = name in table.column_names
+            self._strings[name] = (
+                table.column(name).to_pylist() if present else [None] * table.num_rows
+            )
+        return self._strings[name]
+
+    @cached_property
+    def popularity(self) -> npt.NDArray[np.float32]:
+        """Sum of the known pairs' weights towards each candidate."""
+        return np.asarray(self.stage.problem.matrix.sum(axis=0)).ravel()
+
+    @cached_property
+    def type_popularity(self) -> TypePopularity:
+        """P(type | type) for models that score no types themselves."""
+        return TypePopularity.fit(self.stage.problem)
 
     @property
     def product_ids(self) -> pa.Array:

@@ -23,9 +23,9 @@ def complement_reasons(model: Model, query_idx: IntArray, cols: IntArray) -> lis
     """One line for each (query, candidate) pair; both arguments are (pairs,) int64."""
     problem = model.stage.problem
     together = np.asarray(problem.matrix[query_idx, cols]).ravel()
-    popularity = np.asarray(problem.matrix.sum(axis=0)).ravel()
+    popularity = model.popularity
     names = model.catalogue.type_names
-    brands = _strings(model, c.BRAND)
+    brands = model.strings(c.BRAND)
     reasons = []
     for query, col, count in zip(query_idx.tolist(), cols.tolist(), together.tolist(), strict=True):
         parts = []
@@ -58,11 +58,9 @@ class _SellerEvidence:
     def __init__(self, model: Model):
         self.problem = model.stage.problem
         self.ids = model.product_ids
-        self.titles = _strings(model, c.TITLE)
-        self.brands = _strings(model, c.BRAND)
-        self.listed_by = np.bincount(
-            self.problem.matrix.indices, minlength=self.problem.num_candidates
-        )
+        self.titles = model.strings(c.TITLE)
+        self.brands = model.strings(c.BRAND)
+        self.listed_by = model.popularity
 
     def __call__(self, seller: int, col: int) -> Iterator[str]:
         matrix = self.problem.matrix
@@ -107,14 +105,6 @@ class _SellerEvidence:
         title = self.titles[col]
         text = title if title else str(self.ids[col])
         return text if len(text) <= 40 else text[:39].rstrip() + "…"
-
-
-def _strings(model: Model, name: str) -> list[str | None]:
-    table = model.catalogue.table
-    if name not in table.column_names:
-        return [None] * table.num_rows
-    values: list[str | None] = table.column(name).to_pylist()
-    return values
 
 
 def _times(count: float) -> str:

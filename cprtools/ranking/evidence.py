@@ -6,6 +6,7 @@ Everything here is computed for a block of queries at once, from the dense score
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,15 +60,22 @@ class Evidence:
         return {name: _clean(values) for name, values in columns.items()}
 
     def _popularity(self, query_idx: IntArray, rows: IntArray, cols: IntArray) -> dict[str, Any]:
-        matrix = self.problem.matrix
-        bought = np.log1p(np.asarray(matrix.sum(axis=0)).ravel())
-        linked = np.log1p(np.bincount(matrix.indices, minlength=matrix.shape[1]))
-        degree = np.log1p(np.diff(matrix.indptr))
+        bought, linked, degree = self._margins
         return {
             "popularity": bought[cols],
             "popularity_queries": linked[cols],
             "query_degree": degree[query_idx][rows],
         }
+
+    @cached_property
+    def _margins(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Logs of: weight and number of pairs towards each candidate, pairs from each query."""
+        matrix = self.problem.matrix
+        weight = np.asarray(matrix.sum(axis=0)).ravel()
+        number = np.bincount(matrix.indices, minlength=matrix.shape[1])
+        sums = (weight, number, np.diff(matrix.indptr))
+        bought, linked, degree = (np.log1p(x).astype(np.float32) for x in sums)
+        return bought, linked, degree
 
     def _pair_columns(self, query_idx: IntArray, rows: IntArray, cols: IntArray) -> dict[str, Any]:
         problem = self.problem

@@ -1,0 +1,59 @@
+"""Ratios of whole commands, both sides measured in turn in this one run.
+
+Usage: python examples/bench.py FOLDER    (a folder where examples/demo.sh has run)
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+HELP = ["mine-pairs", "embed-text", "build-graph", "train-cpr", "train-linkpred", "recommend"]
+HELP += ["evaluate", "split", "inspect"]
+
+
+def main() -> None:
+    """Run every comparison and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder")
+    folder = parser.parse_args().folder
+    cprtools = [sys.executable, "-m", "cprtools"]
+    typer = [sys.executable, "-c", "import typer"]
+    shown = [sys.executable, "-c", "import typer, rich.console, pyarrow.parquet"]
+    rows = [compare("--help", [*cprtools, "--help"], "import typer", typer, folder)]
+    for name in HELP:
+        rows.append(
+            compare(f"{name} --help", [*cprtools, name, "--help"], "import typer", typer, folder)
+        )
+    for words in (["--product", "P1"], ["--seller", "S1"]):
+        ours = [*cprtools, "recommend", *words, "--format", "table"]
+        libraries = "import typer, rich.console, pyarrow.parquet"
+        rows.append(compare(f"recommend {words[0]}", ours, libraries, shown, folder, runs=5))
+    heads = ["ours", "seconds", "against", "seconds", "ratio"]
+    lines = [heads, ["---"] * len(heads), *rows]
+    sys.stdout.write("".join("| " + " | ".join(line) + " |\n" for line in lines))
+
+
+def compare(
+    name: str, ours: list[str], other: str, theirs: list[str], folder: str, runs: int = 11
+) -> list[str]:
+    """Median seconds of both commands, run in turn, and the median of the paired ratios."""
+    pairs = [(seconds(ours, folder), seconds(theirs, folder)) for _ in range(runs + 1)][1:]
+    first, second = (statistics.median(side) for side in zip(*pairs, strict=True))
+    ratio = statistics.median(a / b for a, b in pairs)
+    return [f"`{name}`", f"{first:.3f}", f"`{other}`", f"{second:.3f}", f"{ratio:.2f}"]
+
+
+def seconds(command: list[str], folder: str) -> float:
+    """Wall time of one run, its output thrown away."""
+    start = time.perf_counter()
+    subprocess.run(
+        command, cwd=folder, env=os.environ, stdout=subprocess.DEVNULL, check=True
+    )  # stderr stays visible: a benchmark that fails must say so
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
