@@ -39,8 +39,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED) ## Both pipelines on an example marketplace, in the folder demo/
 	$(IN_VENV) bash examples/demo.sh $(DEMO)
 
+# a process per core with one thread each: most tests wait for commands of their own
 test: $(INSTALLED) ## The whole test suite
-	$(IN_VENV) python -m pytest $(ARGS)
+	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(INSTALLED) ## Format, lint, types, docs up to date
 	$(BIN)/ruff format --check $(PYTHON_FILES)

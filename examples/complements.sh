@@ -18,7 +18,7 @@ cprtools split pairs.parquet --pair query_id,candidate_id --fraction 0.1 \
 # Learn from the rest: titles as vectors, then the complement model.
 cprtools embed-text market/products.parquet -o text.parquet
 cprtools train-cpr pairs-train.parquet --products market/products.parquet \
-  --vectors text.parquet -o cpr.model
+  --vectors text.parquet ${CPR_ARGS:-} -o cpr.model
 
 # What completes one product?
 cprtools recommend --model cpr.model --product P1 --with title,price --format table

@@ -23,7 +23,7 @@ cprtools build-graph --listings listings-train.parquet --pairs pairs.parquet \
 cprtools inspect graph
 
 # Learn from it.
-cprtools train-linkpred graph --vectors text.parquet -o seller.model
+cprtools train-linkpred graph --vectors text.parquet ${GNN_ARGS:-} -o seller.model
 
 # What might seller S1 list next, in its own category?
 cprtools recommend --model seller.model --seller S1 --format table

@@ -45,7 +45,7 @@ class CprConfig:
     pretrain_epochs: int = 0
     batch_size: int = 256
     num_negatives: int = 2048
-    max_steps: int = 100
+    max_steps: int = 35
     max_neighbours: int = 10
     dropout: float = 0.2
     identity_dropout: float = 0.3
@@ -61,7 +61,7 @@ _PAPER: dict[str, Any] = {
     "pretrain_epochs": 5,
     "batch_size": 1024,
     "num_negatives": 5,
-    "max_steps": 200,
+    "max_steps": 100,
 }
 
 

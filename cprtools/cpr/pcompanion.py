@@ -22,8 +22,10 @@ class Factors(NamedTuple):
     theta: Tensor
     """(num_products, embedding_dim) Product2Vec embeddings."""
     source: Tensor
+    new_source: Tensor
+    """What a product's source would be if it were new."""
     target: Tensor
-    """(num_products, any) float32, both of one width."""
+    """(num_products, any) float32, as wide as the sources."""
     bias: Tensor
     """(num_products,) float32."""
     transitions: Tensor
@@ -133,11 +135,13 @@ class PaperNetwork(Network):
         products = torch.arange(len(self.codes))
         theta, projected = self.embed(products), self.type_projection(products)
         margin = self.config.margin or 1.0
+        source = torch.cat([2 * theta, -theta.square()], dim=1) / margin
         gamma, complement = self.transition(self.all_types()), self.transition.complement.weight
         distances = squared_distance(gamma[:, None, :], complement[None, :, :])
         return Factors(
             theta=theta,
-            source=torch.cat([2 * theta, -theta.square()], dim=1) / margin,
+            source=source,
+            new_source=source,
             target=torch.cat([projected * theta, projected.square()], dim=1),
             bias=-theta.square().sum(dim=1) / margin,
             transitions=F.log_softmax(-distances / (self.config.type_margin or 1.0), dim=1),
@@ -173,15 +177,18 @@ class DirectedNetwork(Network):
 
     def query_side(self, queries: Tensor, history: Bags) -> Tensor:
         """Source vectors: (batch, embedding_dim) float32."""
-        known = F.embedding_bag(
+        source: Tensor = self.source(self.embed(queries))
+        return source + self.known_side(history)
+
+    def known_side(self, history: Bags) -> Tensor:
+        """Weighted sums of each bag's history rows: (batch, embedding_dim) float32."""
+        return F.embedding_bag(
             history.indices,
             self.history.weight,
             history.offsets,
             mode="sum",
             per_sample_weights=history.weights,
         )
-        source: Tensor = self.source(self.embed(queries))
-        return source + known
 
     def candidate_side(self, candidates: Tensor, is_known: Tensor) -> tuple[Tensor, Tensor]:
         """Target vectors (batch, embedding_dim) and biases (batch,) float32.
@@ -215,9 +222,12 @@ class DirectedNetwork(Network):
         """Both sides as they are; the identity of a product without pairs is zero."""
         products = torch.arange(len(self.codes))
         target, bias = self.candidate_side(products, torch.ones(len(products)))
+        theta = self.embed(products)
+        new_source = self.source(theta)
         return Factors(
-            theta=self.embed(products),
-            source=self.query_side(products, history),
+            theta=theta,
+            source=new_source + self.known_side(history),
+            new_source=new_source,
             target=target,
             bias=bias,
             transitions=self.log_transitions(self.all_types()),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -35,7 +35,7 @@ from cprtools.errors import SchemaError
 Progress = Callable[[Iterable[int], str, int | None], Iterator[int]]
 TABLES = ("identity.", "popularity.", "history.")
 
-_MEASURED_QUERIES = 1000
+_MEASURED_QUERIES = 600
 _WARM_UP = 0.1
 _SIMILAR_BATCH = 64
 
@@ -76,13 +76,18 @@ def train(problem: Problem, config: CprConfig, progress: Progress | None = None)
 
 def closed_form(network: Network, matrix: csr_matrix) -> ClosedForm:
     """The network as numpy matrices, with the history of these pairs."""
+    return _reduce(network, matrix)[0]
+
+
+def _reduce(network: Network, matrix: csr_matrix) -> tuple[ClosedForm, FloatArray]:
+    """The closed form, and the source vectors that products would have if they were new."""
     weights = damped(matrix)
     was_training = network.training
     network.eval()
     with torch.no_grad():
         factors = network.factors(history_bags(weights, canonical(weights.T.tocsr())))
     network.train(was_training)
-    return ClosedForm(
+    form = ClosedForm(
         embeddings=_array(factors.theta),
         source=_array(factors.source),
         target=_array(factors.target),
@@ -91,6 +96,7 @@ def closed_form(network: Network, matrix: csr_matrix) -> ClosedForm:
         types=network.codes[:, 0].numpy().copy(),
         type_weight=network.config.type_weight,
     )
+    return form, _array(factors.new_source)
 
 
 class Session:
@@ -164,8 +170,8 @@ class Session:
     def _measure(self, validation: Validation) -> float:
         # the warm start knows the known products well before it has learnt anything about new ones
         hits = []
-        for history in (self.matrix, 0 * self.matrix):
-            form = closed_form(self.network, history)
+        warm, new_source = _reduce(self.network, self.matrix)
+        for form in (warm, replace(warm, source=new_source)):
             hits.append(validation.measure(partial(_scores_of_others, form)))
         return math.sqrt(hits[0] * hits[1])
 
@@ -219,7 +225,7 @@ def make_optimiser(network: Network, config: CprConfig) -> torch.optim.Optimizer
     if tables:
         own = {"lr": config.identity_learning_rate, "weight_decay": config.identity_decay}
         groups.append({"params": tables, **own})
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
 
 
 def _rate_of(steps: int) -> Callable[[int], float]:

@@ -12,6 +12,8 @@ _START_LOGIT = 4.0
 _REVERSE_SHARE = 0.3
 _OVERSAMPLING = 16
 _ITERATIONS = 5
+# squared singular values below this share of the largest are rounding errors
+_LEAST_SHARE = 1e-9
 
 
 def start_tables(matrix: csr_matrix, dim: int, seed: int) -> tuple[FloatArray, FloatArray]:
@@ -42,13 +44,27 @@ def right_factors(matrix: csr_matrix, dim: int, seed: int) -> FloatArray:
     random = np.random.default_rng([seed, 3])
     width = min(dim + _OVERSAMPLING, *matrix.shape)
     basis = random.standard_normal((matrix.shape[1], width)).astype(np.float32)
-    left = np.linalg.qr(matrix @ basis)[0]
+    left = _orthonormal(matrix @ basis)
     for _ in range(_ITERATIONS):
-        left = np.linalg.qr(matrix @ np.linalg.qr(matrix.T @ left)[0])[0]
-    _, values, rows = np.linalg.svd((matrix.T @ left).T, full_matrices=False)
-    rank = min(dim, int((values > 1e-5 * max(values.max(initial=0), 1e-30)).sum()))
+        left = _orthonormal(matrix @ _orthonormal(matrix.T @ left))
+    # left is orthonormal, so these are right singular vectors, the leading one first
+    vectors = _orthonormal(matrix.T @ left)[:, :dim]
     result = np.zeros((matrix.shape[1], dim), dtype=np.float32)
-    result[:, :rank] = rows[:rank].T
+    result[:, : vectors.shape[1]] = vectors
     # products without pairs: zero, and not the rounding errors of zero
     result[np.asarray(abs(matrix).sum(axis=0)).ravel() == 0] = 0
     return result
+
+
+def _orthonormal(columns: FloatArray) -> FloatArray:
+    """An orthonormal basis of the columns by falling singular value, zeros beyond their rank.
+
+    By the Gram matrix: for tall matrices far faster than QR, and exact enough here.
+    """
+    wide = columns.astype(np.float64)
+    values, vectors = np.linalg.eigh(wide.T @ wide)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    is_kept = values > _LEAST_SHARE * max(float(values[0]), 1e-30)
+    scale = np.where(is_kept, np.maximum(values, 1e-30) ** -0.5, 0)
+    basis: FloatArray = (wide @ (vectors * scale)).astype(np.float32)
+    return basis

@@ -9,8 +9,8 @@ from cprtools.errors import SchemaError
 from tests.cpr.market import SMALL, make_market, share_of_right_heads
 
 PAPER = {
-    **SMALL, "preset": "paper", "epochs": 40, "batch_size": 64, "learning_rate": 0.005,
-    "num_negatives": 5, "margin": 2.0, "slack": 0.5, "type_margin": 2.0, "type_slack": 0.5,
+    **SMALL, "preset": "paper", "epochs": 80, "batch_size": 64, "learning_rate": 0.005,
+    "num_negatives": 10, "margin": 2.0, "slack": 0.5, "type_margin": 2.0, "type_slack": 0.5,
     "validation_fraction": 0.0,
 }  # fmt: skip
 STILL = {"learning_rate": 0.0, "identity_learning_rate": 0.0}

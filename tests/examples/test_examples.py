@@ -23,7 +23,8 @@ NOT_RUN = {
 def run(*words, cwd):
     """Run a command as a shell would that has this Python's scripts first on its PATH."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "MARKET_ARGS": SMALL_MARKET}
+    quick = {"MARKET_ARGS": SMALL_MARKET, "CPR_ARGS": "--epochs 2", "GNN_ARGS": "--epochs 2"}
+    environment = {**os.environ, "PATH": path, **quick}
     done = subprocess.run(
         words, cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
