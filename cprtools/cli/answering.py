@@ -203,7 +203,9 @@ def _hand_out(result: "Iterator[pa.Table]", request: Request, inputs: tuple[Any,
     chosen = _format(request)
     if chosen == "parquet" and request.output == "-":
         tables.check_writable("-")
-    table = pa.concat_tables(list(console.progress(result, "answered blocks")))
+    is_single = request.product is not None or request.seller is not None
+    blocks = result if is_single else console.progress(result, "answered blocks")
+    table = pa.concat_tables(list(blocks))
     if request.partition_by:
         footer = console.footer(inputs[0])
         tables.write_partitions(table, request.output, request.partition_by, footer)
