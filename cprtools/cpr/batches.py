@@ -42,7 +42,7 @@ class SoftmaxBatch:
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Pairs, their weights, and sampled candidates for each: the hinge losses' input."""
+    """Pairs, and sampled candidates for each: what the hinge losses take."""
 
     queries: Tensor
     """(batch,) int64."""

@@ -4,6 +4,7 @@ Both networks end in `Factors`: the closed form in which numpy scores all candid
 one matrix product, through the very projections that training used.
 """
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -69,7 +70,7 @@ class TypeTransition(nn.Module):
         return gamma
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """What the networks of all presets share."""
 
     dense: Tensor
@@ -103,9 +104,9 @@ class Network(nn.Module):
         """(num_types + 1,) int64."""
         return torch.arange(self.transition.query.num_embeddings)
 
+    @abstractmethod
     def factors(self, history: Bags) -> Factors:
         """The closed form of the score for all products."""
-        raise NotImplementedError
 
 
 class PaperNetwork(Network):

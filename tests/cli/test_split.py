@@ -12,20 +12,12 @@ import pytest
 
 from cprtools import tables
 from cprtools.errors import DataError
+from tests.cli.commands import refused
 
 
 def run(*words, cwd, **options):
     command = [sys.executable, "-m", "cprtools", "split", *map(str, words)]
     return subprocess.run(command, cwd=cwd, capture_output=True, check=False, **options)
-
-
-def refused(done, code, *parts):
-    lines = done.stderr.decode().splitlines()
-    assert done.returncode == code, lines
-    assert len(lines) == 1 and lines[0].startswith("cprtools: error: "), lines
-    for part in parts:
-        assert part in lines[0]
-    assert done.stdout == b""
 
 
 TO_FILES = ("-o", "train.parquet", "--test-out", "test.parquet")
