@@ -1,0 +1,118 @@
+"""Words, brands, codes and the stored problem."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines import Problem
+from cprtools.baselines.catalogue import (
+    attribute_codes,
+    encode,
+    numeric_prices,
+    title_brand,
+    title_words,
+    unit_rows,
+)
+from cprtools.baselines.storage import load_problem, problem_tables
+from cprtools.errors import SchemaError
+
+
+def test_codes_follow_the_sorted_names_and_nulls_are_minus_one():
+    codes, names = encode(pa.array(["b", None, "a", "b"]))
+    assert codes.tolist() == [1, -1, 0, 1]
+    assert names == ("a", "b")
+
+
+def test_a_title_leads_with_its_brand_where_no_column_names_it():
+    titles = pa.chunked_array([["Acme lens", "  acme BAG", None, ""]])
+    assert title_brand(titles).to_pylist()[:3] == ["acme", "acme", None]
+    codes = attribute_codes(pa.table({"title": titles}))["brand"]
+    assert codes[0] == codes[1]
+    assert codes[2] == -1
+
+
+def test_rare_words_weigh_more_and_rows_have_length_one():
+    titles = ["red lens micro", "red bag micro", "red tripod", "blue lens", "blue strap wide"]
+    words = title_words(pa.table({"title": titles})).toarray()
+    known = words.any(axis=1)
+    np.testing.assert_allclose(np.linalg.norm(words[known], axis=1), 1, atol=1e-6)
+    # micro, lens and blue are in two titles of five; red is in more than half and tells nothing:
+    # lens and micro weigh the same, so row 0 shares one of its two words with rows 1 and 3
+    assert words[0] @ words[1] == pytest.approx(1 / np.sqrt(2), abs=1e-6)
+    assert words[0] @ words[3] == pytest.approx(1 / 2, abs=1e-6)
+    assert not words[2].any()
+
+
+def test_titles_without_a_shared_word_tell_nothing():
+    assert title_words(pa.table({"title": ["one", "two"]})) is None
+    assert title_words(pa.table({"product_id": ["x"]})) is None
+
+
+def test_prices_that_are_none_are_unknown():
+    prices = numeric_prices(pa.table({"price": [1.5, None, 0.0, -3.0]}))
+    assert prices[0] == pytest.approx(1.5)
+    assert np.isnan(prices[1:]).all()
+    assert numeric_prices(pa.table({"price": pa.array([None, None], pa.float64())})) is None
+
+
+def test_zero_rows_stay_zero():
+    rows = unit_rows(np.array([[3, 4], [0, 0]], dtype=np.float32))
+    assert rows.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
+
+
+def stored(members):
+    def read(name):
+        buffer = io.BytesIO()
+        pq.write_table(members[name], buffer)
+        return pq.read_table(buffer)
+
+    return read
+
+
+def problem():
+    square = csr_matrix(np.array([[0, 2, 0], [0, 0, 1], [1, 0, 0]], dtype=np.float32))
+    return Problem(
+        matrix=square,
+        types=np.array([0, -1, 1]),
+        num_types=2,
+        vectors=np.eye(3, 4, dtype=np.float32),
+        words=csr_matrix(np.array([[1, 0], [0, 0], [0, 1]], dtype=np.float32)),
+        attributes={"brand": np.array([0, 0, -1])},
+        prices=np.array([1, np.nan, 3], dtype=np.float32),
+        is_candidate=np.array([True, False, True]),
+        similar=csr_matrix(square.T, dtype=bool),
+        co_views=square,
+        is_square=True,
+    )
+
+
+def test_a_stored_problem_comes_back_as_it_was():
+    before = problem()
+    members = problem_tables(before)
+    after = load_problem(stored(members), frozenset(members), 3, 2, True)
+    for name in ("matrix", "words", "similar", "co_views"):
+        assert (getattr(before, name) != getattr(after, name)).nnz == 0, name
+    for name in ("types", "vectors", "prices", "is_candidate"):
+        np.testing.assert_array_equal(getattr(before, name), getattr(after, name), name)
+    np.testing.assert_array_equal(before.attributes["brand"], after.attributes["brand"])
+    assert after.co_purchases is None
+
+
+@pytest.mark.parametrize(
+    ("member", "broken"),
+    [
+        ("codes", {"types": np.array([0, -1, 5])}),
+        ("text_vectors", {"vectors": np.eye(2, 4, dtype=np.float32)}),
+        ("interactions", {"matrix": csr_matrix(np.eye(4, dtype=np.float32))}),
+    ],
+)
+def test_tables_that_do_not_fit_each_other_are_refused(member, broken):
+    members = problem_tables(problem())
+    members[member] = problem_tables(replace(problem(), **broken))[member]
+    with pytest.raises(SchemaError):
+        load_problem(stored(members), frozenset(members), 3, 2, True)

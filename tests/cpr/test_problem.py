@@ -1,0 +1,103 @@
+"""From pairs and products to the problem of a complement model."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cprtools import tables
+from cprtools.cpr.problem import build_problem
+from cprtools.errors import SchemaError
+
+
+def pairs(*rows):
+    """(query, candidate, co_purchase, co_view, complement, similar) as a pairs table."""
+    names = ["query_id", "candidate_id", "co_purchase", "co_view", "complement", "similar"]
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return pa.table(columns)
+
+
+ROWS = (
+    ("a", "b", 5, 0, True, False),
+    ("a", "c", 2, 0, True, False),
+    ("c", "b", 1, 0, True, False),
+    ("a", "d", 0, 3, False, True),
+    ("c", "d", 4, 4, False, False),
+    ("b", "outside", 9, 0, True, False),
+)
+
+
+def test_products_are_ordered_by_popularity_then_id():
+    products = pa.table({"product_id": ["d", "c", "b", "a", "e"]})
+    built = build_problem(pairs(*ROWS), products)
+    # towards b 5 + 1, towards c 2, towards the others none
+    assert built.catalogue.ids.to_pylist() == ["b", "c", "a", "d", "e"]
+
+
+def test_only_complement_pairs_inside_the_catalogue_count():
+    products = pa.table({"product_id": ["a", "b", "c", "d"]})
+    built = build_problem(pairs(*ROWS), products)
+    place = {name: i for i, name in enumerate(built.catalogue.ids.to_pylist())}
+    dense = built.problem.matrix.toarray()
+    assert dense[place["a"], place["b"]] == 5
+    assert dense[place["c"], place["d"]] == 0
+    assert dense.sum() == 5 + 2 + 1
+    assert built.pairs_outside == 1
+
+
+def test_similar_pairs_hold_in_both_directions():
+    built = build_problem(pairs(*ROWS), pa.table({"product_id": ["a", "b", "c", "d"]}))
+    place = {name: i for i, name in enumerate(built.catalogue.ids.to_pylist())}
+    similar = built.problem.similar.toarray()
+    assert similar[place["a"], place["d"]]
+    assert similar[place["d"], place["a"]]
+    assert similar.sum() == 2
+
+
+def test_without_products_every_id_of_the_pairs_is_one():
+    built = build_problem(pairs(*ROWS), None)
+    assert sorted(built.catalogue.ids.to_pylist()) == ["a", "b", "c", "d", "outside"]
+    assert built.problem.num_types == 0
+
+
+def test_type_is_product_type_else_category_else_the_last_of_a_path():
+    products = pa.table(
+        {
+            "product_id": ["a", "b", "c"],
+            "product_type": ["Lens", None, None],
+            "category": [["Photo"], ["Photo", "Bags"], None],
+        }
+    )
+    built = build_problem(pairs(*ROWS), products)
+    kinds = dict(
+        zip(
+            built.catalogue.ids.to_pylist(),
+            built.catalogue.table.column("product_type").to_pylist(),
+            strict=True,
+        )
+    )
+    assert kinds == {"a": "Lens", "b": "Bags", "c": None}
+    types = built.problem.types[built.catalogue.index_of(pa.array(["a", "b", "c"]))]
+    assert types[2] == -1
+    assert len({*types.tolist()}) == 3
+
+
+def test_types_are_clusters_of_the_vectors_where_nothing_names_them(tmp_path):
+    ids = [f"p{i}" for i in range(40)]
+    rng = np.random.default_rng(0)
+    centre = np.repeat(np.eye(2, 8, dtype=np.float32) * 10, 20, axis=0)
+    vectors = centre + 0.1 * rng.normal(size=(40, 8)).astype(np.float32)
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8)
+    pq.write_table(pa.table({"product_id": ids, "vector": flat}), tmp_path / "v.parquet")
+    source = tables.open_table(str(tmp_path / "v.parquet"), tables.VECTORS)
+    rows = [(ids[i], ids[i + 1], 1, 0, True, False) for i in range(39)]
+    built = build_problem(pairs(*rows), pa.table({"product_id": ids}), [source])
+    first = built.problem.types[built.catalogue.index_of(pa.array(ids[:20]))]
+    second = built.problem.types[built.catalogue.index_of(pa.array(ids[20:]))]
+    assert not set(first.tolist()) & set(second.tolist())
+    assert built.catalogue.type_names[0].startswith("cluster ")
+
+
+def test_tables_that_share_no_id_are_refused():
+    with pytest.raises(SchemaError, match="no complement pair joins two of the 1 products"):
+        build_problem(pairs(*ROWS), pa.table({"product_id": ["x"]}))
