@@ -31,7 +31,8 @@ cprtools split rest2.parquet --pair query_id,candidate_id --fraction 0.1 --seed 
 truth=truth
 if [ -n "${QUERIES:-}" ]; then
   truth=truth.parquet
-  cprtools split truth --cold query_id --fraction "$QUERIES" --seed "$seed" \
+  # another seed: with the same one the ids drawn first, the new products, would be drawn again
+  cprtools split truth --cold query_id --fraction "$QUERIES" --seed $((seed + 1000)) \
     -o unused.parquet --test-out "$truth"
 fi
 vectors=()
