@@ -185,8 +185,10 @@ def fit_two_stage(
     say("fitting on the training part without held-out pairs")
     stage = TwoStage(inner, fit_sources(inner), settings=settings)
     say("collecting evidence")
-    features, labels, groups, model_scores = _collect(stage, positives, seed)
+    features, labels, groups = _collect(stage, positives, seed)
     names = stage.feature_names()
+    # the model's own scores are already among the evidence
+    model_scores = features[:, names.index(next(iter(stage.sources)))]
     what = "fitting the ranker" if with_ranker else "calibrating"
     say(f"{what} on {len(labels):,} candidates")
     fitted: dict[str, Any] = {"settings": settings}
@@ -219,29 +221,22 @@ def _calibrate(
 
 def _collect(
     stage: TwoStage, positives: csr_matrix, seed: int
-) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, IntArray]:
     queries = np.flatnonzero(np.diff(positives.indptr)).astype(np.int64)
     limit = stage.settings.max_queries
     if len(queries) > limit:
         queries = np.sort(np.random.default_rng(seed).choice(queries, limit, replace=False))
-    features, labels, groups, scores = [], [], [], []
-    model = next(iter(stage.sources))
+    features, labels, groups = [], [], []
     for block in query_blocks(queries, stage.problem.num_candidates, len(stage.sources)):
         pairs = stage.evidence_block(block, known_mask(stage.problem, block))
         truth = positives[block].toarray() > 0
         features.append(pairs.features)
         labels.append(truth[pairs.rows, pairs.cols].astype(np.float32))
         groups.append(block[pairs.rows])
-        scores.append(stage.sources[model].score(block)[pairs.rows, pairs.cols])
     if not features:
         empty = np.zeros(0, dtype=np.float32)
-        return np.zeros((0, 1), dtype=np.float32), empty, np.zeros(0, dtype=np.int64), empty
-    return (
-        np.concatenate(features),
-        np.concatenate(labels),
-        np.concatenate(groups),
-        np.concatenate(scores),
-    )
+        return np.zeros((0, 1), dtype=np.float32), empty, np.zeros(0, dtype=np.int64)
+    return np.concatenate(features), np.concatenate(labels), np.concatenate(groups)
 
 
 def _fit_folds(
