@@ -1,0 +1,54 @@
+"""The definition of DESIGN.md 3 as SQL that DuckDB and Spark both run: written once, here.
+
+An engine stages its rows under these names and leaves every decision about a pair to this file:
+
+- `purchases`, `views`: customer, product, bucket, first, last: the earliest and the latest time of a
+  customer's rows of one product within one bucket; buckets are as long as the window
+- `purchases_of_visits`, `views_of_visits`: customer, session, product
+- `buyers`: product, customers; `population`: customers with a purchase
+
+Within a bucket x was followed by y if the first x came no later than the last y, and between a bucket
+and the next if the first y came within the window of the last x: no other rows need to be looked at,
+so repeated events cost nothing.
+"""
+
+from collections.abc import Sequence
+
+# two-sided 95% of the normal distribution
+Z = 1.959963984540054
+
+BOUGHT_UP, BOUGHT_DOWN, VIEWED, AFTER_UP, AFTER_DOWN = 1, 2, 4, 8, 16
+"""Bits of `signs` for an unordered pair low < high: low then high, high then low, both viewed, ..."""
+
+
+def kept_sql(minimums: Sequence[int], *, needs_both: bool) -> str:
+    """Pairs of the table `directed` that reach a least count, with the flags that cleaning sets.
+
+    minimums: least counts of co_purchase, co_view and purchase_after_view. needs_both: whether
+    `similar` asks for both view relations (Hao et al., CIKM 2020, 3: (B_cv n B_pv) - B_cp).
+    """
+    names = ("co_purchase", "co_view", "purchase_after_view")
+    reached = ", ".join(
+        f"CASE WHEN {name} >= {int(least)} THEN {name} ELSE 0 END AS {name}"
+        for name, least in zip(names, minimums, strict=True)
+    )
+    viewed = "(co_view > 0 AND purchase_after_view > 0)" if needs_both else "TRUE"
+    return f"""
+SELECT query, candidate, co_purchase, co_view, purchase_after_view,
+  co_purchase > 0 AND co_view = 0 AND purchase_after_view = 0 AS complement,
+  co_purchase = 0 AND {viewed} AS similar_pair
+FROM (SELECT query, candidate, {reached} FROM directed) reached
+WHERE co_purchase > 0 OR co_view > 0 OR purchase_after_view > 0
+"""
+
+
+# doubles before the product: customers times customers outgrows an integer in large logs
+LIFT = """(CAST(co_purchase AS DOUBLE) * population_count
+  / NULLIF(CAST(query_count AS DOUBLE) * CAST(candidate_count AS DOUBLE), 0))"""
+
+_SHARE = "(CAST(co_purchase AS DOUBLE) / NULLIF(query_count, 0))"
+_Z2N = f"(CAST({Z * Z!r} AS DOUBLE) / NULLIF(query_count, 0))"
+
+# Wilson's score interval (1927), lower end: 2 of 2 buyers say 0.34, 200 of 200 say 0.98
+CONFIDENCE_LOW = f"""(({_SHARE} + {_Z2N} / 2 - CAST({Z!r} AS DOUBLE) * SQRT(
+  ({_SHARE} * (1 - {_SHARE}) + {_Z2N} / 4) / NULLIF(query_count, 0))) / (1 + {_Z2N}))"""
