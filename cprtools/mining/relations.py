@@ -3,7 +3,7 @@
 from cprtools.errors import SchemaError, list_names, quote
 from cprtools.mining import sql
 from cprtools.mining.progress import Progress
-from cprtools.mining.report import RELATIONS, MiningReport
+from cprtools.mining.report import MiningReport
 from cprtools.mining.workspace import Workspace
 from cprtools.tables import columns as c
 from cprtools.tables.source import Source
@@ -34,7 +34,6 @@ def count_relations(work: Workspace, source: Source, progress: Progress) -> Mini
         for statement in progress(sql.READING_RELATIONS, "reading", len(sql.READING_RELATIONS)):
             work.run(statement)
     report.totals = work.record("SELECT count(*) AS products FROM products")
-    report.before = dict(zip(RELATIONS, work.run(sql.BEFORE)[0], strict=True))
     return report
 
 

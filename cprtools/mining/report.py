@@ -25,8 +25,6 @@ class MiningReport:
     totals: dict[str, int] = field(default_factory=dict)
     """Products and, from events, customers, buyers, sessions and bots."""
     minimums: Mapping[str, int] = field(default_factory=dict)
-    before: Mapping[str, int] = field(default_factory=dict)
-    """Directed pairs of each relation with any count."""
     present: frozenset[str] = frozenset()
     """Relations that the source has at all."""
     after: Mapping[str, int] = field(default_factory=dict)
@@ -50,7 +48,7 @@ class MiningReport:
         lines += list(self.totals.items())
         for name in RELATIONS:
             kept, least = self.after[name], self.minimums[name]
-            lines.append((f"{name} pairs", self.before[name], f"of count {least} or more:", kept))
+            lines.append((f"{name} pairs", kept, f"of count {least} or more"))
         for (one, other), n in self.overlaps.items():
             smaller = min(self.after[one], self.after[other])
             share = f"{n / smaller:.1%} of the smaller" if smaller else "none to share"
@@ -78,11 +76,12 @@ class MiningReport:
         return found
 
     def _why_empty(self) -> str:
-        if not any(self.before.values()):
+        if not self.present:
             used = self.rows - sum(self.skipped.values())
             return f"{used:,} of {self.rows:,} rows were usable and no two products met in them"
-        counts = ", ".join(
-            f"{self.before[name]:,} {name} (least count {self.minimums[name]})"
+        found = ", ".join(
+            f"{name} (least count {self.minimums[name]})"
             for name in RELATIONS
+            if name in self.present
         )
-        return f"before the least counts there were {counts}; lower --min-count"
+        return f"there are pairs of {found}, all below their least counts; lower --min-count"
