@@ -220,8 +220,8 @@ def test_no_pair_left_is_an_empty_table_with_a_warning(log):
     assert result.returncode == 0
     assert counts(io.BytesIO(result.stdout)) == {name: [] for name in EXPECTED}
     warning = result.stderr.decode()
-    assert warning.startswith("cprtools: warning: no pair is left; before the least counts")
-    assert "4 co_purchase" in warning
+    assert warning.startswith("cprtools: warning: no pair is left; there are pairs of co_purchase")
+    assert "(least count 3)" in warning
 
 
 def test_threads_and_pipes_do_not_change_the_rows_bytes(tmp_path):
