@@ -34,9 +34,11 @@ def count_events(work: Workspace, source: Source, rules: Rules, progress: Progre
         for statement in progress(sql.READING_EVENTS, "reading events", len(sql.READING_EVENTS)):
             work.run(statement)
     report.totals = work.record(sql.TOTALS)
+    bots = report.totals["sessions dropped as bots"]
+    report.totals["rows dropped as bots"] = work.run(sql.BOT_ROWS)[0][0] if bots else 0
     _count_pairs(work, progress)
-    report.before = dict(zip(RELATIONS, work.run(sql.BEFORE)[0], strict=True))
-    report.present = frozenset(name for name, n in report.before.items() if n)
+    found = zip(RELATIONS, work.run(sql.BEFORE)[0], strict=True)
+    report.present = frozenset(name for name, n in found if n)
     return report
 
 
