@@ -1,24 +1,13 @@
-"""The definition of DESIGN.md 3 as SQL that DuckDB and Spark both run: written once, here.
+"""What the counts of a pair say of it (DESIGN.md 3), as SQL that DuckDB and Spark both run.
 
-An engine stages its rows under these names and leaves every decision about a pair to this file:
-
-- `purchases`, `views`: customer, product, bucket, first, last: the earliest and the latest time of a
-  customer's rows of one product within one bucket; buckets are as long as the window
-- `purchases_of_visits`, `views_of_visits`: customer, session, product
-- `buyers`: product, customers; `population`: customers with a purchase
-
-Within a bucket x was followed by y if the first x came no later than the last y, and between a bucket
-and the next if the first y came within the window of the last x: no other rows need to be looked at,
-so repeated events cost nothing.
+Which pairs a customer shows is decided in observing.py, for both as well: an engine stages rows,
+adds up and sorts.
 """
 
 from collections.abc import Sequence
 
 # two-sided 95% of the normal distribution
 Z = 1.959963984540054
-
-BOUGHT_UP, BOUGHT_DOWN, VIEWED, AFTER_UP, AFTER_DOWN = 1, 2, 4, 8, 16
-"""Bits of `signs` for an unordered pair low < high: low then high, high then low, both viewed, ..."""
 
 
 def kept_sql(minimums: Sequence[int], *, needs_both: bool) -> str:

@@ -1,18 +1,12 @@
 """Events to counts of directed pairs, on DuckDB: the view `directed` and the table `buyers`."""
 
-from datetime import timedelta
-
 from cprtools.errors import SchemaError
-from cprtools.mining import sql
+from cprtools.mining import counting, sql
 from cprtools.mining.progress import Progress
 from cprtools.mining.report import RELATIONS, MiningReport
-from cprtools.mining.rules import Rules
+from cprtools.mining.rules import FROM_EVENTS, Rules
 from cprtools.mining.workspace import Workspace
 from cprtools.tables.source import Source
-
-# pairs of one pass over some of the customers: their groups fit into memory beside the rest
-PAIRS_PER_PART = 30_000_000
-MOST_PARTS = 256
 
 
 def count_events(work: Workspace, source: Source, rules: Rules, progress: Progress) -> MiningReport:
@@ -20,30 +14,25 @@ def count_events(work: Workspace, source: Source, rules: Rules, progress: Progre
 
     Raises SchemaError for values that cannot be read and for a table without rows.
     """
-    work.values.update(
-        window=_micros(rules.window),
-        view_window=_micros(rules.view_window),
-        width=max(1, _micros(rules.window)),
-        view_width=max(1, _micros(rules.view_window)),
-        max_session=rules.max_session,
-        count_buyers=rules.count_buyers,
-    )
+    work.values["neighbours"] = counting.NEIGHBOURS
     with work.reading(source):
         report = _read_log(work, source)
         work.run(sql.USABLE_EVENTS)
         for statement in progress(sql.READING_EVENTS, "reading events", len(sql.READING_EVENTS)):
             work.run(statement)
-    report.totals = work.record(sql.TOTALS)
-    bots = report.totals["sessions dropped as bots"]
-    report.totals["rows dropped as bots"] = work.run(sql.BOT_ROWS)[0][0] if bots else 0
-    _count_pairs(work, progress)
-    found = zip(RELATIONS, work.run(sql.BEFORE)[0], strict=True)
-    report.present = frozenset(name for name, n in found if n)
+    totals = counting.count_pairs(work, rules, rules.minimums(FROM_EVENTS), progress)
+    work.run(sql.DIRECTED)
+    report.totals = {
+        **work.record(sql.TOTALS),
+        "customers with a purchase": totals.purchasers,
+        "sessions": totals.sessions,
+        "sessions dropped as bots": totals.bots,
+        "rows dropped as bots": totals.bot_rows,
+    }
+    report.present = frozenset(
+        name for name, found in zip(RELATIONS, totals.present, strict=True) if found
+    )
     return report
-
-
-def _micros(duration: timedelta) -> int:
-    return duration // timedelta(microseconds=1)
 
 
 def _read_log(work: Workspace, source: Source) -> MiningReport:
@@ -57,14 +46,3 @@ def _read_log(work: Workspace, source: Source) -> MiningReport:
     if report.rows == 0:
         raise SchemaError(f"{source.label}: the {source.spec.name} table has no rows")
     return report
-
-
-def _count_pairs(work: Workspace, progress: Progress) -> None:
-    pairs = work.run(sql.PAIRS_TO_COME)[0][0]
-    parts = min(MOST_PARTS, 1 + pairs // PAIRS_PER_PART)
-    work.run(sql.COUNT_PARTS)
-    for part in progress(range(parts), "counting pairs", parts):
-        work.values.update(parts=parts, part=part)
-        work.run(sql.COUNT_PART)
-    work.run(sql.COUNTED)
-    work.run(sql.DIRECTED)

@@ -161,11 +161,12 @@ class MiningReport:
         if not self.present:
             used = self.rows - sum(self.skipped.values())
             return f"{used:,} of {self.rows:,} rows were usable and no two products met in them"
-        least = [f"{name} (least count {self.minimums[name]})" for name in self._occurring()]
-        return f"there are pairs of {', '.join(least)}, all below it; lower --min-count"
-
-    def _occurring(self) -> list[str]:
-        return [name for name in RELATIONS if name in self.present]
+        found = ", ".join(
+            f"{name} (least count {self.minimums[name]})"
+            for name in RELATIONS
+            if name in self.present
+        )
+        return f"there are pairs of {found}, all below their least counts; lower --min-count"
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON can hold it, keys in a fixed order; shares are null of nothing."""

@@ -41,6 +41,11 @@ class Rules:
         return co_purchase, co_view, after_view
 
 
+def micros(duration: timedelta) -> int:
+    """Whole microseconds."""
+    return duration // timedelta(microseconds=1)
+
+
 def parse_duration(text: str, option: str) -> timedelta:
     """`30m`, `12h`, `7d`, `2w`, or plain seconds. Raises UsageError that names the option."""
     found = _DURATION.fullmatch(text.strip())
@@ -69,3 +74,13 @@ def parse_size(text: str, option: str) -> str:
     if found is None or float(found[1]) == 0:
         raise UsageError(f"{option} must be a size such as 500MB or 2GB, got {quote(text)}")
     return found[1] + found[2]
+
+
+def size_bytes(size: str) -> int:
+    """The bytes of an amount of memory as `parse_size` returns it."""
+    found = _SIZE.fullmatch(size)
+    if found is None:
+        raise ValueError(f"no size: {size}")
+    unit = found[2].upper()
+    base = 1024 if "I" in unit else 1000
+    return int(float(found[1]) * base ** ("KMGT".index(unit[0]) + 1))

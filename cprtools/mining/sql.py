@@ -5,6 +5,7 @@ integers, since joins, groups and spilled rows of integers take a fraction of th
 """
 
 from cprtools.mining.definition import CONFIDENCE_LOW, LIFT
+from cprtools.mining.observing import NO_SESSION, NO_TIME
 
 OTHER_EVENT = "neither view nor purchase"
 
@@ -30,151 +31,56 @@ FROM log GROUP BY ALL ORDER BY reason NULLS FIRST, n DESC, other_event NULLS LAS
 # codes follow the order of the ids, so that sorting by code is sorting by id
 PRODUCTS_OF_EVENTS = """
 CREATE TABLE products AS
-SELECT product_id, (row_number() OVER (ORDER BY product_id))::INTEGER AS product
-FROM (SELECT DISTINCT product_id FROM usable)
+SELECT product_id, (row_number() OVER (ORDER BY product_id) - 1)::INTEGER AS product,
+  purchases, views, earliest
+FROM (
+  SELECT product_id, count(*) FILTER (is_purchase) AS purchases,
+    count(*) FILTER (NOT is_purchase) AS views, min(t) AS earliest
+  FROM usable GROUP BY product_id)
 """
 
-VISITS = """
-CREATE TABLE visits AS
-SELECT customer_id, session_id, (row_number() OVER ())::INTEGER AS visit
-FROM (SELECT DISTINCT customer_id, session_id FROM usable)
-"""
-
-# a customer is coded by its first visit and an anonymous session by its own: customer '5' and
-# session '5' stay apart, and a session id that two customers share is two sessions
+# customer '5' and the anonymous session '5' are two people
 VISITORS = """
 CREATE TABLE visitors AS
-SELECT customer_id, session_id, coalesce(customer, visit) AS customer,
-  CASE WHEN session_id IS NOT NULL THEN visit END AS session
-FROM visits LEFT JOIN (
-  SELECT customer_id, min(visit) AS customer FROM visits
-  WHERE customer_id IS NOT NULL GROUP BY customer_id
-) USING (customer_id)
+SELECT is_anonymous, visitor, (row_number() OVER () - 1)::INTEGER AS customer
+FROM (
+  SELECT DISTINCT customer_id IS NULL AS is_anonymous, coalesce(customer_id, session_id) AS visitor
+  FROM usable)
 """
 
-EVENTS = """
+# sessions are told apart within their customer only: there 63 bits of a hash are as good as the
+# name, and spare a join with all the sessions there are
+EVENTS = f"""
 CREATE TABLE events AS
-SELECT DISTINCT visitors.customer, visitors.session, product, is_purchase, t
-FROM usable JOIN products USING (product_id)
-JOIN visitors ON usable.customer_id IS NOT DISTINCT FROM visitors.customer_id
-  AND usable.session_id IS NOT DISTINCT FROM visitors.session_id
-"""
-
-# events are distinct, so only a session with more rows than that can have more products
-BOTS = """
-CREATE TABLE bots AS
-SELECT session FROM events
-WHERE session IN (SELECT session FROM events GROUP BY session HAVING count(*) > $max_session)
-GROUP BY session HAVING count(DISTINCT product) > $max_session
-"""
-
-DROP_BOTS = "DELETE FROM events WHERE session IN (SELECT session FROM bots)"
-
-BOUGHT = """
-CREATE TABLE bought AS SELECT DISTINCT customer, product FROM events WHERE is_purchase
-"""
-
-PURCHASES = """
-CREATE TABLE purchases AS SELECT customer, session, product, t FROM events WHERE is_purchase
-"""
-
-# bought anywhere in the log: known per view once, instead of per pair of views
-VIEWS = """
-CREATE TABLE views AS
-SELECT customer, session, product, t, bought.product IS NOT NULL AND NOT $count_buyers AS is_buyer
-FROM events LEFT JOIN bought USING (customer, product)
-WHERE NOT is_purchase
-"""
-
-BUYERS = """
-CREATE TABLE buyers AS SELECT product, count(*) AS customers FROM bought GROUP BY product
-"""
-
-POPULATION = """
-CREATE TABLE population AS SELECT count(DISTINCT customer) AS customers FROM bought
+SELECT customer, product, is_purchase,
+  coalesce(t - (SELECT min(earliest) FROM products), {NO_TIME}) AS t,
+  CASE WHEN session_id IS NULL THEN {NO_SESSION} WHEN is_anonymous THEN 0
+    ELSE (hash(session_id) >> 1)::BIGINT END AS session
+FROM usable JOIN products USING (product_id) JOIN visitors ON is_anonymous = (customer_id IS NULL)
+  AND visitor = coalesce(customer_id, session_id)
+ORDER BY customer // $neighbours
 """
 
 TOTALS = """
-SELECT (SELECT count(*) FROM products) AS products,
-  (SELECT count(DISTINCT customer) FROM visitors) AS customers,
-  (SELECT customers FROM population) AS "customers with a purchase",
-  (SELECT count(session) FROM visitors) AS sessions,
-  (SELECT count(*) FROM bots) AS "sessions dropped as bots"
+SELECT (SELECT count(*) FROM products) AS products, (SELECT count(*) FROM visitors) AS customers
 """
 
-READING_EVENTS = (
-    PRODUCTS_OF_EVENTS, VISITS, VISITORS, EVENTS, BOTS, DROP_BOTS, BOUGHT, PURCHASES, VIEWS, BUYERS,
-    POPULATION,
-)  # fmt: skip
+READING_EVENTS = (PRODUCTS_OF_EVENTS, VISITORS, EVENTS)
 
-PAIRS_TO_COME = """
-SELECT coalesce(sum(n * (n + 3) // 2), 0)::BIGINT
-FROM (SELECT count(*) AS n FROM events GROUP BY customer, session)
+NEIGHBOURHOODS = """
+SELECT customer // {neighbours} AS neighbours, count(*) AS n FROM events GROUP BY ALL ORDER BY ALL
 """
 
-COUNT_PARTS = """
-CREATE TABLE parts (
-  low INTEGER, high INTEGER, bought_up BIGINT, bought_down BIGINT, viewed BIGINT,
-  after_up BIGINT, after_down BIGINT)
+SOME_EVENTS = """
+SELECT customer, session, product, is_purchase, t FROM events
+WHERE customer BETWEEN {first} AND {last} ORDER BY customer
 """
 
-# One row per customer and unordered pair low < high. Bits of `signs`: 1 bought low then high,
-# 2 bought high then low, 4 viewed both, 8 viewed low then bought high, 16 the other way round.
-# Time joins meet in buckets as long as the window: the later row is in the earlier one's bucket or
-# in the next, so a customer's years of history are never joined with each other in full. Rows of
-# one session are left to the session joins, which ask for no time.
-COUNT_PART = """
-INSERT INTO parts
-WITH
-p AS MATERIALIZED (SELECT * FROM purchases WHERE customer % $parts = $part),
-v AS MATERIALIZED (SELECT * FROM views WHERE customer % $parts = $part),
-p_session AS MATERIALIZED (
-  SELECT DISTINCT customer, session, product FROM p WHERE session IS NOT NULL),
-v_session AS MATERIALIZED (
-  SELECT DISTINCT customer, session, product, is_buyer FROM v WHERE session IS NOT NULL),
-p_later AS MATERIALIZED (
-  SELECT *, unnest([t // $width, t // $width - 1]) AS bucket FROM p WHERE t IS NOT NULL),
-v_later AS MATERIALIZED (
-  SELECT *, unnest([t // $view_width, t // $view_width - 1]) AS bucket FROM v
-  WHERE t IS NOT NULL),
-observed AS (
-  SELECT a.customer, a.product AS low, b.product AS high, 3::UTINYINT AS signs
-  FROM p_session a JOIN p_session b ON a.session = b.session AND a.product < b.product
-  UNION ALL
-  SELECT a.customer, least(a.product, b.product), greatest(a.product, b.product),
-    (CASE WHEN a.product < b.product THEN 1 ELSE 2 END)::UTINYINT
-  FROM p a JOIN p_later b ON a.customer = b.customer AND a.t // $width = b.bucket
-    AND b.t - a.t BETWEEN 0 AND $window AND a.product <> b.product
-    AND (a.session = b.session) IS NOT TRUE
-  UNION ALL
-  SELECT a.customer, a.product, b.product, 4::UTINYINT
-  FROM v_session a JOIN v_session b ON a.session = b.session AND a.product < b.product
-    AND NOT (a.is_buyer AND b.is_buyer)
-  UNION ALL
-  SELECT a.customer, least(a.product, b.product), greatest(a.product, b.product), 4::UTINYINT
-  FROM v a JOIN v_later b ON a.customer = b.customer AND a.t // $view_width = b.bucket
-    AND b.t - a.t BETWEEN 0 AND $view_window AND a.product <> b.product
-    AND (a.session = b.session) IS NOT TRUE AND NOT (a.is_buyer AND b.is_buyer)
-  UNION ALL
-  SELECT a.customer, least(a.product, b.product), greatest(a.product, b.product),
-    (CASE WHEN a.product < b.product THEN 8 ELSE 16 END)::UTINYINT
-  FROM v a JOIN p_later b ON a.customer = b.customer AND a.t // $width = b.bucket
-    AND b.t - a.t BETWEEN 0 AND $window AND a.product <> b.product AND NOT a.is_buyer
-),
-per_customer AS (
-  SELECT customer, low, high, bit_or(signs) AS signs FROM observed GROUP BY customer, low, high)
-SELECT low, high, count(*) FILTER ((signs & 1) > 0), count(*) FILTER ((signs & 2) > 0),
-  count(*) FILTER ((signs & 4) > 0), count(*) FILTER ((signs & 8) > 0),
-  count(*) FILTER ((signs & 16) > 0)
-FROM per_customer GROUP BY low, high
-"""
+ROWS_BY_PRODUCT = "SELECT purchases, views FROM products ORDER BY product"
 
 COUNTED = """
-CREATE TABLE counted AS
-SELECT low, high, sum(bought_up)::BIGINT AS bought_up, sum(bought_down)::BIGINT AS bought_down,
-  sum(viewed)::BIGINT AS viewed, sum(after_up)::BIGINT AS after_up,
-  sum(after_down)::BIGINT AS after_down
-FROM parts GROUP BY low, high
+CREATE TABLE counted (low INTEGER, high INTEGER, bought_up BIGINT, bought_down BIGINT,
+  viewed BIGINT, after_up BIGINT, after_down BIGINT)
 """
 
 DIRECTED = """
@@ -226,11 +132,6 @@ NO_POPULATION = "CREATE TABLE population AS SELECT 0 AS customers"
 
 READING_RELATIONS = (PRODUCTS_OF_RELATIONS, DIRECTED_RELATIONS, NO_BUYERS, NO_POPULATION)
 
-BEFORE = """
-SELECT count(*) FILTER (co_purchase > 0), count(*) FILTER (co_view > 0),
-  count(*) FILTER (purchase_after_view > 0) FROM directed
-"""
-
 # without this DuckDB may write or return sorted rows in another order
 IN_ORDER = "SET preserve_insertion_order = true"
 
@@ -259,12 +160,4 @@ FROM (
   LEFT JOIN buyers qb ON qb.product = query LEFT JOIN buyers cb ON cb.product = candidate
   WHERE query BETWEEN $first AND $last)
 ORDER BY query, candidate
-"""
-
-# the log once more, so only where there are bots: repeated rows count as often as they were read
-BOT_ROWS = """
-SELECT count(*)
-FROM usable JOIN visitors ON usable.customer_id IS NOT DISTINCT FROM visitors.customer_id
-  AND usable.session_id = visitors.session_id
-WHERE visitors.session IN (SELECT session FROM bots)
 """

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cprtools.mining.rules import Rules, spell_duration
+from cprtools.mining.rules import Rules, micros, spell_duration
 from cprtools.tables import columns as c
 
 
@@ -96,9 +96,9 @@ def _following(
         gap = min(each for each in (gap, behind) if each is not None)
     if gap is None:
         return Verdict(False, "candidate came first", f"{_spell(behind or 0)} before the query")
-    if gap <= _micros(window):
+    if gap <= micros(window):
         return Verdict(True, "within the window", f"{_spell(gap)} {word}")
-    over = _spell(gap - _micros(window))
+    over = _spell(gap - micros(window))
     detail = f"{_spell(gap)} {word}, {over} over {spell_duration(window)}"
     return Verdict(False, "outside the window", detail)
 
@@ -109,9 +109,5 @@ def _least_gap(first: list[int], second: list[int]) -> int | None:
     return min((second[i] - time for time, i in places if i < len(second)), default=None)
 
 
-def _micros(duration: timedelta) -> int:
-    return duration // timedelta(microseconds=1)
-
-
-def _spell(micros: int) -> str:
-    return spell_duration(timedelta(microseconds=micros))
+def _spell(duration: int) -> str:
+    return spell_duration(timedelta(microseconds=duration))

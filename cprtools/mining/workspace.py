@@ -1,30 +1,43 @@
 """A DuckDB database in a temporary folder: intermediate tables on disk, memory bounded."""
 
 import contextlib
+import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from cprtools.errors import DataError, SchemaError, UsageError, quote
+from cprtools.mining.rules import size_bytes
 from cprtools.tables import TableSpec, scan_sql
 from cprtools.tables.source import Source, unreadable
+
+IntArray = npt.NDArray[np.int64]
 
 _PARAMETER = re.compile(r"\$(\w+)")
 _FAILED_VALUE = re.compile(r"\"(.*?)\"|'(.*?)'|with value (\S+)", re.DOTALL)
 
 
 class Workspace:
-    """One connection and the parameters that its statements may name."""
+    """One connection, parameters that its statements may name, a folder, and what may be used."""
 
-    def __init__(self, connection: Any, memory_limit: str) -> None:
+    def __init__(self, connection: Any, folder: Path, memory_limit: str, threads: int) -> None:
         self.connection = connection
+        self.folder = folder
         self.memory_limit = memory_limit
+        self.threads = threads
         self.values: dict[str, Any] = {}
+
+    @property
+    def share(self) -> int:
+        """Bytes that each thread may use besides the database."""
+        return size_bytes(self.memory_limit) // 2 // self.threads
 
     def run(self, statement: str) -> list[tuple[Any, ...]]:
         """Execute one statement; returns its rows. Raises UsageError where memory is too small."""
@@ -42,6 +55,20 @@ class Workspace:
         """The rows of a query as an Arrow table."""
         with self._translated():
             return self.connection.sql(query, params=self._named(query)).to_arrow_table()
+
+    def columns(self, query: str) -> list[IntArray]:
+        """The columns of a query as int64 arrays, no nulls; safe to call from several threads."""
+        with self._translated(), self.connection.cursor() as cursor:
+            found = cursor.execute(query).fetchnumpy()
+        return [np.ascontiguousarray(column, np.int64) for column in found.values()]
+
+    def insert(self, table: str, columns: Sequence[IntArray]) -> None:
+        """Add rows, given as the table's columns in order."""
+        rows = pa.table({f"c{number}": column for number, column in enumerate(columns)})
+        with self._translated():
+            self.connection.register("rows_to_insert", rows)
+            self.connection.execute(f"INSERT INTO {table} SELECT * FROM rows_to_insert")
+            self.connection.unregister("rows_to_insert")
 
     def _execute(self, statement: str) -> Any:
         return self.connection.execute(statement, self._named(statement))
@@ -115,10 +142,10 @@ def open_workspace(memory_limit: str, threads: int | None) -> Iterator[Workspace
         connection.execute("SET enable_progress_bar = false")
         connection.execute("SET preserve_insertion_order = false")
         connection.execute("SET temp_directory = $1", [str(folder / "spilled")])
-        if threads is not None:
-            connection.execute("SET threads = $1", [threads])
+        threads = threads or len(os.sched_getaffinity(0))
+        connection.execute("SET threads = $1", [threads])
         try:
             connection.execute("SET memory_limit = $1", [memory_limit])
         except duckdb.Error as error:
             raise UsageError(f"--memory-limit {memory_limit} is too small") from error
-        yield Workspace(connection, memory_limit)
+        yield Workspace(connection, folder, memory_limit, threads)

@@ -77,13 +77,13 @@ def draw_days(shop: Shop) -> Iterator[pa.Table]:
                 "ts": pa.array((FIRST_DAY + day).astype("datetime64[us]") + time[order]),
             }
         )
-        visits += int(visit[-1]) + 1
+        visits += int(visit.max()) + 1
 
 
 def draw_events(
     draw: np.random.Generator, shop: Shop, visitors: Floats, size: int
 ) -> tuple[Ints, Ints, Ints, npt.NDArray[np.bool_], Ints]:
-    """At least `size` events of one day: customer, visit, product, is it a purchase, microsecond."""
+    """At least `size` events of one day: customer, visit, product, is a purchase, microsecond."""
     count = int(size / (VIEWS_PER_VISIT * (1 + PURCHASES_PER_VIEW)) * 1.1) + 20
     who = np.searchsorted(visitors, draw.random(count) * visitors[-1])
     views = draw.geometric(1 / VIEWS_PER_VISIT, count)

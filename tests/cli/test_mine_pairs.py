@@ -222,7 +222,7 @@ def test_no_pair_left_is_an_empty_table_with_a_warning(log):
     assert counts(io.BytesIO(result.stdout)) == {name: [] for name in EXPECTED}
     assert result.stderr.decode() == (
         "cprtools: warning: no pair is left; there are pairs of co_purchase (least count 3), "
-        "all below it; lower --min-count\n"
+        "all below their least counts; lower --min-count\n"
     )
 
 

@@ -91,9 +91,13 @@ def test_thresholds_and_bots_equal_the_slow_loops(mine, events_table, at):
 
 
 def test_customers_counted_in_many_parts_equal_the_slow_loops(mine, events_table, at, monkeypatch):
-    from cprtools.mining import events
+    from cprtools.mining import counting, records
 
-    monkeypatch.setattr(events, "PAIRS_PER_PART", 3)
+    # a part for each neighbourhood of two customers, blocks of a few pairs, runs of a few records
+    monkeypatch.setattr(counting, "NEIGHBOURS", 2)
+    monkeypatch.setattr(counting, "_EVENT_BYTES", 1 << 50)
+    monkeypatch.setattr(counting, "_RECORD_BYTES", 1 << 40)
+    monkeypatch.setattr(records, "BLOCK", 3)
 
     @settings(FIXTURES, max_examples=8)
     @given(logs(at))

@@ -156,7 +156,7 @@ def test_nothing_left_is_said_with_the_relations_there_are(report_of, events_tab
     assert report.pairs == 0
     assert report.warnings() == [
         "no pair is left; there are pairs of co_purchase (least count 2), "
-        "co_view (least count 50), all below it; lower --min-count"
+        "co_view (least count 50), all below their least counts; lower --min-count"
     ]
     assert said(report)["purchase_after_view pairs"] == "0 (it does not occur here)"
     assert report.as_dict()["relations"]["purchase_after_view"]["occurs"] is False

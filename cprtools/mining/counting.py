@@ -1,0 +1,183 @@
+"""Events of all customers to customers per pair, on several threads and within memory.
+
+Customers are looked at part by part. Their records go to disk in runs of neighbouring products; the
+runs are then sorted and counted one by one, and pairs below the least counts end there.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+
+from cprtools.mining import records, sql
+from cprtools.mining.grouping import distinct, starts_of
+from cprtools.mining.observing import (
+    AFTER_DOWN,
+    AFTER_UP,
+    BOUGHT_DOWN,
+    BOUGHT_UP,
+    NO_SESSION,
+    VIEWED,
+    Events,
+    find_bots,
+    find_joins,
+)
+from cprtools.mining.parallel import in_order
+from cprtools.mining.progress import Progress
+from cprtools.mining.rules import Rules
+from cprtools.mining.workspace import Workspace
+from cprtools.tables.spooling import Runs
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+# memory of one event while its part is looked at, and of one record while its run is counted
+_EVENT_BYTES = 400
+_RECORD_BYTES = 48
+_RUNS = 256
+# customers that lie together on disk and are read together
+NEIGHBOURS = 1024
+
+
+@dataclass
+class Totals:
+    """What was seen besides the pairs, added up from several threads."""
+
+    bought: Ints
+    """Customers who bought each product, (products,)."""
+    purchasers: int = 0
+    sessions: int = 0
+    bots: int = 0
+    bot_rows: int = 0
+    signs: int = 0
+    """All signs that any pair showed."""
+    lock: Lock = field(default_factory=Lock, repr=False)
+
+    @property
+    def present(self) -> tuple[bool, ...]:
+        """Whether any pair shows co_purchase, co_view, purchase_after_view."""
+        kinds = (BOUGHT_UP | BOUGHT_DOWN, VIEWED, AFTER_UP | AFTER_DOWN)
+        return tuple(bool(self.signs & kind) for kind in kinds)
+
+    def add(self, events: Events, bots: Bools) -> None:
+        """Count a part's visits, and purchases outside the visits of bots."""
+        in_visit = events.session != NO_SESSION
+        visits = distinct(events.customer[in_visit], events.session[in_visit])
+        bot_visits = distinct(events.customer[bots], events.session[bots])
+        rows = events.is_purchase & ~bots
+        customer, product = distinct(events.customer[rows], events.product[rows])
+        with self.lock:
+            self.sessions += len(visits[0])
+            self.bots += len(bot_visits[0])
+            self.bot_rows += int(np.count_nonzero(bots))
+            self.purchasers += len(starts_of(customer))
+            self.bought += np.bincount(product, minlength=len(self.bought))
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What can reach a least count of co_purchase, co_view, purchase_after_view."""
+
+    minimums: Sequence[int]
+    purchased: Bools
+    """(products,) which have enough purchases."""
+    viewed: Bools
+    """(products,) which have enough views."""
+
+    def keeps(self, counts: records.Counts) -> Bools:
+        """Pairs that reach one of the least counts in one of their directions."""
+        bought, seen, after = self.minimums
+        keeps: Bools = (
+            (np.maximum(counts.bought_up, counts.bought_down) >= bought)
+            | (counts.viewed >= seen)
+            | (np.maximum(counts.after_up, counts.after_down) >= after)
+        )
+        return keeps
+
+
+def count_pairs(
+    work: Workspace, rules: Rules, minimums: Sequence[int], progress: Progress
+) -> Totals:
+    """Fill `counted` and `buyers` of a workspace that holds `products` and `events`.
+
+    minimums: the least counts of co_purchase, co_view and purchase_after_view; pairs below all of
+    them are not in `counted`.
+    """
+    purchases, views = work.columns(sql.ROWS_BY_PRODUCT)
+    bought, seen, after = minimums
+    reach = Reach(minimums, purchases >= min(bought, after), views >= min(seen, after))
+    totals = Totals(np.zeros(len(purchases), np.int64))
+    runs = Runs(work.folder / "runs", _first_records(purchases + views))
+    parts = _parts(work)
+    work.run(sql.COUNTED)
+    with ThreadPoolExecutor(work.threads) as pool:
+
+        def look(part: tuple[int, int]) -> None:
+            _look(_fetch(work, part), rules, reach, totals, runs)
+
+        def count(group: Sequence[int]) -> records.Counts:
+            counts = records.count_records(runs.take(group), min(minimums))
+            return counts.take(reach.keeps(counts))
+
+        for _ in in_order(pool, look, progress(parts, "looking at customers", len(parts))):
+            pass
+        groups = runs.groups(work.share // _RECORD_BYTES)
+        for counts in in_order(pool, count, progress(groups, "counting pairs", len(groups))):
+            work.insert("counted", counts.columns())
+    _store_buyers(work, totals)
+    return totals
+
+
+def _look(events: Events, rules: Rules, reach: Reach, totals: Totals, runs: Runs) -> None:
+    """Write the records of some customers to the runs, and add up what else they show."""
+    bots = find_bots(events, rules.max_session)
+    totals.add(events, bots)
+    # whether a relation occurs at all is asked of every product, until it is known
+    masks = (reach.purchased, reach.viewed) if all(totals.present) else (None, None)
+    for block in records.records_of(find_joins(events.take(~bots), rules, *masks)):
+        with totals.lock:
+            totals.signs |= records.all_signs(block)
+        runs.append(block)
+
+
+def _fetch(work: Workspace, part: tuple[int, int]) -> Events:
+    first, last = part
+    columns = work.columns(sql.SOME_EVENTS.format(first=first, last=last))
+    customer, session, product, is_purchase, time = columns
+    names, session = np.unique(session, return_inverse=True)
+    # NO_SESSION sorts first and stays what it is
+    session += NO_SESSION if len(names) and names[0] == NO_SESSION else 0
+    return Events(customer - first, session, product, is_purchase.astype(np.bool_), time)
+
+
+def _parts(work: Workspace) -> list[tuple[int, int]]:
+    """Ranges of customers, first and last, that have few enough events to be looked at together."""
+    neighbours, events = work.columns(sql.NEIGHBOURHOODS.format(neighbours=NEIGHBOURS))
+    most = work.share // _EVENT_BYTES
+    group = (np.cumsum(events) - 1) // max(1, most)
+    starts = starts_of(group)
+    firsts = neighbours[starts] * NEIGHBOURS
+    lasts = neighbours[np.append(starts, len(group))[1:] - 1] * NEIGHBOURS + NEIGHBOURS - 1
+    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+
+
+def _first_records(rows: Ints) -> Ints:
+    """The first record of each run, so that runs are about as long as each other.
+
+    rows: events of each product. The lower product of a pair is met as often as it has events, and
+    as there are events of products above it.
+    """
+    weight = np.cumsum(rows * (rows.sum() - np.cumsum(rows)).astype(np.float64))
+    wanted = weight.max(initial=0) * np.arange(1, _RUNS) / _RUNS
+    lows = np.unique(np.append(0, np.searchsorted(weight, wanted)))
+    return records.first_record(lows)
+
+
+def _store_buyers(work: Workspace, totals: Totals) -> None:
+    product = np.flatnonzero(totals.bought)
+    work.run("CREATE TABLE buyers (product INTEGER, customers BIGINT)")
+    work.insert("buyers", (product, totals.bought[product]))
+    work.run(f"CREATE TABLE population AS SELECT {totals.purchasers}::BIGINT AS customers")
