@@ -158,3 +158,20 @@ def test_a_signal_ends_a_waiting_command_and_leaves_nothing(tmp_path, name, code
     assert err.count(b"\n") <= 1
     assert b"Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_are_shown_as_they_are_only_where_each_character_can_be_seen():
+    assert [errors.show_name(name) for name in ("a b", "", "\x1b[2J", "\u202ex")] == [
+        "a b",
+        "''",
+        "'\\x1b[2J'",
+        "'\\u202ex'",
+    ]
+
+
+def test_the_nearest_names_are_offered_else_the_first():
+    names = ["camera", "Card", "bag"]
+    assert errors.nearest_names("camra", names) == "; did you mean camera?"
+    assert errors.nearest_names("CARD", names) == "; did you mean Card, camera?"
+    assert errors.nearest_names("zzz", names) == "; there are Card, bag, camera, ..."
+    assert errors.nearest_names("zzz", []) == ""

@@ -1,12 +1,16 @@
 """cprtools mine-pairs."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cprtools.cli import console
 from cprtools.cli.options import Columns, MinCount, Output, parse_columns
 from cprtools.errors import UsageError
+
+if TYPE_CHECKING:
+    from cprtools.mining import MiningReport, Rules
+    from cprtools.tables import Footer, Source
 
 Least = Annotated[int | None, typer.Option(min=1, help="The same for this relation alone.")]
 
@@ -45,6 +49,21 @@ def mine_pairs(
     memory_limit: Annotated[
         str, typer.Option(metavar="SIZE", help="Memory to use; the rest is spilled to TMPDIR.")
     ] = "2GB",
+    products: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE", help="Products table; the report then tells of pairs across types."
+        ),
+    ] = None,
+    report: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the report as JSON, too.")
+    ] = None,
+    explain: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="QUERY CANDIDATE", help="Print the rows behind this pair; write no pairs."
+        ),
+    ] = None,
     columns: Columns = "",
 ) -> None:
     """Count which products are viewed and bought together.
@@ -53,6 +72,7 @@ def mine_pairs(
     Example:
       cprtools mine-pairs events.parquet -o pairs.parquet
       cprtools mine-pairs --relations lists.parquet --min-count 1 -o pairs.parquet
+      cprtools mine-pairs events.parquet --explain camera card
       cat events.parquet | cprtools mine-pairs - --columns product_id=sku | cprtools inspect -
     """
     from cprtools import mining, tables
@@ -70,14 +90,80 @@ def mine_pairs(
         max_session=max_session,
     )
     memory = mining.parse_size(memory_limit, "--memory-limit")
-    tables.check_writable(output)
+    _check_outputs(output, report, products, explain)
     spec = tables.EVENTS if relations is None else tables.RELATIONS
     source = tables.open_table(str(relations or events), spec, parse_columns(columns))
+    if explain is not None:
+        _explain(source, explain, rules, memory)
+        return
+    catalogue = products and tables.open_table(products, tables.PRODUCTS, parse_columns(columns))
+    _mine(source, rules, memory, catalogue or None, output, report)
+
+
+def _check_outputs(
+    output: str, report: str | None, products: str | None, explain: tuple[str, str] | None
+) -> None:
+    from cprtools import tables
+
+    if explain is not None:
+        if output != tables.STDIN or report or products:
+            raise UsageError(
+                "--explain prints to standard output, without -o, --report, --products"
+            )
+    elif report == tables.STDIN:
+        if output == tables.STDIN:
+            raise UsageError("--report - and the pairs both go to standard output; use -o FILE")
+        tables.check_writable(output)
+    else:
+        tables.check_all_writable([output, *([] if report is None else [report])])
+
+
+def _explain(source: "Source", pair: tuple[str, str], rules: "Rules", memory: str) -> None:
+    from cprtools import mining, tables
+
+    found = mining.explain_pair(
+        source, *pair, rules, memory_limit=memory, threads=console.threads()
+    )
+    tables.write_stdout(mining.explanation_text(found).encode(), binary=False)
+
+
+def _mine(
+    source: "Source",
+    rules: "Rules",
+    memory: str,
+    products: "Source | None",
+    output: str,
+    report: str | None,
+) -> None:
+    from cprtools import mining, tables
+
+    # the catalogue decides no row: the file is the same without it
+    footer = console.footer(source, without=["products"])
     run = mining.mine_pairs(
-        source, rules, memory_limit=memory, threads=console.threads(), progress=console.progress
+        source,
+        rules,
+        products=products,
+        memory_limit=memory,
+        threads=console.threads(),
+        progress=console.progress,
     )
     with run as mined:
-        tables.write(mined.pairs, output, console.footer(source))
+        if report is None:
+            tables.write(mined.pairs, output, footer)
+        else:
+            text = _report_text(footer, products, mined.report)
+            tables.write_with_text(mined.pairs, output, footer, text, report)
     for warning in mined.report.warnings():
         console.warn(warning)
     console.report(f"pairs of {source.label}", mined.report.lines())
+
+
+def _report_text(footer: "Footer", products: "Source | None", report: "MiningReport") -> str:
+    import json
+
+    from cprtools import tables
+
+    facts = footer.as_dict()
+    if products is not None:
+        facts["inputs"] = [*facts["inputs"], tables.describe_input(products)]
+    return json.dumps({**facts, **report.as_dict()}, indent=2) + "\n"

@@ -1,7 +1,19 @@
 """Pair mining: which products are viewed and bought together, and what that says of each pair."""
 
+from cprtools.mining.explain import Explanation, explain_pair
 from cprtools.mining.pairs import Mined, mine_pairs
 from cprtools.mining.report import MiningReport
 from cprtools.mining.rules import Rules, parse_duration, parse_size
+from cprtools.mining.telling import explanation_text
 
-__all__ = ["Mined", "MiningReport", "Rules", "mine_pairs", "parse_duration", "parse_size"]
+__all__ = [
+    "Explanation",
+    "Mined",
+    "MiningReport",
+    "Rules",
+    "explain_pair",
+    "explanation_text",
+    "mine_pairs",
+    "parse_duration",
+    "parse_size",
+]

@@ -27,6 +27,7 @@ def count_events(work: Workspace, source: Source, rules: Rules, progress: Progre
         "customers with a purchase": totals.purchasers,
         "sessions": totals.sessions,
         "sessions dropped as bots": totals.bots,
+        "rows dropped as bots": totals.bot_rows,
     }
     report.present = frozenset(
         name for name, found in zip(RELATIONS, totals.present, strict=True) if found

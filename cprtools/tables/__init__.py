@@ -4,7 +4,13 @@ from cprtools.tables import columns
 from cprtools.tables.folders import Folder, check_folder_writable, open_folder, write_folder
 from cprtools.tables.inspection import Inspection, inspect_place
 from cprtools.tables.products import categories, product_types
-from cprtools.tables.provenance import Footer, digest_file, digest_rows, read_footer
+from cprtools.tables.provenance import (
+    Footer,
+    describe_input,
+    digest_file,
+    digest_rows,
+    read_footer,
+)
 from cprtools.tables.reading import cast_column, files_sql, quote_name, read, read_any, scan_sql
 from cprtools.tables.schemas import (
     ANY,
@@ -39,6 +45,7 @@ from cprtools.tables.writing import (
     write_partitions,
     write_stdout,
     write_text,
+    write_with_text,
 )
 
 __all__ = [
@@ -76,6 +83,7 @@ __all__ = [
     "check_folder_writable",
     "check_writable",
     "columns",
+    "describe_input",
     "digest_file",
     "digest_rows",
     "files_sql",
@@ -99,4 +107,5 @@ __all__ = [
     "write_partitions",
     "write_stdout",
     "write_text",
+    "write_with_text",
 ]

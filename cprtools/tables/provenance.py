@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -27,15 +28,30 @@ class Footer:
     seed: int = 0
     inputs: Sequence[Any] = ()
 
+    @cached_property
+    def described(self) -> list[dict[str, Any]]:
+        """Name, rows and digest of each input; read once, since inputs may be large."""
+        return [describe_input(source) for source in self.inputs]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same facts as JSON values, for a report beside the file."""
+        params = json.loads(json.dumps(self.params, sort_keys=True, default=str))
+        return {
+            "version": __version__,
+            "command": self.command,
+            "params": params,
+            "seed": self.seed,
+            "inputs": self.described,
+        }
+
     def metadata(self) -> dict[bytes, bytes]:
         """The key-value pairs of the Parquet footer."""
-        inputs = [describe_input(source) for source in self.inputs]
         values = {
             "version": __version__,
             "command": self.command,
             "params": json.dumps(self.params, sort_keys=True, default=str),
             "seed": str(self.seed),
-            "inputs": json.dumps(inputs, sort_keys=True),
+            "inputs": json.dumps(self.described, sort_keys=True),
         }
         return {(PREFIX + key).encode(): value.encode() for key, value in values.items()}
 
