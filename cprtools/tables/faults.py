@@ -87,5 +87,5 @@ def _example(error: Exception) -> str:
 
 def _expected(field: Field) -> str:
     if pa.types.is_timestamp(field.type or pa.null()):
-        return "times or whole epoch numbers"
+        return "times or epoch numbers"
     return "whole numbers" if field.type == pa.int64() else "strings or whole numbers"

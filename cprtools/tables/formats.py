@@ -27,6 +27,7 @@ _DELIMITERS = ",;\t|"
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 NOT_UTF8 = "not UTF-8 text; iconv -t UTF-8 converts it"
 NO_OBJECT = "not a JSON object; each line must hold one"
+_MARK = "begins with a byte order mark; tail -c +4 writes it without"
 _ARRAY = "a JSON array; each line must hold one object, jq -c '.[]' writes it so"
 
 
@@ -115,6 +116,8 @@ def _text_layout(path: str, label: str, kind: str, size: int, changed: int) -> L
         whole = not stream.read(1)
     text, where = _decode(head, whole, name_file(label, path)), name_file(label, path)
     if kind == JSON:
+        if head.startswith(codecs.BOM_UTF8):
+            raise DataError(f"{where}: line 1: {_MARK}")
         return Layout(JSON, packed, names=_json_names(text, whole, where))
     delimiter, names = _csv_header(text, _ending(path), where)
     return Layout(CSV, packed, delimiter, names)

@@ -167,11 +167,11 @@ def _member_or_files(folder: Path, spec: TableSpec) -> list[str]:
     if not files:
         raise DataError(f"{folder}: the folder holds no tables: no .parquet, .csv, .tsv or .jsonl")
     # the same rows in two formats would count twice, without a word
-    first = {format_of(path): path for path in reversed(files)}
+    first: dict[str, str] = {}
+    for path in files:
+        first.setdefault(format_of(path), os.path.relpath(path, folder))
     if len(first) > 1:
-        examples = " and ".join(
-            f"{kind} ({os.path.relpath(first[kind], folder)})" for kind in first
-        )
+        examples = " and ".join(f"{kind} ({path})" for kind, path in first.items())
         raise DataError(
             f"{folder}: the folder holds files of different formats, {examples}; "
             f"name one kind by a pattern such as '{folder}/**/*.csv', or all of them by "
