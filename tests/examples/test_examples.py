@@ -1,6 +1,7 @@
 """Every script in examples/ runs, on a small marketplace, and leaves what its comments promise."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,11 +41,20 @@ def demo(tmp_path_factory):
 
 
 def test_every_script_is_run_here():
-    scripts = {path.name for path in EXAMPLES.glob("*.sh")} - NOT_RUN
+    scripts = {path.name for path in EXAMPLES.rglob("*.sh")} - NOT_RUN
     demo_text = (EXAMPLES / "demo.sh").read_text(encoding="utf-8")
     run_by_demo = {name for name in scripts if f"/{name}" in demo_text}
 
     assert scripts == run_by_demo | {"demo.sh", "tutorial.sh"}
+
+
+def test_every_conversion_of_an_original_is_run_by_a_test():
+    files = sorted(Path(__file__).parent.glob("test_originals*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in files)
+    converted = set(re.findall(r'\bconvert\("([a-z0-9-]+)", ', tests))
+    scripts = {path.stem for path in (EXAMPLES / "originals").glob("*.sql")} - {"common"}
+
+    assert {name.replace("-", "_") for name in converted} == scripts
 
 
 def test_the_demo_shows_each_command_before_its_output(demo):
