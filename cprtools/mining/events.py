@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from cprtools.errors import SchemaError
 from cprtools.mining import sql
+from cprtools.mining.doubts import EARLIEST, HEAVY, latest
 from cprtools.mining.progress import Progress
 from cprtools.mining.report import RELATIONS, MiningReport
 from cprtools.mining.rules import Rules
@@ -33,6 +34,8 @@ def count_events(work: Workspace, source: Source, rules: Rules, progress: Progre
         work.run(sql.USABLE_EVENTS)
         for statement in progress(sql.READING_EVENTS, "reading events", len(sql.READING_EVENTS)):
             work.run(statement)
+    work.values["heavy"] = HEAVY
+    report.doubts.heavy, report.doubts.heaviest = work.run(sql.HEAVY_CUSTOMERS)[0]
     report.totals = work.record(sql.TOTALS)
     _count_pairs(work, progress)
     report.before = dict(zip(RELATIONS, work.run(sql.BEFORE)[0], strict=True))
@@ -46,9 +49,12 @@ def _micros(duration: timedelta) -> int:
 
 def _read_log(work: Workspace, source: Source) -> MiningReport:
     report = MiningReport()
-    for reason, event, n in work.run(sql.EVENT_ROWS):
+    work.values.update(earliest=EARLIEST, latest=latest())
+    for reason, event, n, early, late in work.run(sql.EVENT_ROWS):
         report.rows += n
-        if reason is not None:
+        if reason is None:
+            report.doubts.early, report.doubts.late = early, late
+        else:
             report.skipped[reason] = report.skipped.get(reason, 0) + n
         if reason == sql.OTHER_EVENT:
             report.other_events["null" if event is None else event] = n

@@ -21,7 +21,8 @@ SELECT
        WHEN customer_id IS NULL AND session_id IS NULL THEN 'neither customer_id nor session_id'
   END AS reason,
   CASE WHEN coalesce(event NOT IN ('view', 'purchase'), TRUE) THEN event END AS other_event,
-  count(*) AS n
+  count(*) AS n,
+  count(*) FILTER (ts < $earliest) AS early, count(*) FILTER (ts > $latest) AS late
 FROM log GROUP BY ALL ORDER BY reason NULLS FIRST, n DESC, other_event NULLS LAST
 """
 
@@ -56,6 +57,11 @@ SELECT DISTINCT visitors.customer, visitors.session, product, is_purchase, t
 FROM usable JOIN products USING (product_id)
 JOIN visitors ON usable.customer_id IS NOT DISTINCT FROM visitors.customer_id
   AND usable.session_id IS NOT DISTINCT FROM visitors.session_id
+"""
+
+HEAVY_CUSTOMERS = """
+SELECT count(*) FILTER (n > $heavy), coalesce(max(n), 0)
+FROM (SELECT count(*) AS n FROM events GROUP BY customer)
 """
 
 # events are distinct, so only a session with more rows than that can have more products
