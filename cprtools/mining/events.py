@@ -2,6 +2,7 @@
 
 from cprtools.errors import SchemaError
 from cprtools.mining import counting, sql
+from cprtools.mining.doubts import EARLIEST, latest
 from cprtools.mining.progress import Progress
 from cprtools.mining.report import RELATIONS, MiningReport
 from cprtools.mining.rules import FROM_EVENTS, Rules
@@ -22,6 +23,7 @@ def count_events(work: Workspace, source: Source, rules: Rules, progress: Progre
             work.run(statement)
     totals = counting.count_pairs(work, rules, rules.minimums(FROM_EVENTS), progress)
     work.run(sql.DIRECTED)
+    report.doubts.heavy, report.doubts.heaviest = totals.heavy, totals.heaviest
     report.totals = {
         **work.record(sql.TOTALS),
         "customers with a purchase": totals.purchasers,
@@ -37,9 +39,12 @@ def count_events(work: Workspace, source: Source, rules: Rules, progress: Progre
 
 def _read_log(work: Workspace, source: Source) -> MiningReport:
     report = MiningReport()
-    for reason, event, n in work.run(sql.EVENT_ROWS):
+    work.values.update(earliest=EARLIEST, latest=latest())
+    for reason, event, n, early, late in work.run(sql.EVENT_ROWS):
         report.rows += n
-        if reason is not None:
+        if reason is None:
+            report.doubts.early, report.doubts.late = early, late
+        else:
             report.skipped[reason] = report.skipped.get(reason, 0) + n
         if reason == sql.OTHER_EVENT:
             report.other_events["null" if event is None else event] = n

@@ -1,7 +1,7 @@
 """The pairs table: counts cut at their least values, flags set, rows streamed in order."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -62,7 +62,9 @@ def mine_pairs(
         if catalogue is not None:
             work.connection.register("catalogue", catalogue)
             compare_with_catalogue(report, lambda query: work.run(query)[0])
-        yield Mined(_reader(work), report)
+        # closed here: a reader that was left half-read would keep the database until the very end
+        with contextlib.closing(_batches(work)) as batches:
+            yield Mined(pa.RecordBatchReader.from_batches(PAIRS.schema, batches), report)
 
 
 def _keep(work: Workspace, report: MiningReport) -> None:
@@ -73,11 +75,7 @@ def _keep(work: Workspace, report: MiningReport) -> None:
     summarise(report, lambda query: work.run(query)[0])
 
 
-def _reader(work: Workspace) -> pa.RecordBatchReader:
-    return pa.RecordBatchReader.from_batches(PAIRS.schema, _batches(work))
-
-
-def _batches(work: Workspace) -> Iterator[pa.RecordBatch]:
+def _batches(work: Workspace) -> Generator[pa.RecordBatch]:
     # blocks depend on the rows alone, so the file's bytes do not depend on the threads
     for first, last in work.run(sql.BLOCKS):
         work.values.update(first=first, last=last)

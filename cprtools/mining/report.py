@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cprtools.mining.doubts import Doubts
 from cprtools.tables import columns as c
 
 RELATIONS = (c.CO_PURCHASE, c.CO_VIEW, c.PURCHASE_AFTER_VIEW)
@@ -59,6 +60,7 @@ class MiningReport:
     """Rows not used, by reason."""
     other_events: dict[str, int] = field(default_factory=dict)
     """Rows by their event where that is neither view nor purchase, most frequent first."""
+    doubts: Doubts = field(default_factory=Doubts)
     totals: dict[str, int] = field(default_factory=dict)
     """Products and, from events, customers, buyers, sessions and bots."""
     minimums: Mapping[str, int] = field(default_factory=dict)
@@ -147,12 +149,13 @@ class MiningReport:
         return "nothing: the source has no views, and every co-purchase is a complement"
 
     def warnings(self) -> list[str]:
-        """What must not go unseen: events of other kinds, and an empty result with its reason."""
+        """What must not go unseen: other events, doubtful rows, an empty result and its reason."""
         found = []
         if self.other_events:
             shown = ", ".join(f"{name} {n:,}" for name, n in list(self.other_events.items())[:5])
             total = sum(self.other_events.values())
             found.append(f"{total:,} rows are neither view nor purchase and were skipped: {shown}")
+        found += self.doubts.warnings()
         if self.pairs == 0:
             found.append(f"no pair is left; {self._why_empty()}")
         return found

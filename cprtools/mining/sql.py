@@ -24,7 +24,8 @@ SELECT
        WHEN customer_id IS NULL AND session_id IS NULL THEN 'neither customer_id nor session_id'
   END AS reason,
   CASE WHEN coalesce(event NOT IN ('view', 'purchase'), TRUE) THEN event END AS other_event,
-  count(*) AS n
+  count(*) AS n,
+  count(*) FILTER (ts < $earliest) AS early, count(*) FILTER (ts > $latest) AS late
 FROM log GROUP BY ALL ORDER BY reason NULLS FIRST, n DESC, other_event NULLS LAST
 """
 

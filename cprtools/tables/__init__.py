@@ -1,6 +1,9 @@
 """Tables: the only room that opens files. Sources, schemas, atomic writes, footers, folders."""
 
 from cprtools.tables import columns
+from cprtools.tables.casting import cast_column
+from cprtools.tables.duck import quote_name
+from cprtools.tables.faults import explain
 from cprtools.tables.folders import Folder, check_folder_writable, open_folder, write_folder
 from cprtools.tables.inspection import Inspection, inspect_place
 from cprtools.tables.products import categories, product_types
@@ -11,7 +14,8 @@ from cprtools.tables.provenance import (
     digest_rows,
     read_footer,
 )
-from cprtools.tables.reading import cast_column, files_sql, quote_name, read, read_any, scan_sql
+from cprtools.tables.reading import read, read_any
+from cprtools.tables.scanning import scan_sql
 from cprtools.tables.schemas import (
     ANY,
     COMPLEMENT_RECOMMENDATIONS,
@@ -86,7 +90,7 @@ __all__ = [
     "describe_input",
     "digest_file",
     "digest_rows",
-    "files_sql",
+    "explain",
     "inspect_place",
     "open_folder",
     "open_table",

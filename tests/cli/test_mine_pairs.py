@@ -183,7 +183,7 @@ def test_times_that_are_no_times_are_one_error_line(log, tmp_path):
 def test_missing_damaged_and_empty_inputs_are_told_apart(log, tmp_path):
     refused(run(tmp_path / "none.parquet"), 4, "no such file")
     (tmp_path / "empty").mkdir()
-    refused(run(tmp_path / "empty"), 4, "holds no Parquet files")
+    refused(run(tmp_path / "empty"), 4, "holds no tables")
     refused(run("-", stdin=b""), 4, "standard input: empty")
     damaged = bytearray(log.read_bytes())
     damaged[4:120] = bytes(116)
