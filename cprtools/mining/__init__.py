@@ -1,7 +1,7 @@
 """Pair mining: which products are viewed and bought together, and what that says of each pair."""
 
 from cprtools.mining.explain import Explanation, explain_pair
-from cprtools.mining.pairs import Mined, mine_pairs
+from cprtools.mining.pairs import Mined, mine_pairs, mine_state
 from cprtools.mining.report import MiningReport
 from cprtools.mining.rules import Rules, parse_duration, parse_size
 from cprtools.mining.telling import explanation_text
@@ -14,6 +14,7 @@ __all__ = [
     "explain_pair",
     "explanation_text",
     "mine_pairs",
+    "mine_state",
     "parse_duration",
     "parse_size",
 ]

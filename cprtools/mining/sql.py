@@ -86,9 +86,9 @@ CREATE TABLE counted (low INTEGER, high INTEGER, bought_up BIGINT, bought_down B
 DIRECTED = """
 CREATE TEMP VIEW directed AS
 SELECT low AS query, high AS candidate, bought_up AS co_purchase, viewed AS co_view,
-  after_up AS purchase_after_view FROM counted
+  after_up AS purchase_after_view FROM {counted}
 UNION ALL
-SELECT high, low, bought_down, viewed, after_down FROM counted
+SELECT high, low, bought_down, viewed, after_down FROM {counted}
 """
 
 USABLE_RELATIONS = """
@@ -136,7 +136,7 @@ READING_RELATIONS = (PRODUCTS_OF_RELATIONS, DIRECTED_RELATIONS, NO_BUYERS, NO_PO
 IN_ORDER = "SET preserve_insertion_order = true"
 
 # around `kept_sql`, the cleaning that every engine shares
-KEPT = "CREATE TABLE kept AS {kept_sql} ORDER BY query, candidate"
+KEPT = "CREATE {kind}TABLE kept AS {kept_sql} ORDER BY query, candidate"
 
 # whole queries, some BLOCK_ROWS rows together: read one after the other, no result is ever larger
 BLOCK_ROWS = 1 << 18
