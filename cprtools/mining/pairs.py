@@ -2,15 +2,18 @@
 
 import contextlib
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cprtools.mining import sql
 from cprtools.mining.catalogue import read_catalogue
 from cprtools.mining.definition import kept_sql
 from cprtools.mining.events import begin_state, change_state, count_events, read_state
+from cprtools.mining.parallel import in_order
 from cprtools.mining.progress import Progress, silent
 from cprtools.mining.relations import count_relations
 from cprtools.mining.report import RELATIONS, MiningReport
@@ -120,8 +123,21 @@ def _keep(work: Workspace, report: MiningReport, least: Sequence[int], kind: str
 
 
 def _batches(work: Workspace) -> Generator[pa.RecordBatch]:
-    # blocks depend on the rows alone, so the file's bytes do not depend on the threads
-    for first, last in work.run(sql.BLOCKS):
-        work.values.update(first=first, last=last)
-        block = work.table(sql.PAIRS).cast(PAIRS.schema).combine_chunks()
-        yield from block.to_batches()
+    ids = work.table(sql.IDS).column("product_id").combine_chunks()
+    first_code = work.run(sql.FIRST_CODE)[0][0]
+
+    def read(block: tuple[int, int]) -> pa.RecordBatch:
+        work.values.update(first=block[0], last=block[1])
+        found = work.table(sql.PAIRS).combine_chunks()
+        columns = [
+            ids.take(pc.subtract(column, first_code)) if place < 2 else column
+            for place, column in enumerate(found.columns)
+        ]
+        table = pa.table([column.combine_chunks() for column in columns], found.column_names)
+        (batch,) = table.cast(PAIRS.schema).to_batches()
+        return batch
+
+    # one block is read while the one before is written; blocks depend on the rows alone, so the
+    # file's bytes do not depend on the threads
+    with ThreadPoolExecutor(1) as pool:
+        yield from in_order(pool, read, work.run(sql.BLOCKS), ahead=2)

@@ -129,9 +129,14 @@ def _check(folder: str, work: Workspace, rules: Rules) -> None:
     wanted = _described(rules)
     for name, value in json.loads(kept).items():
         if wanted[name] != value:
-            option = "--" + name.replace("_", "-")
-            shown = f"{value / 1_000_000:.0f}s" if "window" in name else value
-            raise UsageError(f"{folder}: this state was made with {option} {shown}; keep to it")
+            raise UsageError(f"{folder}: this state was made {_spelled(name, value)}; keep to it")
+
+
+def _spelled(name: str, value: int | bool) -> str:
+    option = "--" + name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"{'with' if value else 'without'} {option}"
+    return f"with {option} {value / 1_000_000:g}s" if "window" in name else f"with {option} {value}"
 
 
 @dataclass(frozen=True)
