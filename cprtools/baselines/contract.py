@@ -1,7 +1,7 @@
 """The one contract of every recommender, trained or simple, for both systems."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -69,6 +69,8 @@ class Recommender(ABC):
 
     method: ClassVar[str]
     """The name on the command line."""
+    search: ClassVar[Sequence[tuple[str, Sequence[Any]]]] = ()
+    """Options of `fit` worth tuning with their ordered values, in the order of climbing."""
 
     @classmethod
     @abstractmethod

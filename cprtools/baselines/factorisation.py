@@ -119,7 +119,10 @@ def _tune(
 ) -> Settings:
     def measure(settings: Settings) -> float:
         queries, candidates = _factorise(validation.train, settings, seed)
-        return validation.measure(lambda rows: stable_product(queries[rows], candidates))
+        return validation.measure(
+            lambda rows: stable_product(queries[rows], candidates),
+            by_weight=validation.per_pair,
+        )
 
     settings, reached = choose(start, steps, measure)
     return {**settings, "validation": reached}

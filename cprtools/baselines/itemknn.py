@@ -10,6 +10,7 @@ from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable
 from cprtools.baselines.options import check_choice, check_least, refuse_unknown
 from cprtools.baselines.sparse import (
     WEIGHTINGS,
+    WEIGHTINGS_BY_STRENGTH,
     canonical,
     column_neighbours,
     matrix_table,
@@ -30,6 +31,11 @@ class ItemKnn(Recommender):
     """
 
     method: ClassVar[str] = "item-knn"
+    search = (
+        ("weighting", WEIGHTINGS_BY_STRENGTH),
+        ("shrinkage", [0.0, 1.0, 3.0, 10.0, 30.0]),
+        ("neighbours", [50, 100, 200, 400, 800]),
+    )
 
     def __init__(self, matrix: csr_matrix, similarity: csr_matrix, weighting: str):
         self._matrix = matrix

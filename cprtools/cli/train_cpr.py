@@ -20,6 +20,10 @@ def train_cpr(
         str, typer.Option(help="p-companion: default (strongest) or paper (as published).")
     ] = "default",
     epochs: Annotated[int | None, typer.Option(min=1, help="p-companion: epochs at most.")] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(help="co-purchase, reverse: count (default), lift or confidence."),
+    ] = None,
     ranker: Annotated[bool, typer.Option(help="p-companion: fit the second stage too.")] = True,
     columns: Columns = "",
     seed: Seed = 0,
@@ -38,7 +42,7 @@ def train_cpr(
 
     tables.check_folder_writable(output)
     mapping = parse_columns(columns)
-    options = recipe.method_options(method, preset=preset, epochs=epochs)
+    options = recipe.method_options(method, preset=preset, epochs=epochs, variant=variant)
     pairs_source = tables.open_table(pairs, tables.PAIRS, mapping)
     products_source = tables.open_table(products, tables.PRODUCTS, mapping) if products else None
     vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]

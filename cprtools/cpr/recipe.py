@@ -5,30 +5,39 @@ from typing import Any
 
 from cprtools.baselines import (
     BASELINES,
+    CoPurchase,
     Factorisation,
     ItemKnn,
     Problem,
     Recommender,
+    Reverse,
     TextKnn,
     TypePopularity,
 )
+from cprtools.baselines.tuning import fit_tuned
 from cprtools.cpr.model import PCompanion
+from cprtools.cpr.triplet import Triplet
 from cprtools.errors import UsageError
 from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_pairs
 
-METHODS = (PCompanion.method, *BASELINES)
+SIMPLE: Mapping[str, type[Recommender]] = {**BASELINES, Triplet.method: Triplet}
+METHODS = (PCompanion.method, *SIMPLE)
 PRESETS = ("default", "paper")
 Say = Callable[[str], None]
 
 
-def method_options(method: str, *, preset: str, epochs: int | None) -> dict[str, Any]:
+def method_options(
+    method: str, *, preset: str, epochs: int | None, variant: str | None = None
+) -> dict[str, Any]:
     """The options of a method's `fit`. Raises UsageError where they do not belong together."""
     if preset not in PRESETS:
         raise UsageError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    if variant is not None and method not in (CoPurchase.method, Reverse.method):
+        raise UsageError(f"--variant is an option of co-purchase and reverse, not of {method}")
     if method != PCompanion.method:
         if preset != "default" or epochs is not None:
             raise UsageError(f"--preset and --epochs are options of p-companion, not of {method}")
-        return {}
+        return {} if variant is None else {"variant": variant}
     return {"preset": preset} | ({} if epochs is None else {"epochs": epochs})
 
 
@@ -50,7 +59,9 @@ def train(
         raise UsageError(f"--method must be one of {', '.join(METHODS)}, got {method!r}")
     own = dict(options or {})
     if method != PCompanion.method:
-        return TwoStage(problem, {method: BASELINES[method].fit(problem, seed=seed, **own)})
+        return TwoStage(
+            problem, {method: fit_tuned(SIMPLE[method], problem, seed=seed, say=say, **own)}
+        )
     if not with_ranker:
         return TwoStage(problem, {method: PCompanion.fit(problem, seed=seed, **own)})
     inner, positives = hold_out_pairs(problem, seed=seed)
