@@ -55,7 +55,7 @@ class Ease(Recommender):
         seed: int = 0,
         regularisation: float = 30.0,
         weighting: str = "log",
-        neighbours: int = 400,
+        neighbours: int = 2000,
         **options: Any,
     ) -> Self:
         """Invert the Gram matrix of the products; nothing is random.

@@ -5,7 +5,15 @@ from typing import Annotated
 import typer
 
 from cprtools.cli import console
-from cprtools.cli.options import Columns, FolderOutput, Products, Seed, Vectors, parse_columns
+from cprtools.cli.options import (
+    Columns,
+    FolderOutput,
+    Products,
+    Seed,
+    Vectors,
+    parse_choice,
+    parse_columns,
+)
 
 
 def train_cpr(
@@ -16,6 +24,9 @@ def train_cpr(
     method: Annotated[
         str, typer.Option(help="p-companion or a baseline: popularity, item-knn, mf, ...")
     ] = "p-companion",
+    labels: Annotated[
+        str, typer.Option(help="Learn from cleaned pairs (complements) or all co-purchases.")
+    ] = "cleaned",
     preset: Annotated[
         str, typer.Option(help="p-companion: default (strongest) or paper (as published).")
     ] = "default",
@@ -42,6 +53,7 @@ def train_cpr(
 
     tables.check_folder_writable(output)
     mapping = parse_columns(columns)
+    parse_choice("--labels", labels, building.LABELS)
     options = recipe.method_options(method, preset=preset, epochs=epochs, variant=variant)
     pairs_source = tables.open_table(pairs, tables.PAIRS, mapping)
     products_source = tables.open_table(products, tables.PRODUCTS, mapping) if products else None
@@ -50,6 +62,7 @@ def train_cpr(
         tables.read(pairs_source),
         tables.read(products_source) if products_source else None,
         vector_sources,
+        labels=labels,
         seed=seed,
     )
     console.report("problem", built.summary())

@@ -25,6 +25,9 @@ from cprtools.errors import SchemaError
 from cprtools.tables import Source
 from cprtools.tables import columns as c
 
+LABELS = ("cleaned", "all")
+"""What is learnt as a complement: flagged pairs, or every pair that was bought together."""
+
 
 @dataclass(frozen=True)
 class BuiltProblem:
@@ -50,30 +53,40 @@ class BuiltProblem:
 
 
 def build_problem(
-    pairs: pa.Table, products: pa.Table | None, vectors: Sequence[Source] = (), *, seed: int = 0
+    pairs: pa.Table,
+    products: pa.Table | None,
+    vectors: Sequence[Source] = (),
+    *,
+    labels: str = "cleaned",
+    seed: int = 0,
 ) -> BuiltProblem:
     """Index products, code their attributes and lay the complement pairs out as a matrix.
 
     Every row of `products` is a query and a candidate; without that table every id of the pairs is.
-    Types: product_type, else category, else clusters of the vectors. Raises SchemaError where no
-    complement pair is left inside the catalogue.
+    Types: product_type, else category, else clusters of the vectors. labels: `cleaned` learns from
+    complements alone, `all` from every co-purchase pair, whatever its views say. Raises
+    SchemaError where no such pair is left inside the catalogue, ValueError for other labels.
     """
+    if labels not in LABELS:
+        raise ValueError(f"labels must be one of {LABELS}, got {labels!r}")
+    flag = c.COMPLEMENT if labels == "cleaned" else None
     if products is None:
         ids = pa.concat_arrays(
             [pairs.column(n).combine_chunks() for n in (c.QUERY_ID, c.CANDIDATE_ID)]
         )
         products = pa.table({c.PRODUCT_ID: pc.unique(ids)})
-    products = _by_popularity(pairs, products)
+    products = _by_popularity(pairs, products, flag)
     dense = stack_vectors(products.column(c.PRODUCT_ID).combine_chunks(), vectors)
     catalogue = make_catalogue(products)
     if not catalogue.type_names and dense is not None:
         types = cluster_types(dense, seed)
         products = _with_column(products, c.PRODUCT_TYPE, types)
         catalogue = make_catalogue(products)
-    matrix, outside = _matrix(pairs, catalogue, c.COMPLEMENT, c.CO_PURCHASE)
+    matrix, outside = _matrix(pairs, catalogue, flag, c.CO_PURCHASE)
     if not matrix.nnz:
+        what = "co-purchase" if flag is None else "complement"
         raise SchemaError(
-            f"no complement pair joins two of the {products.num_rows:,} products; "
+            f"no {what} pair joins two of the {products.num_rows:,} products; "
             "do the product ids of both tables agree?"
         )
     similar, _ = _matrix(pairs, catalogue, c.SIMILAR, c.CO_VIEW)
@@ -93,18 +106,20 @@ def build_problem(
     return BuiltProblem(problem, catalogue, outside)
 
 
-def _by_popularity(pairs: pa.Table, products: pa.Table) -> pa.Table:
+def _by_popularity(pairs: pa.Table, products: pa.Table, flag: str | None) -> pa.Table:
+    bought = _chosen(pairs, flag, c.CO_PURCHASE)
     candidates = index_in(
-        pairs.column(c.CANDIDATE_ID), products.column(c.PRODUCT_ID).combine_chunks()
-    )
-    counts = np.where(
-        pairs.column(c.COMPLEMENT).to_numpy(zero_copy_only=False),
-        pairs.column(c.CO_PURCHASE).to_numpy(),
-        0,
+        bought.column(c.CANDIDATE_ID), products.column(c.PRODUCT_ID).combine_chunks()
     )
     inside = candidates >= 0
-    popularity = np.bincount(candidates[inside], counts[inside], minlength=products.num_rows)
+    counts = bought.column(c.CO_PURCHASE).to_numpy()[inside]
+    popularity = np.bincount(candidates[inside], counts, minlength=products.num_rows)
     return sort_catalogue(products, popularity)
+
+
+def _chosen(pairs: pa.Table, flag: str | None, count: str) -> pa.Table:
+    """The flagged pairs; without a flag those that the count speaks for."""
+    return pairs.filter(pc.greater(pairs.column(count), 0) if flag is None else pairs.column(flag))
 
 
 def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
@@ -117,9 +132,7 @@ def _matrix(
     pairs: pa.Table, catalogue: Catalogue, flag: str | None, count: str
 ) -> tuple[csr_matrix, int]:
     """(products, products) float32 counts of the flagged pairs, and how many lie outside."""
-    chosen = pairs.filter(
-        pc.greater(pairs.column(count), 0) if flag is None else pairs.column(flag)
-    )
+    chosen = _chosen(pairs, flag, count)
     rows = catalogue.index_of(chosen.column(c.QUERY_ID))
     cols = catalogue.index_of(chosen.column(c.CANDIDATE_ID))
     values = np.maximum(chosen.column(count).to_numpy().astype(np.float32), 1)

@@ -45,6 +45,31 @@ def test_only_complement_pairs_inside_the_catalogue_count():
     assert built.pairs_outside == 1
 
 
+def test_all_labels_count_every_co_purchase_whatever_was_viewed():
+    products = pa.table({"product_id": ["a", "b", "c", "d"]})
+    built = build_problem(pairs(*ROWS), products, labels="all")
+    place = {name: i for i, name in enumerate(built.catalogue.ids.to_pylist())}
+    dense = built.problem.matrix.toarray()
+    # c -> d was bought together four times and viewed together four times
+    assert dense[place["c"], place["d"]] == 4
+    assert dense.sum() == 5 + 2 + 1 + 4
+    # a -> d was only viewed together: no label, whichever way
+    assert dense[place["a"], place["d"]] == 0
+    assert list(place) == ["b", "d", "c", "a"]
+
+
+def test_labels_are_cleaned_or_all():
+    with pytest.raises(ValueError, match="cleaned"):
+        build_problem(pairs(*ROWS), None, labels="dirty")
+
+
+def test_all_labels_serve_where_every_co_purchase_was_viewed_too():
+    viewed = pairs(("a", "b", 2, 3, False, False))
+    assert build_problem(viewed, None, labels="all").problem.matrix.nnz == 1
+    with pytest.raises(SchemaError, match="no complement pair joins"):
+        build_problem(viewed, None)
+
+
 def test_similar_pairs_hold_in_both_directions():
     built = build_problem(pairs(*ROWS), pa.table({"product_id": ["a", "b", "c", "d"]}))
     place = {name: i for i, name in enumerate(built.catalogue.ids.to_pylist())}
