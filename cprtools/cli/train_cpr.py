@@ -28,7 +28,7 @@ def train_cpr(
         str, typer.Option(help="Learn from cleaned pairs (complements) or all co-purchases.")
     ] = "cleaned",
     preset: Annotated[
-        str, typer.Option(help="p-companion: default (strongest) or paper (as published).")
+        str, typer.Option(help="p-companion: default (strongest), paper or article (as published).")
     ] = "default",
     epochs: Annotated[int | None, typer.Option(min=1, help="p-companion: epochs at most.")] = None,
     variant: Annotated[

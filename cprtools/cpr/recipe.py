@@ -15,6 +15,7 @@ from cprtools.baselines import (
     TypePopularity,
 )
 from cprtools.baselines.tuning import fit_tuned
+from cprtools.cpr.config import PRESETS
 from cprtools.cpr.model import PCompanion
 from cprtools.cpr.triplet import Triplet
 from cprtools.errors import UsageError
@@ -22,7 +23,6 @@ from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_pairs
 
 SIMPLE: Mapping[str, type[Recommender]] = {**BASELINES, Triplet.method: Triplet}
 METHODS = (PCompanion.method, *SIMPLE)
-PRESETS = ("default", "paper")
 Say = Callable[[str], None]
 
 

@@ -15,6 +15,7 @@ from cprtools.baselines.contract import FloatArray, IntArray, Problem
 from cprtools.baselines.sparse import canonical
 from cprtools.baselines.tuning import Validation, hold_out
 from cprtools.cpr import losses
+from cprtools.cpr.article import ArticleNetwork
 from cprtools.cpr.batches import (
     NeighbourSampler,
     PairBatch,
@@ -25,7 +26,7 @@ from cprtools.cpr.batches import (
     history_bags,
 )
 from cprtools.cpr.config import CprConfig
-from cprtools.cpr.features import encode_features
+from cprtools.cpr.features import Features, encode_features
 from cprtools.cpr.pcompanion import DirectedNetwork, Network, PaperNetwork
 from cprtools.cpr.product2vec import pool_neighbours
 from cprtools.cpr.scoring import ClosedForm
@@ -112,9 +113,8 @@ class Session:
         self.network: Network
         self.sampler: SoftmaxSampler | PairSampler
         self.loss: Callable[[Any], Tensor]
-        if config.preset == "paper":
-            paper = PaperNetwork(features, config)
-            self.network, self.loss = paper, partial(paper_loss, paper)
+        if config.preset in ("paper", "article"):
+            self.network, self.loss = _published(features, config)
             self.sampler = PairSampler(matrix, config, random)
         else:
             directed = DirectedNetwork(features, config)
@@ -176,6 +176,17 @@ class Session:
         return math.sqrt(hits[0] * hits[1])
 
 
+def _published(
+    features: Features, config: CprConfig
+) -> tuple[Network, Callable[[PairBatch], Tensor]]:
+    """The network and the loss of a preset that follows a publication."""
+    if config.preset == "article":
+        article = ArticleNetwork(features, config)
+        return article, partial(article_loss, article)
+    paper = PaperNetwork(features, config)
+    return paper, partial(paper_loss, paper)
+
+
 def directed_loss(network: DirectedNetwork, batch: SoftmaxBatch) -> Tensor:
     """Joint loss of the default: softmax over candidates, cross-entropy over types."""
     logits = network.logits(batch.queries, batch.history, batch.candidates, batch.is_known)
@@ -191,13 +202,19 @@ def directed_loss(network: DirectedNetwork, batch: SoftmaxBatch) -> Tensor:
 def paper_loss(network: PaperNetwork, batch: PairBatch) -> Tensor:
     """Joint loss of the paper: hinges of item and of type distances, with random negatives."""
     config = network.config
-    # the true candidate first, the sampled ones after it: (batch, 1 + num_negatives)
-    candidates = torch.cat([batch.candidates[:, None], batch.negatives], dim=1)
+    candidates = batch.all_candidates()
     items = network.item_distance(batch.queries, candidates)
     types = network.type_distance(network.types_of(batch.queries), network.types_of(candidates))
     item = losses.pair_hinge(items[:, 0], items[:, 1:], config.margin, config.slack)
     type_ = losses.pair_hinge(types[:, 0], types[:, 1:], config.type_margin, config.type_slack)
     return losses.joint_loss(item, type_, config.alpha)
+
+
+def article_loss(network: ArticleNetwork, batch: PairBatch) -> Tensor:
+    """The article's loss: hinges of item distances alone, with random negatives."""
+    config = network.config
+    items = network.item_distance(batch.queries, batch.all_candidates())
+    return losses.pair_hinge(items[:, 0], items[:, 1:], config.margin, config.slack)
 
 
 def similar_loss(network: Network, sampler: NeighbourSampler, size: int) -> Tensor:
@@ -206,8 +223,9 @@ def similar_loss(network: Network, sampler: NeighbourSampler, size: int) -> Tens
     items = network.embed(batch.items)
     # (batch * width, dim) -> (batch, width, dim)
     around = network.embed(batch.neighbours.flatten()).view(*batch.neighbours.shape, -1)
-    own = pool_neighbours(items, around, batch.is_real)
-    other = pool_neighbours(items, around[batch.others], batch.is_real[batch.others])
+    pool = partial(pool_neighbours, is_scaled=network.config.preset == "default")
+    own = pool(items, around, batch.is_real)
+    other = pool(items, around[batch.others], batch.is_real[batch.others])
     return losses.pair_hinge(
         losses.squared_distance(items, own),
         losses.squared_distance(items, other),
