@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.commands import fails, write
+from tests.cli.commands import fails, ok, run, write
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,34 @@ def test_bad_graphs_and_options_get_one_line(home, code, words, said):
         words = (*words, "--num-layers", "3")
     assert said in fails(home, code, "train-linkpred", *words, "-o", "bad.model")
     assert not (home / "bad.model").exists()
+
+
+def test_a_checkpoint_belongs_to_p_companion_and_resume_to_a_checkpoint(home):
+    for code, words, said in (
+        (2, ("--resume",), "--resume needs --checkpoint"),
+        (2, ("--method", "mf", "--checkpoint", "state"), "for p-companion, not for mf"),
+        (2, ("--device", "tpu"), "--device must be one of cpu, cuda"),
+        (4, ("--checkpoint", "tables"), "not ours"),
+    ):
+        (home / "tables").mkdir(exist_ok=True)
+        (home / "tables" / "precious.txt").write_text("mine")
+        assert said in fails(home, code, "train-cpr", "pairs.parquet", *words, "-o", "bad.model")
+        assert not (home / "bad.model").exists()
+
+
+def test_a_resumed_training_writes_the_same_bytes(home):
+    words = ("train-cpr", "pairs.parquet", "--products", "products.parquet", "--epochs", "2")
+    ok(home, *words, "-o", "plain.model")
+    ok(home, *words, "--checkpoint", "state", "-o", "kept.model")
+    # both fits, of the training part and of everything, are in the checkpoint and done
+    done = run(home, *words, "--checkpoint", "state", "--resume", "-o", "resumed.model")
+    assert done.returncode == 0
+    assert "GB of memory" in done.stderr.decode()
+    names = sorted(path.name for path in (home / "plain.model").iterdir())
+    for model in ("kept.model", "resumed.model"):
+        assert sorted(path.name for path in (home / model).iterdir()) == names
+        for name in names:
+            same = (home / model / name).read_bytes() == (home / "plain.model" / name).read_bytes()
+            assert same, name
+    state = pq.read_table(home / "state" / "manifest.parquet").column("member").to_pylist()
+    assert state == ["state_1", "state_2", "tensors_1", "tensors_2"]
