@@ -23,7 +23,7 @@ DEVICES = ("cpu", "cuda")
 _FLOAT = 4
 # a weight, its gradient, the two moments of Adam, and the copy of the best epoch
 _COPIES = 5
-# what backward keeps of a batch's scores, and the few scores a query in validation
+# what backward keeps of every number of a batch, and the few scores a query in validation
 _KEPT = 6
 _VALIDATION_ROWS = 128 * 4
 _LARGEST_UNITS = 1e9
@@ -76,13 +76,23 @@ def memory_note(network: "nn.Module", config: "CprConfig", num_products: int) ->
     weights = sum(parameter.numel() for parameter in network.parameters())
     buffers: list[Tensor] = list(network.buffers())
     held = sum(buffer.numel() * buffer.element_size() for buffer in buffers)
-    scores = config.batch_size * min(config.num_negatives + config.batch_size, num_products)
+    rows, scores = _batch_size(config, num_products)
     # source, target and the history that makes the source, twice while they are copied
     closed_form = 6 * num_products * config.embedding_dim
-    entries = _COPIES * weights + _KEPT * scores + closed_form + _VALIDATION_ROWS * num_products
+    batch = _KEPT * (scores + rows * (config.hidden_dim + 4 * config.embedding_dim))
+    entries = _COPIES * weights + batch + closed_form + _VALIDATION_ROWS * num_products
     need = _FLOAT * entries + held
     present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     note = f"training takes about {need / _LARGEST_UNITS:.2g} GB of memory"
     if need > present:
         note += f", more than the {present / _LARGEST_UNITS:.3g} GB that there is"
     return f"{note} ({weights:,} weights)"
+
+
+def _batch_size(config: "CprConfig", num_products: int) -> tuple[int, int]:
+    """Products that a batch embeds, and pairs that it scores."""
+    if config.preset == "default":
+        candidates = min(config.num_negatives + config.batch_size, num_products)
+        return config.batch_size + candidates, config.batch_size * candidates
+    pairs = config.batch_size * (1 + config.num_negatives)
+    return config.batch_size + pairs, pairs

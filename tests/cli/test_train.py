@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.commands import fails, ok, run, write
+from tests.cli.commands import fails, ok, planted_pairs, run, write
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,27 @@ def test_a_resumed_training_writes_the_same_bytes(home):
             assert same, name
     state = pq.read_table(home / "state" / "manifest.parquet").column("member").to_pylist()
     assert state == ["state_1", "state_2", "tensors_1", "tensors_2"]
+
+
+def test_all_labels_learn_from_pairs_that_were_viewed_together_too(home):
+    viewed = planted_pairs(4)
+    viewed["complement"] = [False] * len(viewed["complement"])
+    write(home / "viewed.parquet", **viewed)
+    words = ("train-cpr", "viewed.parquet", "--method", "co-purchase", "--variant", "lift")
+    assert "no complement pair joins" in fails(home, 3, *words, "-o", "bad.model")
+    ok(home, *words, "--labels", "all", "-o", "all.model")
+    kept = pq.read_table(home / "all.model" / "interactions.parquet")
+    assert kept.num_rows == len(viewed["query_id"])
+    settings = pq.read_table(home / "all.model" / "co_purchase_settings.parquet")
+    assert settings.column("variant").to_pylist() == ["lift"]
+
+
+@pytest.mark.parametrize(
+    "method", ["reverse", "ease", "item2vec", "triplet", "sceptre", "item-knn", "type-popularity"]
+)
+def test_a_baseline_trains_stores_and_answers_from_the_command_line(home, method):
+    words = ("--products", "products.parquet", "--method", method)
+    write(home / "small.parquet", **planted_pairs(8))
+    done = run(home, "train-cpr", "small.parquet", *words, "-o", f"{method}.model")
+    assert done.returncode == 0, done.stderr.decode()
+    ok(home, "recommend", "--model", f"{method}.model", "--product", "B1", "--format", "json")
