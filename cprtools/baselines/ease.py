@@ -67,8 +67,9 @@ class Ease(Recommender):
         check_least(cls.method, "regularisation", regularisation, 1e-9)
         check_least(cls.method, "neighbours", neighbours, 1)
         check_choice(cls.method, "weighting", weighting, WEIGHTINGS)
-        matrix = canonical(reweight(problem.matrix, weighting))
-        return cls(matrix, item_weights(matrix, regularisation, neighbours), weighting)
+        matrix = canonical(reweight(problem.wide, weighting))
+        items = item_weights(matrix, regularisation, neighbours, problem.num_candidates)
+        return cls(matrix, items, weighting)
 
     def score(self, query_idx: IntArray) -> FloatArray:
         """Row of the query times B: (len(query_idx), num_candidates) float32."""
@@ -84,10 +85,10 @@ class Ease(Recommender):
     @classmethod
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The stored B over the problem's rows. Raises SchemaError where they do not fit."""
-        size = problem.num_candidates
+        wide = problem.wide
         weighting = read(_SETTINGS).column("weighting")[0].as_py()
-        items = table_matrix(read(_ITEMS), (size, size), _ITEMS)
-        return cls(canonical(reweight(problem.matrix, weighting)), items, weighting)
+        items = table_matrix(read(_ITEMS), (wide.shape[1], problem.num_candidates), _ITEMS)
+        return cls(canonical(reweight(wide, weighting)), items, weighting)
 
     @property
     def num_candidates(self) -> int:
@@ -95,32 +96,40 @@ class Ease(Recommender):
         return int(self._items.shape[1])
 
 
-def item_weights(matrix: csr_matrix, regularisation: float, neighbours: int) -> csr_matrix:
-    """B of EASE, zero on the diagonal: (columns, columns) float32, `neighbours` in a column."""
+def item_weights(
+    matrix: csr_matrix, regularisation: float, neighbours: int, num_candidates: int | None = None
+) -> csr_matrix:
+    """B of EASE, zero on the diagonal: (columns, num_candidates) float32.
+
+    `neighbours` entries in a column, for the first columns of the matrix: the candidates, by
+    default all of them.
+    """
     from threadpoolctl import threadpool_limits
 
+    num_candidates = matrix.shape[1] if num_candidates is None else num_candidates
     counts = np.diff(matrix.tocsc().indptr)
     active = np.flatnonzero(counts)
-    # columns are numbered by falling popularity: of equal ones the first
-    most = np.argsort(-counts[active], kind="stable")[:MOST_ITEMS]
-    active = np.sort(active[most])
+    if min(len(active), np.count_nonzero(np.diff(matrix.indptr))) > MOST_ITEMS:
+        # columns are numbered by falling popularity: of equal ones the first
+        most = np.argsort(-counts[active], kind="stable")[:MOST_ITEMS]
+        active = np.sort(active[most])
     known = matrix[:, active].astype(np.float64)
     known = known[np.flatnonzero(np.diff(known.indptr))]
+    targets = int(np.searchsorted(active, num_candidates))
     # one thread: the sums stay in one order whatever the number of threads
     with threadpool_limits(1, "blas"):
         columns = _precision(known, regularisation)
         parts = [
-            _entries(columns(start, min(start + _BLOCK, len(active))), start, neighbours)
-            for start in range(0, len(active), _BLOCK)
+            _entries(columns(start, min(start + _BLOCK, targets)), start, neighbours)
+            for start in range(0, targets, _BLOCK)
         ]
     rows, cols, values = (
         (np.concatenate(part) for part in zip(*parts, strict=True))
         if parts
         else (np.zeros(0, np.int64),) * 3
     )
-    size = matrix.shape[1]
     entries = values.astype(np.float32), (active[rows], active[cols])
-    return canonical(csr_matrix(entries, shape=(size, size)))
+    return canonical(csr_matrix(entries, shape=(matrix.shape[1], num_candidates)))
 
 
 def _precision(known: csr_matrix, regularisation: float) -> Callable[[int, int], DoubleArray]:
@@ -131,10 +140,11 @@ def _precision(known: csr_matrix, regularisation: float) -> Callable[[int, int],
         return lambda start, stop: inverse[:, start:stop]
     # Woodbury: (I - X' (X X' + regularisation I)^-1 X) / regularisation
     inverse = _inverse((known @ known.T).toarray(), regularisation)
-    transposed, by_column = known.T.tocsr(), known.tocsc()
+    transposed = known.T.tocsr()
 
     def block(start: int, stop: int) -> DoubleArray:
-        result = -(transposed @ (inverse @ by_column[:, start:stop].toarray()))
+        # the inverse is symmetric, and products of a sparse matrix from the left are cheap
+        result = -(transposed @ np.ascontiguousarray((transposed[start:stop] @ inverse).T))
         result[np.arange(start, stop), np.arange(stop - start)] += 1
         return np.asarray(result / regularisation)
 

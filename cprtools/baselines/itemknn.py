@@ -62,10 +62,11 @@ class ItemKnn(Recommender):
         check_least(cls.method, "neighbours", neighbours, 1)
         check_least(cls.method, "shrinkage", shrinkage, 0)
         check_choice(cls.method, "weighting", weighting, WEIGHTINGS)
-        matrix = reweight(problem.matrix, weighting)
+        matrix = reweight(problem.wide, weighting)
         # every candidate keeps its own neighbours: kept per item of the query instead, popular
         # products crowd out the rest
-        similarity = column_neighbours(matrix, neighbours, shrinkage).T.tocsr()
+        similarity = column_neighbours(matrix, neighbours, shrinkage)[: problem.num_candidates]
+        similarity = similarity.T.tocsr()
         return cls(matrix, canonical(similarity), weighting)
 
     def score(self, query_idx: IntArray) -> FloatArray:
@@ -82,10 +83,11 @@ class ItemKnn(Recommender):
     @classmethod
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """Stored similarities over the problem's rows. Raises SchemaError where they do not fit."""
+        wide = problem.wide
         size = problem.num_candidates
         weighting = read(_SETTINGS).column("weighting")[0].as_py()
-        similarity = table_matrix(read(_SIMILARITY), (size, size), _SIMILARITY)
-        return cls(reweight(problem.matrix, weighting), canonical(similarity), weighting)
+        similarity = table_matrix(read(_SIMILARITY), (wide.shape[1], size), _SIMILARITY)
+        return cls(reweight(wide, weighting), canonical(similarity), weighting)
 
     @property
     def num_candidates(self) -> int:

@@ -19,7 +19,7 @@ from cprtools.cpr.config import PRESETS
 from cprtools.cpr.model import PCompanion
 from cprtools.cpr.triplet import Triplet
 from cprtools.errors import UsageError
-from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_pairs
+from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_later, hold_out_pairs
 
 SIMPLE: Mapping[str, type[Recommender]] = {**BASELINES, Triplet.method: Triplet}
 METHODS = (PCompanion.method, *SIMPLE)
@@ -64,13 +64,15 @@ def train(
         )
     if not with_ranker:
         return TwoStage(problem, {method: PCompanion.fit(problem, seed=seed, **own)})
-    inner, positives = hold_out_pairs(problem, seed=seed)
+    keep_known = problem.later is not None
+    inner, positives = hold_out_later(problem) if keep_known else hold_out_pairs(problem, seed=seed)
     return fit_two_stage(
         problem,
         inner,
         positives,
         _SourceFitter(own, seed),
         settings=settings or Settings(),
+        keep_known=keep_known,
         seed=seed,
         say=say,
     )
