@@ -59,37 +59,45 @@ class Ease(ItemToItem):
         check_least(cls.method, "regularisation", regularisation, 1e-9)
         check_least(cls.method, "neighbours", neighbours, 1)
         check_choice(cls.method, "weighting", weighting, WEIGHTINGS)
-        weighted = canonical(reweight(problem.matrix, weighting))
-        items = item_weights(weighted, regularisation, neighbours)
-        return cls(problem.matrix, items, weighting)
+        weighted = canonical(reweight(problem.wide, weighting))
+        items = item_weights(weighted, regularisation, neighbours, problem.num_candidates)
+        return cls(problem.wide, items, weighting)
 
 
-def item_weights(matrix: csr_matrix, regularisation: float, neighbours: int) -> csr_matrix:
-    """B of EASE, zero on the diagonal: (columns, columns) float32, `neighbours` in a column."""
+def item_weights(
+    matrix: csr_matrix, regularisation: float, neighbours: int, num_candidates: int | None = None
+) -> csr_matrix:
+    """B of EASE, zero on the diagonal: (columns, num_candidates) float32.
+
+    `neighbours` entries in a column, for the first columns of the matrix: the candidates, by
+    default all of them.
+    """
     from threadpoolctl import threadpool_limits
 
+    num_candidates = int(matrix.shape[1]) if num_candidates is None else num_candidates
     counts = np.diff(matrix.tocsc().indptr)
     active = np.flatnonzero(counts)
-    # columns are numbered by falling popularity: of equal ones the first
-    most = np.argsort(-counts[active], kind="stable")[:MOST_ITEMS]
-    active = np.sort(active[most])
+    if len(active) > MOST_ITEMS and np.count_nonzero(np.diff(matrix.indptr)) > MOST_ITEMS:
+        # columns are numbered by falling popularity: of equal ones the first
+        most = np.argsort(-counts[active], kind="stable")[:MOST_ITEMS]
+        active = np.sort(active[most])
     known = matrix[:, active].astype(np.float64)
     known = known[np.flatnonzero(np.diff(known.indptr))]
+    targets = int(np.searchsorted(active, num_candidates))
     # one thread: the sums stay in one order whatever the number of threads
     with threadpool_limits(1, "blas"):
         columns = _precision(known, regularisation)
         parts = [
-            _entries(columns(start, min(start + _BLOCK, len(active))), start, neighbours)
-            for start in range(0, len(active), _BLOCK)
+            _entries(columns(start, min(start + _BLOCK, targets)), start, neighbours)
+            for start in range(0, targets, _BLOCK)
         ]
     rows, cols, values = (
         (np.concatenate(part) for part in zip(*parts, strict=True))
         if parts
         else (np.zeros(0, np.int64),) * 3
     )
-    size = matrix.shape[1]
     entries = values.astype(np.float32), (active[rows], active[cols])
-    return canonical(csr_matrix(entries, shape=(size, size)))
+    return canonical(csr_matrix(entries, shape=(matrix.shape[1], num_candidates)))
 
 
 def _precision(known: csr_matrix, regularisation: float) -> Callable[[int, int], DoubleArray]:
@@ -100,10 +108,11 @@ def _precision(known: csr_matrix, regularisation: float) -> Callable[[int, int],
         return lambda start, stop: inverse[:, start:stop]
     # Woodbury: (I - X' (X X' + regularisation I)^-1 X) / regularisation
     inverse = _inverse((known @ known.T).toarray(), regularisation)
-    transposed, by_column = known.T.tocsr(), known.tocsc()
+    transposed = known.T.tocsr()
 
     def block(start: int, stop: int) -> DoubleArray:
-        result = -(transposed @ (inverse @ by_column[:, start:stop].toarray()))
+        # the inverse is symmetric, and products of a sparse matrix from the left are cheap
+        result = -(transposed @ np.ascontiguousarray((transposed[start:stop] @ inverse).T))
         result[np.arange(start, stop), np.arange(stop - start)] += 1
         return np.asarray(result / regularisation)
 

@@ -48,8 +48,8 @@ class ItemKnn(ItemToItem):
         check_least(cls.method, "neighbours", neighbours, 1)
         check_least(cls.method, "shrinkage", shrinkage, 0)
         check_choice(cls.method, "weighting", weighting, WEIGHTINGS)
-        matrix = reweight(problem.matrix, weighting)
+        matrix = reweight(problem.wide, weighting)
         # every candidate keeps its own neighbours: kept per item of the query instead, popular
         # products crowd out the rest
-        similarity = column_neighbours(matrix, neighbours, shrinkage).T.tocsr()
-        return cls(problem.matrix, similarity, weighting)
+        similarity = column_neighbours(matrix, neighbours, shrinkage)[: problem.num_candidates]
+        return cls(problem.wide, similarity.T.tocsr(), weighting)

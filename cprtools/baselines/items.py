@@ -15,9 +15,9 @@ class ItemToItem(Recommender):
 
     def __init__(self, matrix: csr_matrix, items: csr_matrix, weighting: str):
         self._matrix = canonical(reweight(matrix, weighting))
-        """(num_queries, num_candidates) float32 f(w)."""
+        """(num_queries, num_items) float32 f(w): candidates, then what is context for them."""
         self._items = canonical(items)
-        """(num_candidates, num_candidates) float32 M."""
+        """(num_items, num_candidates) float32 M."""
         self._weighting = weighting
 
     def score(self, query_idx: IntArray) -> FloatArray:
@@ -37,8 +37,8 @@ class ItemToItem(Recommender):
         """The stored M over the problem's rows. Raises SchemaError where they do not fit."""
         items, settings = cls._members()
         weighting = read(settings).column("weighting")[0].as_py()
-        size = problem.num_candidates
-        return cls(problem.matrix, table_matrix(read(items), (size, size), items), weighting)
+        shape = problem.wide.shape[1], problem.num_candidates
+        return cls(problem.wide, table_matrix(read(items), shape, items), weighting)
 
     @classmethod
     def _members(cls) -> tuple[str, str]:

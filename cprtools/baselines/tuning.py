@@ -32,6 +32,8 @@ class Validation:
     """Length of the list that is judged."""
     per_pair: bool
     """Whether pairs count alike (Hit@k), or rows do (Recall@k)."""
+    keep_known: bool = False
+    """Whether pairs of `train` may be found again, as in orders to come."""
 
     def measure(self, score: ScoreRows, *, by_weight: bool = False) -> float:
         """Hit@k over held-out pairs or Recall@k over rows, the pairs of `train` left out.
@@ -42,7 +44,8 @@ class Validation:
         for start in range(0, len(self.queries), _BLOCK):
             rows = self.queries[start : start + _BLOCK]
             scores = score(rows)
-            scores[self.train[rows].nonzero()] = -np.inf
+            if not self.keep_known:
+                scores[self.train[rows].nonzero()] = -np.inf
             best, _ = top_k(scores, min(self.k, scores.shape[1]))
             truth = self.held_out[rows].toarray().astype(np.float64)
             if not by_weight:
@@ -63,7 +66,10 @@ def hold_out(
 
     Complements: both directions of a pair go together, as in the split that is reported, and Hit@10
     is measured; sellers: Recall@100. At most `max_rows` rows are measured, drawn by the seed.
+    A problem with `later` pairs names what is held out itself.
     """
+    if problem.later is not None:
+        return _hold_out_later(problem, seed, max_rows)
     known = canonical(problem.matrix)
     sizes = np.diff(known.indptr)
     rows = np.repeat(np.arange(known.shape[0]), sizes)
@@ -84,6 +90,32 @@ def hold_out(
         queries = np.sort(random.choice(queries, max_rows, replace=False))
     k = 10 if problem.is_square else 100
     return Validation(train, held_out, queries, k, per_pair=problem.is_square)
+
+
+def _hold_out_later(problem: Problem, seed: int, max_rows: int) -> Validation | None:
+    train, held_out = divide_later(problem)
+    queries = np.flatnonzero(np.diff(held_out.indptr)).astype(np.int64)
+    if not len(queries):
+        return None
+    if len(queries) > max_rows:
+        random = np.random.default_rng([seed, 1])
+        queries = np.sort(random.choice(queries, max_rows, replace=False))
+    return Validation(train, held_out, queries, 10, per_pair=True, keep_known=True)
+
+
+def divide_later(problem: Problem) -> tuple[csr_matrix, csr_matrix]:
+    """The matrix without the `later` pairs, and these.
+
+    Counts that fall below the least count of the matrix are dropped, as mining without the later
+    orders would have dropped them. Raises ValueError for a problem without later pairs.
+    """
+    if problem.later is None:
+        raise ValueError("the problem has no later pairs")
+    known = canonical(problem.matrix)
+    rest = (known - problem.later.astype(np.float32)).tocsr()
+    least = known.data.min() if known.nnz else 0
+    rest.data[rest.data < least] = 0
+    return canonical(rest), canonical(problem.later.astype(np.float32))
 
 
 def fit_tuned(

@@ -21,6 +21,14 @@ def train_cpr(
     output: FolderOutput = "-",
     products: Products = None,
     vectors: Vectors = None,
+    later: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="Pairs of some of the same orders, best the latest: settings and ranker learn "
+            "to foretell them, known pairs among them; default: pairs held out at random.",
+        ),
+    ] = None,
     method: Annotated[
         str, typer.Option(help="p-companion or a baseline: popularity, item-knn, mf, ...")
     ] = "p-companion",
@@ -49,7 +57,7 @@ def train_cpr(
 ) -> None:
     """Learn which products complete a product.
 
-    Every row of the products table is a query and a candidate; ids outside it are left out.
+    Every row of the products table is a query and a candidate; ids outside it serve training only.
 
     \b
     Example:
@@ -65,24 +73,20 @@ def train_cpr(
     options = recipe.method_options(method, preset=preset, epochs=epochs, variant=variant)
     pairs_source = tables.open_table(pairs, tables.PAIRS, mapping)
     products_source = tables.open_table(products, tables.PRODUCTS, mapping) if products else None
+    later_source = tables.open_table(later, tables.PAIRS, mapping) if later else None
     vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]
     built = building.build_problem(
         tables.read(pairs_source),
         tables.read(products_source) if products_source else None,
         vector_sources,
+        later=tables.read(later_source) if later_source else None,
         labels=labels,
         seed=seed,
     )
     console.report("problem", built.summary())
-    footer = console.footer(pairs_source, products_source, *vector_sources)
+    footer = console.footer(pairs_source, products_source, later_source, *vector_sources)
     run = recipe.make_run(
-        method,
-        progress=console.progress,
-        say=console.note,
-        device=device,
-        checkpoint=checkpoint,
-        resume=resume,
-        footer=footer,
+        method, device, checkpoint, resume, footer, progress=console.progress, say=console.note
     )
     stage = recipe.train(
         built.problem,

@@ -175,7 +175,7 @@ def fingerprint(problem: Problem, config: CprConfig) -> str:
     digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
     digest.update(torch.__version__.encode())
     arrays: dict[str, Any] = {"types": problem.types, **problem.attributes}
-    for name in ("vectors", "prices", "matrix", "similar", "co_views", "words"):
+    for name in ("vectors", "prices", "matrix", "similar", "co_views", "words", "context", "later"):
         arrays[name] = getattr(problem, name)
     for name, values in arrays.items():
         digest.update(name.encode())

@@ -57,6 +57,7 @@ def build_problem(
     products: pa.Table | None,
     vectors: Sequence[Source] = (),
     *,
+    later: pa.Table | None = None,
     labels: str = "cleaned",
     seed: int = 0,
 ) -> BuiltProblem:
@@ -64,18 +65,14 @@ def build_problem(
 
     Every row of `products` is a query and a candidate; without that table every id of the pairs is.
     Types: product_type, else category, else clusters of the vectors. labels: `cleaned` learns from
-    complements alone, `all` from every co-purchase pair, whatever its views say. Raises
+    complements alone, `all` from every co-purchase pair, whatever its views say. later: pairs of a
+    part of the orders behind `pairs`, for choosing settings and the ranker (`Problem.later`). Raises
     SchemaError where no such pair is left inside the catalogue, ValueError for other labels.
     """
     if labels not in LABELS:
         raise ValueError(f"labels must be one of {LABELS}, got {labels!r}")
     flag = c.COMPLEMENT if labels == "cleaned" else None
-    if products is None:
-        ids = pa.concat_arrays(
-            [pairs.column(n).combine_chunks() for n in (c.QUERY_ID, c.CANDIDATE_ID)]
-        )
-        products = pa.table({c.PRODUCT_ID: pc.unique(ids)})
-    products = _by_popularity(pairs, products, flag)
+    products = _by_popularity(pairs, _every_id(pairs) if products is None else products, flag)
     dense = stack_vectors(products.column(c.PRODUCT_ID).combine_chunks(), vectors)
     catalogue = make_catalogue(products)
     if not catalogue.type_names and dense is not None:
@@ -101,9 +98,32 @@ def build_problem(
         prices=numeric_prices(products),
         similar=csr_matrix(similar + similar.T, dtype=bool) if similar.nnz else None,
         co_views=co_views if co_views.nnz else None,
+        context=_context(pairs, catalogue, flag),
+        later=None if later is None else _matrix(later, catalogue, flag, c.CO_PURCHASE)[0],
         is_square=True,
     )
     return BuiltProblem(problem, catalogue, outside)
+
+
+def _every_id(pairs: pa.Table) -> pa.Table:
+    ids = [pairs.column(name).combine_chunks() for name in (c.QUERY_ID, c.CANDIDATE_ID)]
+    return pa.table({c.PRODUCT_ID: pc.unique(pa.concat_arrays(ids))})
+
+
+def _context(pairs: pa.Table, catalogue: Catalogue, flag: str | None) -> csr_matrix | None:
+    """(products, ids) float32 counts of pairs towards ids outside that complete two products."""
+    chosen = _chosen(pairs, flag, c.CO_PURCHASE)
+    rows = catalogue.index_of(chosen.column(c.QUERY_ID))
+    outside = (rows >= 0) & (catalogue.index_of(chosen.column(c.CANDIDATE_ID)) < 0)
+    if not outside.any():
+        return None
+    cols, names = encode(chosen.column(c.CANDIDATE_ID).filter(pa.array(outside)))
+    values = np.maximum(chosen.column(c.CO_PURCHASE).to_numpy().astype(np.float32), 1)[outside]
+    shape = (catalogue.table.num_rows, len(names))
+    matrix = csr_matrix((values, (rows[outside], cols)), shape=shape)
+    # an id that one product alone leads to says nothing about any other
+    shared = np.flatnonzero(matrix.getnnz(axis=0) > 1)
+    return matrix[:, shared] if len(shared) else None
 
 
 def _by_popularity(pairs: pa.Table, products: pa.Table, flag: str | None) -> pa.Table:

@@ -20,7 +20,7 @@ from cprtools.cpr.model import PCompanion
 from cprtools.cpr.run import Progress, Run, check_device
 from cprtools.cpr.triplet import Triplet
 from cprtools.errors import UsageError
-from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_pairs
+from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_later, hold_out_pairs
 from cprtools.tables import Footer
 
 SIMPLE: Mapping[str, type[Recommender]] = {**BASELINES, Triplet.method: Triplet}
@@ -45,13 +45,13 @@ def method_options(
 
 def make_run(
     method: str,
-    *,
-    progress: Progress,
-    say: Say,
     device: str,
     checkpoint: str | None,
     resume: bool,
     footer: Footer,
+    *,
+    progress: Progress | None,
+    say: Say,
 ) -> Run | None:
     """What surrounds the training of p-companion, None for methods that have no such thing.
 
@@ -98,13 +98,15 @@ def train(
     own["run"] = run
     if not with_ranker:
         return TwoStage(problem, {method: PCompanion.fit(problem, seed=seed, **own)})
-    inner, positives = hold_out_pairs(problem, seed=seed)
+    keep_known = problem.later is not None
+    inner, positives = hold_out_later(problem) if keep_known else hold_out_pairs(problem, seed=seed)
     return fit_two_stage(
         problem,
         inner,
         positives,
         _SourceFitter(own, seed),
         settings=settings or Settings(),
+        keep_known=keep_known,
         seed=seed,
         say=say,
     )

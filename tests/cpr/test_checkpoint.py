@@ -129,17 +129,19 @@ def test_a_state_is_written_only_some_time_after_the_last(market, tmp_path):
 
 
 def test_the_options_of_a_run_belong_together():
-    about = {"progress": None, "say": print, "footer": FOOTER}
+    def run_of(method, device="cpu", checkpoint=None, resume=False):
+        return make_run(method, device, checkpoint, resume, FOOTER, progress=None, say=print)
+
     with pytest.raises(UsageError, match="--resume needs --checkpoint"):
-        make_run("p-companion", device="cpu", checkpoint=None, resume=True, **about)
+        run_of("p-companion", resume=True)
     with pytest.raises(UsageError, match="for p-companion, not for mf"):
-        make_run("mf", device="cpu", checkpoint="x", resume=False, **about)
+        run_of("mf", checkpoint="x")
     with pytest.raises(UsageError, match="must be one of cpu, cuda, got 'tpu'"):
-        make_run("p-companion", device="tpu", checkpoint=None, resume=False, **about)
+        run_of("p-companion", device="tpu")
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="no CUDA device was found"):
-            make_run("p-companion", device="cuda", checkpoint=None, resume=False, **about)
-    assert make_run("mf", device="cpu", checkpoint=None, resume=False, **about) is None
+            run_of("p-companion", device="cuda")
+    assert run_of("mf") is None
 
 
 def test_every_tensor_of_a_batch_moves(market):
