@@ -27,6 +27,8 @@ def problem_tables(problem: Problem) -> dict[str, pa.Table]:
         members["words"] = matrix_table(problem.words)
     if problem.vectors is not None:
         members["text_vectors"] = pa.table({c.VECTOR: vector_array(problem.vectors)})
+    if problem.context is not None:
+        members["context"] = matrix_table(problem.context)
     for name in _SQUARES:
         matrix = getattr(problem, name)
         if matrix is not None:
@@ -62,22 +64,23 @@ def load_problem(
         types=types,
         num_types=num_types,
         vectors=_vectors(read, has, n),
-        words=_words(read, n) if "words" in has else None,
+        words=_any_width(read, "words", n) if "words" in has else None,
         attributes=attributes,
         prices=_optional(codes, c.PRICE),
         is_candidate=_optional(codes, "is_candidate"),
         co_purchases=squares["co_purchases"],
         similar=None if similar is None else csr_matrix(similar, dtype=bool),
         co_views=squares["co_views"],
+        context=_any_width(read, "context", n) if "context" in has else None,
         is_square=is_square,
     )
 
 
-def _words(read: ReadTable, n: int) -> csr_matrix:
-    table = read("words")
-    # which word a column stands for is not needed: rows are only compared with each other
+def _any_width(read: ReadTable, name: str, n: int) -> csr_matrix:
+    table = read(name)
+    # what a column stands for is not needed: rows are only compared with each other
     width = max(table.column("candidate_idx").to_numpy(), default=0) + 1
-    return table_matrix(table, (n, int(width)), "words")
+    return table_matrix(table, (n, int(width)), name)
 
 
 def _optional(codes: pa.Table, name: str) -> np.ndarray | None:

@@ -85,6 +85,7 @@ class Evidence:
             same = (codes[queries] == codes[cols]) & (codes[cols] >= 0)
             columns[f"same_{name}"] = same.astype(np.float32)
         columns["type_transition"] = self._type_transition(queries, cols)
+        columns.update(self._known(queries, cols))
         for name in ("similar_queries", "siblings", "co_viewed"):
             operator = self._operator(name)
             if operator is not None:
@@ -98,6 +99,23 @@ class Evidence:
         if problem.vectors is not None:
             columns["text"] = np.einsum("pd,pd->p", problem.vectors[queries], problem.vectors[cols])
         return columns
+
+    def _known(self, queries: IntArray, cols: IntArray) -> dict[str, Any]:
+        """Counts of the pair itself and of its reverse, where those are known."""
+        bought = np.asarray(self.problem.matrix[queries, cols]).ravel()
+        back = np.asarray(self.problem.matrix[cols, queries]).ravel()
+        totals = self._totals
+        return {
+            "bought": np.log1p(bought),
+            "confidence": bought / np.maximum(totals[queries], 1),
+            "reverse": np.log1p(back),
+            "reverse_confidence": back / np.maximum(totals[cols], 1),
+        }
+
+    @cached_property
+    def _totals(self) -> FloatArray:
+        """Weight of the pairs from each query."""
+        return np.asarray(self.problem.matrix.sum(axis=1), dtype=np.float32).ravel()
 
     def _attributes(self) -> dict[str, IntArray]:
         return {"type": self.problem.types, **self.problem.attributes}
@@ -169,7 +187,7 @@ def _normalise_rows(matrix: csr_matrix) -> csr_matrix:
 
 
 def _build_operator(problem: Problem, name: str) -> csr_matrix | None:
-    matrix = problem.matrix
+    matrix = problem.wide
     if name == "co_viewed":
         if problem.co_views is None or not problem.co_views.nnz:
             return None
@@ -179,7 +197,7 @@ def _build_operator(problem: Problem, name: str) -> csr_matrix | None:
         # queries that share complements with this one
         return column_neighbours(binary.T.tocsr(), _NEIGHBOURS)
     # products bought after the same products: x -> q and x -> c
-    return _normalise_rows(binary.T.tocsr())
+    return _normalise_rows(binary[:, : problem.num_candidates].T.tocsr())
 
 
 def _type_log_lift(problem: Problem) -> npt.NDArray[np.float64]:

@@ -150,13 +150,17 @@ def query_blocks(query_idx: IntArray, num_candidates: int, sources: int) -> Iter
         yield query_idx[start : start + size]
 
 
-def known_mask(problem: Problem, query_idx: IntArray) -> BoolArray:
-    """What may be learnt from as a candidate: not known, in the candidate set, not the query."""
+def known_mask(problem: Problem, query_idx: IntArray, *, keep_known: bool = False) -> BoolArray:
+    """What may be learnt from as a candidate: in the candidate set, not the query, not similar.
+
+    Known pairs are no candidates either, unless `keep_known` says so.
+    """
     allowed = np.ones((len(query_idx), problem.num_candidates), dtype=bool)
     if problem.is_candidate is not None:
         allowed &= problem.is_candidate[None, :]
-    known = problem.matrix[query_idx]
-    allowed[np.repeat(np.arange(len(query_idx)), np.diff(known.indptr)), known.indices] = False
+    if not keep_known:
+        known = problem.matrix[query_idx]
+        allowed[np.repeat(np.arange(len(query_idx)), np.diff(known.indptr)), known.indices] = False
     if problem.is_square:
         allowed[np.arange(len(query_idx)), query_idx] = False
         if problem.similar is not None:
@@ -174,6 +178,7 @@ def fit_two_stage(
     *,
     settings: Settings = DEFAULT_SETTINGS,
     with_ranker: bool = True,
+    keep_known: bool = False,
     seed: int = 0,
     say: Progress = lambda _: None,
 ) -> TwoStage:
@@ -181,11 +186,12 @@ def fit_two_stage(
 
     inner: the problem without the pairs of `positives` (queries x candidates, held out inside the
     training part). The ranker never sees a score that was fitted on the pair it judges.
+    keep_known: pairs of the inner problem are candidates, since they may be bought again.
     """
     say("fitting on the training part without held-out pairs")
     stage = TwoStage(inner, fit_sources(inner), settings=settings)
     say("collecting evidence")
-    features, labels, groups = _collect(stage, positives, seed)
+    features, labels, groups = _collect(stage, positives, keep_known, seed)
     names = stage.feature_names()
     # the model's own scores are already among the evidence
     model_scores = features[:, names.index(next(iter(stage.sources)))]
@@ -220,7 +226,7 @@ def _calibrate(
 
 
 def _collect(
-    stage: TwoStage, positives: csr_matrix, seed: int
+    stage: TwoStage, positives: csr_matrix, keep_known: bool, seed: int
 ) -> tuple[FloatArray, FloatArray, IntArray]:
     queries = np.flatnonzero(np.diff(positives.indptr)).astype(np.int64)
     limit = stage.settings.max_queries
@@ -228,7 +234,7 @@ def _collect(
         queries = np.sort(np.random.default_rng(seed).choice(queries, limit, replace=False))
     features, labels, groups = [], [], []
     for block in query_blocks(queries, stage.problem.num_candidates, len(stage.sources)):
-        pairs = stage.evidence_block(block, known_mask(stage.problem, block))
+        pairs = stage.evidence_block(block, known_mask(stage.problem, block, keep_known=keep_known))
         truth = positives[block].toarray() > 0
         features.append(pairs.features)
         labels.append(truth[pairs.rows, pairs.cols].astype(np.float32))

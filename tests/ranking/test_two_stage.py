@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines import Problem
 from cprtools.baselines.contract import Recommender
 from cprtools.ranking import Evidence, Settings, TwoStage, fit_two_stage
-from cprtools.ranking.holdout import hold_out_listings, hold_out_pairs
+from cprtools.ranking.holdout import hold_out_later, hold_out_listings, hold_out_pairs
 from cprtools.ranking.two_stage import known_mask, retrieve
 
 
@@ -224,3 +224,34 @@ def test_complement_evidence_counts_by_hand():
     assert columns["price_ratio"][0] == pytest.approx(np.log(20 / 10))
     # nothing is bought after 0 is
     assert columns["siblings"][0] == 0
+
+
+def test_later_pairs_leave_the_counts_and_what_mining_would_have_dropped_goes_too():
+    matrix = csr_matrix(np.array([[0, 5, 2], [5, 0, 3], [2, 3, 0]], np.float32))
+    later = csr_matrix(np.array([[0, 1, 1], [1, 0, 3], [1, 3, 0]], np.float32))
+    problem = Problem(
+        matrix=matrix, types=np.zeros(3, np.int64), num_types=1, later=later, is_square=True
+    )
+
+    inner, positives = hold_out_later(problem)
+
+    # the least count is 2: a pair with 1 left would not have been mined without these orders
+    assert inner.matrix.toarray().tolist() == [[0, 4, 0], [4, 0, 0], [0, 0, 0]]
+    assert positives.toarray().tolist() == later.toarray().tolist()
+    assert inner.later is None
+
+
+def test_ids_outside_leave_with_the_queries_that_are_held_out():
+    n = 40
+    matrix = csr_matrix(np.ones((n, n), np.float32) - np.eye(n, dtype=np.float32))
+    context = csr_matrix(np.ones((n, 3), np.float32))
+    problem = Problem(
+        matrix=matrix, types=np.zeros(n, np.int64), num_types=1, context=context, is_square=True
+    )
+
+    inner, _ = hold_out_pairs(problem, pairs=0.1, queries=0.2, products=0.2, seed=0)
+
+    silent = np.diff(inner.matrix.indptr) == 0
+    assert 0 < silent.sum() < n
+    assert (np.diff(inner.context.indptr)[silent] == 0).all()
+    assert (np.diff(inner.context.indptr)[~silent] == 3).all()
