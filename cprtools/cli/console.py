@@ -39,6 +39,9 @@ _NOT_RECORDED = frozenset(
         "report",
         "format",
         "memory_limit",
+        "engine",
+        "master",
+        "spark_conf",
     ]
 )
 

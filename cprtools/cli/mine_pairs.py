@@ -1,12 +1,15 @@
 """cprtools mine-pairs."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cprtools.cli import console
-from cprtools.cli.options import Columns, MinCount, Output, parse_columns
+from cprtools.cli.options import Columns, MinCount, Output, parse_choice, parse_columns
 from cprtools.errors import UsageError
+
+if TYPE_CHECKING:
+    from cprtools.mining import SparkCluster
 
 Least = Annotated[int | None, typer.Option(min=1, help="The same for this relation alone.")]
 
@@ -45,6 +48,17 @@ def mine_pairs(
     memory_limit: Annotated[
         str, typer.Option(metavar="SIZE", help="Memory to use; the rest is spilled to TMPDIR.")
     ] = "2GB",
+    engine: Annotated[
+        str, typer.Option(metavar="duckdb|spark", help="What counts: the rows are equal.")
+    ] = "duckdb",
+    master: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where Spark runs, default local[*] (or --threads)."),
+    ] = None,
+    spark_conf: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A setting of Spark; repeatable."),
+    ] = None,
     columns: Columns = "",
 ) -> None:
     """Count which products are viewed and bought together.
@@ -70,14 +84,36 @@ def mine_pairs(
         max_session=max_session,
     )
     memory = mining.parse_size(memory_limit, "--memory-limit")
+    cluster = _cluster(engine, master, spark_conf or [], memory)
     tables.check_writable(output)
     spec = tables.EVENTS if relations is None else tables.RELATIONS
     source = tables.open_table(str(relations or events), spec, parse_columns(columns))
-    run = mining.mine_pairs(
-        source, rules, memory_limit=memory, threads=console.threads(), progress=console.progress
-    )
+    if cluster is None:
+        run = mining.mine_pairs(
+            source, rules, memory_limit=memory, threads=console.threads(), progress=console.progress
+        )
+    else:
+        run = mining.mine_pairs_on_spark(source, rules, cluster=cluster, progress=console.progress)
     with run as mined:
         tables.write(mined.pairs, output, console.footer(source))
     for warning in mined.report.warnings():
         console.warn(warning)
     console.report(f"pairs of {source.label}", mined.report.lines())
+
+
+def _cluster(
+    engine: str, master: str | None, settings: list[str], memory: str
+) -> "SparkCluster | None":
+    from cprtools import mining
+
+    if parse_choice("--engine", engine, ("duckdb", "spark")) == "duckdb":
+        if master is not None or settings:
+            raise UsageError("--master and --spark-conf go with --engine spark")
+        return None
+    pairs = {}
+    for setting in settings:
+        name, sign, value = setting.partition("=")
+        if not sign or not name.strip():
+            raise UsageError(f"--spark-conf: {setting!r} is not KEY=VALUE")
+        pairs[name.strip()] = value
+    return mining.SparkCluster(master, pairs, memory, console.threads())

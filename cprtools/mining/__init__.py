@@ -3,5 +3,16 @@
 from cprtools.mining.pairs import Mined, mine_pairs
 from cprtools.mining.report import MiningReport
 from cprtools.mining.rules import Rules, parse_duration, parse_size
+from cprtools.mining.spark import mine_pairs_on_spark
+from cprtools.mining.spark_session import SparkCluster
 
-__all__ = ["Mined", "MiningReport", "Rules", "mine_pairs", "parse_duration", "parse_size"]
+__all__ = [
+    "Mined",
+    "MiningReport",
+    "Rules",
+    "SparkCluster",
+    "mine_pairs",
+    "mine_pairs_on_spark",
+    "parse_duration",
+    "parse_size",
+]

@@ -98,8 +98,8 @@ FROM log WHERE query_id <> candidate_id
 
 RELATION_ROWS = """
 SELECT relation, count(*) AS n, coalesce(min(count), 1) AS least,
-  count(*) FILTER (query_id IS NULL OR candidate_id IS NULL) AS no_id,
-  count(*) FILTER (query_id = candidate_id) AS itself
+  count(*) FILTER (WHERE query_id IS NULL OR candidate_id IS NULL) AS no_id,
+  count(*) FILTER (WHERE query_id = candidate_id) AS itself
 FROM log GROUP BY relation ORDER BY relation NULLS FIRST
 """
 

@@ -1,0 +1,170 @@
+"""Pair mining on Apache Spark: the same rows and the same report as on DuckDB."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cprtools.mining import spark_sql as sql
+from cprtools.mining import spark_tasks as tasks
+from cprtools.mining.counting import Reach
+from cprtools.mining.definition import CONFIDENCE_LOW, LIFT, kept_sql
+from cprtools.mining.events import _read_log as read_log
+from cprtools.mining.pairs import Mined
+from cprtools.mining.progress import Progress, silent
+from cprtools.mining.relations import KINDS
+from cprtools.mining.relations import _read_lists as read_lists
+from cprtools.mining.report import OVERLAPS, RELATIONS, MiningReport
+from cprtools.mining.rules import FROM_EVENTS, FROM_RELATIONS, Rules
+from cprtools.mining.spark_session import SparkCluster, open_session
+from cprtools.mining.sql import BLOCK_ROWS
+from cprtools.tables import PAIRS
+from cprtools.tables import RELATIONS as RELATIONS_TABLE
+from cprtools.tables.source import Source
+from cprtools.tables.spark import scan_spark
+
+
+@contextlib.contextmanager
+def mine_pairs_on_spark(
+    source: Source,
+    rules: Rules | None = None,
+    *,
+    cluster: SparkCluster | None = None,
+    progress: Progress = silent,
+) -> Iterator[Mined]:
+    """What `mine_pairs` yields, counted by Spark: equal rows in the same order, an equal report.
+
+    Spark reads the source's files itself, so its executors must see them under the same paths.
+    Raises as `mine_pairs` does, and as `open_session` does where Spark does not run.
+    """
+    rules, cluster = rules or Rules(), cluster or SparkCluster()
+    is_log = source.spec != RELATIONS_TABLE
+    least = rules.minimums(FROM_EVENTS if is_log else FROM_RELATIONS)
+    with open_session(cluster, source) as session, _work(session) as work:
+        work.view("log", scan_spark(source, session))
+        report = _count_events(work, source, rules) if is_log else _count_relations(work, source)
+        report.minimums = dict(zip(RELATIONS, least, strict=True))
+        kept = kept_sql(least, needs_both=report.single_relation is None)
+        pairs = sql.PAIRS.format(kept=kept, lift=LIFT, confidence_low=CONFIDENCE_LOW)
+        # near each other as they are read later
+        work.keep("kept", work.session.sql(pairs).repartitionByRange("query"))
+        _summarise(work, report)
+        yield Mined(pa.RecordBatchReader.from_batches(PAIRS.schema, _batches(work)), report)
+
+
+class SparkWork:
+    """A session, and what was named in it."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+        self.kept: list[Any] = []
+
+    def run(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a query of few."""
+        return [tuple(row) for row in self.session.sql(query).collect()]
+
+    def table(self, query: str) -> pa.Table:
+        """The rows of a query as an Arrow table."""
+        return self.session.sql(query).toArrow()
+
+    def view(self, name: str, query: str | Any) -> None:
+        """Let statements read a query or frame under this name, computed whenever they do."""
+        frame = self.session.sql(query) if isinstance(query, str) else query
+        frame.createOrReplaceTempView(name)
+
+    def keep(self, name: str, query: str | Any) -> None:
+        """The same, computed once; what does not fit into memory goes to disk."""
+        from pyspark import StorageLevel
+
+        frame = self.session.sql(query) if isinstance(query, str) else query
+        self.kept.append(frame.persist(StorageLevel.MEMORY_AND_DISK))
+        self.view(name, frame)
+
+
+@contextlib.contextmanager
+def _work(session: Any) -> Iterator[SparkWork]:
+    from py4j.protocol import Py4JError
+
+    work = SparkWork(session)
+    try:
+        yield work
+    finally:
+        # the memory of a session that goes on; after a failure Java itself may be gone
+        with contextlib.suppress(Py4JError, OSError):
+            for frame in reversed(work.kept):
+                frame.unpersist()
+
+
+def _count_events(work: SparkWork, source: Source, rules: Rules) -> MiningReport:
+    report = read_log(work, source)
+    least = rules.minimums(FROM_EVENTS)
+    work.view("usable", sql.USABLE_EVENTS)
+    work.keep("products", sql.PRODUCTS_OF_EVENTS)
+    reach = _reach(work, least)
+    work.view("looked", _looked(work, rules, reach))
+    work.keep("added_up", sql.ADDED_UP.format(pair=tasks.PAIR, least=least))
+    numbers = {kind: rest for kind, *rest in work.run(sql.NUMBERS.format(buyers=tasks.BUYERS))}
+    customers, purchasers, sessions, bots, _ = numbers[tasks.TOTALS]
+    work.view("buyers", sql.BUYERS.format(kind=tasks.BUYERS))
+    work.view("population", sql.POPULATION.format(customers=purchasers))
+    work.view("directed", sql.DIRECTED.format(pair=tasks.PAIR))
+    report.totals = {
+        "products": len(reach.viewed),
+        "customers": customers,
+        "customers with a purchase": purchasers,
+        "sessions": sessions,
+        "sessions dropped as bots": bots,
+    }
+    up, down, viewed, after_up, after_down = numbers[tasks.SIGNS]
+    present = (up or down, viewed, after_up or after_down)
+    report.present = frozenset(n for n, found in zip(RELATIONS, present, strict=True) if found)
+    return report
+
+
+def _reach(work: SparkWork, least: Sequence[int]) -> Reach:
+    bought, seen, after = least
+    query = sql.REACH.format(purchases=min(bought, after), views=min(seen, after))
+    product, purchased, viewed = (c.to_numpy() for c in work.table(query).columns)
+    order = np.argsort(product)
+    return Reach(least, purchased[order], viewed[order])
+
+
+def _looked(work: SparkWork, rules: Rules, reach: Reach) -> Any:
+    """What tasks count of their customers, each customer being known to one task."""
+    task = tasks.Task(rules, reach)
+    partitions = int(work.session.conf.get("spark.sql.shuffle.partitions"))
+    events = work.session.sql(sql.EVENTS).repartition(partitions, "customer")
+    # sorted, so that a task takes a few customers after the other and not all at once
+    ordered = events.sortWithinPartitions("customer")
+    return ordered.mapInArrow(lambda batches: task(batches), tasks.SCHEMA)
+
+
+def _count_relations(work: SparkWork, source: Source) -> MiningReport:
+    report = read_lists(work, source)
+    listed = ", ".join(f"('{relation}', '{kind}')" for relation, kind in KINDS.items())
+    work.view("kinds", f"SELECT * FROM VALUES {listed} AS kinds(relation, kind)")
+    work.view("usable", sql.USABLE_RELATIONS)
+    work.keep("products", sql.PRODUCTS_OF_RELATIONS)
+    work.keep("directed", sql.DIRECTED_RELATIONS)
+    work.view("buyers", sql.NO_BUYERS)
+    work.view("population", sql.POPULATION.format(customers=0))
+    report.totals = {"products": work.run("SELECT COUNT(*) FROM products")[0][0]}
+    return report
+
+
+def _summarise(work: SparkWork, report: MiningReport) -> None:
+    found = work.run(sql.SUMMARY)[0]
+    report.pairs = found[0]
+    report.after = dict(zip(RELATIONS, found[1:4], strict=True))
+    report.overlaps = dict(zip(OVERLAPS, found[4:7], strict=True))
+    report.complements, report.similar = found[7:]
+
+
+def _batches(work: SparkWork) -> Iterator[pa.RecordBatch]:
+    for first, last in work.run(sql.BLOCKS.format(rows=BLOCK_ROWS)):
+        rows = work.table(f"SELECT * FROM kept WHERE query BETWEEN {first} AND {last}")
+        rows = rows.sort_by([("query", "ascending"), ("candidate", "ascending")])
+        block = rows.select(PAIRS.schema.names).cast(PAIRS.schema).combine_chunks()
+        yield from block.to_batches()
