@@ -40,7 +40,9 @@ _BYTES_OF_A_TASK = 4 << 20
 _MOST_TASKS = 2000
 _LAST_WORDS = 1 << 16
 _LONGEST_REASON = 200
-_NOISE = re.compile(r"^\w+: (\[[A-Z_.]+\] )?|\s*SQLSTATE: \w+")
+_NOISE = re.compile(
+    r'^(Exception in thread "main" )?[\w.]+: (\[[A-Z_.]+\] )?|\s*SQLSTATE: \w+|\.?$'
+)
 _LOUD = ("py4j", "SQLQueryContextLogger", "DataFrameQueryContextLogger")
 
 
@@ -71,7 +73,7 @@ class SparkCluster:
     @property
     def is_local(self) -> bool:
         """Whether everything runs on this machine."""
-        return self.where.startswith("local")
+        return self.where == "local" or self.where.startswith("local[")
 
     def configuration(self, source: Source, folder: Path) -> dict[str, str]:
         """All settings of a session that is to read this source; the user's own go last."""
@@ -222,12 +224,16 @@ def _no_start(cluster: SparkCluster, reason: str) -> CprError:
 
 @contextlib.contextmanager
 def _silent_loggers() -> Iterator[None]:
+    # Py4J tells of an interrupt by way of the root logger, which then makes itself a handler
+    quiet = logging.NullHandler()
+    logging.getLogger().addHandler(quiet)
     levels = {name: logging.getLogger(name).level for name in _LOUD}
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
+        logging.getLogger().removeHandler(quiet)
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
 
@@ -301,11 +307,10 @@ def _causes(error: Exception) -> list[str]:
 
 
 def _reason(error: Exception, heard: list[str]) -> str:
-    # of a stack trace the first line says what happened
+    # the first line says what happened, in a stack trace too
     lines = [line.strip() for line in "".join(heard).splitlines() if line.strip()]
-    telling = [line for line in lines if "Exception" in line or "Error" in line]
-    causes = _causes(error)
-    text = causes[-1] if causes else [*telling, *lines[-1:], "Java ended without a word"][0]
+    telling = [line for line in lines if re.search("Exception|Error|[Ii]nvalid|No such", line)]
+    text = [*_causes(error)[-1:], *telling, *lines, "Java ended without a word"][0]
     if "Traceback (most recent call last)" in text:
         text = text.strip().splitlines()[-1]
     text = _NOISE.sub("", text)
