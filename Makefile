@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 VENV ?= .venv
 DEMO ?= demo
+BENCH ?= bench
 # the first of these that runs and is new enough
 FIND_PYTHON = for name in python3.11 python3.12 python3; do \
   if $$name -c 'import sys; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12)])' 2>/dev/null; \
@@ -19,7 +20,7 @@ INSTALLED = $(VENV)/.installed
 IN_VENV = PATH="$(BIN):$$PATH"
 PYTHON_FILES = cprtools tests examples docs
 
-.PHONY: help install demo test check docs bench reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test check docs bench bench-mining scale-mining reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +55,14 @@ docs: $(INSTALLED) ## Write docs/commands.md anew from the commands' help
 
 bench: $(INSTALLED) ## Time commands against the least they could take
 	$(IN_VENV) bash examples/bench.sh $(DEMO)
+
+bench-mining: $(INSTALLED) ## mine-pairs against plain SQL: EVENTS=10000000 BENCH=folder
+	mkdir -p $(BENCH)
+	$(IN_VENV) python examples/scale/bench_mining.py $(BENCH) --events $(or $(EVENTS),10000000)
+
+scale-mining: $(INSTALLED) ## Time and memory of mine-pairs up to 100 million events: BENCH=folder
+	mkdir -p $(BENCH)
+	$(IN_VENV) python examples/scale/mining_curve.py $(BENCH) docs/figures/mining-scale.png
 
 reproduce-complements: $(INSTALLED) ## Complements on real data: DATA=folder with its tables
 	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }

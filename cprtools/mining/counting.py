@@ -35,8 +35,8 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 # memory of one event while its part is looked at, and of one record while its run is counted
-_EVENT_BYTES = 400
-_RECORD_BYTES = 48
+EVENT_BYTES = 500
+_RECORD_BYTES = 64
 _RUNS = 256
 # customers that lie together on disk and are read together
 NEIGHBOURS = 1024
@@ -113,7 +113,7 @@ def count_pairs(
     runs = Runs(work.folder / "runs", _first_records(purchases + views))
     parts = _parts(work)
     work.run(sql.COUNTED)
-    with ThreadPoolExecutor(work.threads) as pool:
+    with work.making_room(), ThreadPoolExecutor(work.threads) as pool:
 
         def write(part: tuple[int, int]) -> None:
             for block in look(_fetch(work, part), rules, reach, totals):
@@ -148,16 +148,20 @@ def _fetch(work: Workspace, part: tuple[int, int]) -> Events:
     first, last = part
     columns = work.columns(sql.SOME_EVENTS.format(first=first, last=last))
     customer, session, product, is_purchase, time = columns
-    names, session = np.unique(session, return_inverse=True)
-    # NO_SESSION sorts first and stays what it is
-    session += NO_SESSION if len(names) and names[0] == NO_SESSION else 0
-    return Events(customer - first, session, product, is_purchase.astype(np.bool_), time)
+    kinds = is_purchase.astype(np.bool_)
+    return Events(customer - first, number_sessions(session), product, kinds, time)
+
+
+def number_sessions(session: Ints) -> Ints:
+    """Hashes of sessions as small numbers; NO_SESSION, which sorts first, stays what it is."""
+    names, numbers = np.unique(session, return_inverse=True)
+    return numbers + (NO_SESSION if len(names) and names[0] == NO_SESSION else 0)
 
 
 def _parts(work: Workspace) -> list[tuple[int, int]]:
     """Ranges of customers, first and last, that have few enough events to be looked at together."""
     neighbours, events = work.columns(sql.NEIGHBOURHOODS.format(neighbours=NEIGHBOURS))
-    most = work.share // _EVENT_BYTES
+    most = work.share // EVENT_BYTES
     group = (np.cumsum(events) - 1) // max(1, most)
     starts = starts_of(group)
     firsts = neighbours[starts] * NEIGHBOURS

@@ -1,8 +1,8 @@
 """Which pairs each customer shows: the definition of DESIGN.md 3, once, for every engine.
 
 An engine hands over the events of whole customers and counts the records that come back. Products
-are coded as integers in the order of their ids; times are microseconds from any moment at or before
-the first event.
+are coded as integers in the order of their ids; times are microseconds from any moment before the
+first event.
 
 Time is cut into buckets as long as the window. Within one, x was followed by y if the first x came
 no later than the last y; from a bucket to the next, if the first y came within the window of the
@@ -11,7 +11,7 @@ product in one bucket stand for all of them, and a history is never joined with 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,8 @@ Bools = npt.NDArray[np.bool_]
 
 NO_SESSION = -1
 NO_TIME = -1
+# microseconds before 1970 from which times are counted, so that none of a real log is negative
+LONG_AGO = 1 << 58
 BOUGHT_UP, BOUGHT_DOWN, VIEWED, AFTER_UP, AFTER_DOWN = 1, 2, 4, 8, 16
 """Signs of a pair low < high: bought low then high, high then low, viewed both, viewed low then
 bought high, viewed high then bought low."""
@@ -75,6 +77,7 @@ class Stretches:
 
     Sorted by customer, key, product; key + 1 is the customer's next bucket. first, last: earliest
     and latest time. is_buyer: whether the customer bought the product anywhere in the log.
+    is_asked: whether the pairs with this product are asked for.
     """
 
     customer: Ints
@@ -83,6 +86,7 @@ class Stretches:
     first: Ints
     last: Ints
     is_buyer: Bools
+    is_asked: Bools
 
 
 Signs = Callable[[Ints, Ints, Bools], Ints]
@@ -120,12 +124,17 @@ def _visits(events: Events, rows: Bools) -> tuple[Ints, Ints]:
 
 
 def find_joins(
-    events: Events, rules: Rules, purchased: Bools | None = None, viewed: Bools | None = None
+    events: Events,
+    rules: Rules,
+    purchased: Bools | None = None,
+    viewed: Bools | None = None,
+    asked: Bools | None = None,
 ) -> list[Join]:
     """What must be looked at for the pairs of each customer.
 
     events: without the sessions of bots. purchased, viewed: (products,) whose purchases and views
-    can still reach a least count; all where None.
+    can still reach a least count; all where None. asked: (rows,) which rows' customer and product
+    are asked for; pairs of others are left out.
     Source: DESIGN.md 3; the relations are those of Hao et al., CIKM 2020, section 3.
     """
     window, view_window = micros(rules.window), micros(rules.view_window)
@@ -137,16 +146,17 @@ def find_joins(
         is_purchase = is_purchase & purchased[events.product]
     bucket, view_bucket = _buckets(events, window), _buckets(events, view_window)
 
-    bought = _stretches(events, bucket, is_purchase, is_buyer)
-    before = _stretches(events, bucket, is_view & ~is_buyer, is_buyer)
-    baskets = _stretches(events, events.session, is_purchase, is_buyer)
-    seen = _stretches(events, view_bucket, is_view, is_buyer)
+    marks = (is_buyer, np.zeros(len(is_view), np.bool_) if asked is None else asked)
+    bought = _stretches(events, bucket, is_purchase, marks)
+    before = _stretches(events, bucket, is_view & ~is_buyer, marks)
+    baskets = _stretches(events, events.session, is_purchase, marks)
+    seen = _stretches(events, view_bucket, is_view, marks)
     visits = _stretches(
-        events, events.session, is_view & _beyond(events, is_view, view_window), is_buyer
+        events, events.session, is_view & _beyond(events, is_view, view_window), marks
     )
     near = _within(seen, seen, view_window, _SEEN)
     compared = _always(VIEWED)
-    return [
+    joins = [
         Join(bought, bought, later_rows(bought.key), _in_order(bought, bought, _BOUGHT)),
         Join(bought, bought, _next(bought, bought), _within(bought, bought, window, _BOUGHT)),
         Join(baskets, baskets, later_rows(baskets.key), _always(BOUGHT_UP | BOUGHT_DOWN)),
@@ -156,6 +166,7 @@ def find_joins(
         Join(seen, seen, _next(seen, seen), _unless_both(seen, near)),
         Join(visits, visits, later_rows(visits.key), _unless_both(visits, compared)),
     ]
+    return joins if asked is None else [replace(join, signs=_if_asked(join)) for join in joins]
 
 
 def _buys_it(events: Events) -> Bools:
@@ -176,7 +187,7 @@ def _buckets(events: Events, window: int) -> Ints:
     return np.where(bucket == NO_TIME, NO_TIME, np.cumsum(steps)[place])
 
 
-def _stretches(events: Events, place: Ints, rows: Bools, is_buyer: Bools) -> Stretches:
+def _stretches(events: Events, place: Ints, rows: Bools, marks: tuple[Bools, Bools]) -> Stretches:
     # one more than there are: a customer's last bucket is not next to the following one's first
     places = int(place.max(initial=0)) + 2
     kept = np.flatnonzero(rows & (place >= 0))
@@ -191,7 +202,7 @@ def _stretches(events: Events, place: Ints, rows: Bools, is_buyer: Bools) -> Str
         product[starts],
         np.minimum.reduceat(time, starts) if len(starts) else time,
         np.maximum.reduceat(time, starts) if len(starts) else time,
-        is_buyer[kept][order][starts],
+        *(mark[kept[order[starts]]] for mark in marks),
     )
 
 
@@ -234,3 +245,8 @@ def _unless_both(rows: Stretches, signs: Signs) -> Signs:
     """Views on the way to buying both products are no comparison of the two."""
     buyer = rows.is_buyer
     return lambda a, b, up: signs(a, b, up) * ~(buyer[a] & buyer[b])
+
+
+def _if_asked(join: Join) -> Signs:
+    left, right, signs = join.left.is_asked, join.right.is_asked, join.signs
+    return lambda a, b, up: signs(a, b, up) * (left[a] | right[b])

@@ -111,6 +111,20 @@ def count_records(records: Ints, least: int = 1) -> Counts:
     return Counts(pair >> PRODUCT_BITS, pair & _PRODUCTS, *counts)
 
 
+def difference(now: Counts, before: Counts) -> Counts:
+    """What added to `before` gives `now`: pairs that change, with negative numbers too."""
+    pairs = np.concatenate([(c.low << PRODUCT_BITS) | c.high for c in (now, before)])
+    order = np.argsort(pairs)
+    starts = starts_of(pairs[order])
+    columns = [
+        np.add.reduceat(np.concatenate([one, -other])[order], starts) if len(starts) else one
+        for one, other in zip(now.columns()[2:], before.columns()[2:], strict=True)
+    ]
+    pair = pairs[order][starts]
+    changed = np.any(columns, axis=0)
+    return Counts(pair >> PRODUCT_BITS, pair & _PRODUCTS, *columns).take(changed)
+
+
 def _customer_blocks(joins: Sequence[Join], most: int) -> Iterator[tuple[int, int]]:
     """Ranges of customers of about BLOCK pairs: one customer at least, `most` at most."""
     customers = max(

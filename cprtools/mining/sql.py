@@ -4,7 +4,7 @@ Views `log` (the user's rows under our names) and `usable` come first. Ids are t
 integers, since joins, groups and spilled rows of integers take a fraction of those of strings.
 """
 
-from cprtools.mining.observing import NO_SESSION, NO_TIME
+from cprtools.mining.observing import LONG_AGO, NO_SESSION, NO_TIME
 
 OTHER_EVENT = "neither view nor purchase"
 
@@ -31,10 +31,10 @@ FROM log GROUP BY ALL ORDER BY reason NULLS FIRST, n DESC, other_event NULLS LAS
 PRODUCTS_OF_EVENTS = """
 CREATE TABLE products AS
 SELECT product_id, (row_number() OVER (ORDER BY product_id) - 1)::INTEGER AS product,
-  purchases, views, earliest
+  purchases, views
 FROM (
   SELECT product_id, count(*) FILTER (is_purchase) AS purchases,
-    count(*) FILTER (NOT is_purchase) AS views, min(t) AS earliest
+    count(*) FILTER (NOT is_purchase) AS views
   FROM usable GROUP BY product_id)
 """
 
@@ -49,16 +49,15 @@ FROM (
 
 # sessions are told apart within their customer only: there 63 bits of a hash are as good as the
 # name, and spare a join with all the sessions there are
-EVENTS = f"""
-CREATE TABLE events AS
-SELECT customer, product, is_purchase,
-  coalesce(t - (SELECT min(earliest) FROM products), {NO_TIME}) AS t,
+CODED = f"""
+SELECT customer, product, is_purchase, coalesce(t + {LONG_AGO}, {NO_TIME}) AS t,
   CASE WHEN session_id IS NULL THEN {NO_SESSION} WHEN is_anonymous THEN 0
     ELSE (hash(session_id) >> 1)::BIGINT END AS session
 FROM usable JOIN products USING (product_id) JOIN visitors ON is_anonymous = (customer_id IS NULL)
   AND visitor = coalesce(customer_id, session_id)
-ORDER BY customer // $neighbours
 """
+
+EVENTS = f"CREATE TABLE events AS {CODED} ORDER BY customer // $neighbours"
 
 TOTALS = """
 SELECT (SELECT count(*) FROM products) AS products, (SELECT count(*) FROM visitors) AS customers

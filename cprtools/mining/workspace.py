@@ -36,8 +36,16 @@ class Workspace:
 
     @property
     def share(self) -> int:
-        """Bytes that each thread may use besides the database."""
+        """Bytes that each thread may use while the database makes room."""
         return size_bytes(self.memory_limit) // 2 // self.threads
+
+    @contextlib.contextmanager
+    def making_room(self) -> Iterator[None]:
+        """Inside, the database keeps to half of the memory and leaves `share` to each thread."""
+        half = f"{size_bytes(self.memory_limit) // 2}B"
+        self._execute(f"SET memory_limit = '{half}'")
+        yield
+        self._execute(f"SET memory_limit = '{self.memory_limit}'")
 
     def run(self, statement: str) -> list[tuple[Any, ...]]:
         """Execute one statement; returns its rows. Raises UsageError where memory is too small."""
@@ -56,10 +64,18 @@ class Workspace:
         with self._translated():
             return self.connection.sql(query, params=self._named(query)).to_arrow_table()
 
-    def columns(self, query: str) -> list[IntArray]:
-        """The columns of a query as int64 arrays, no nulls; safe to call from several threads."""
-        with self._translated(), self.connection.cursor() as cursor:
-            found = cursor.execute(query).fetchnumpy()
+    def columns(self, query: str, *, shared: bool = True) -> list[IntArray]:
+        """The columns of a query as int64 arrays, no nulls.
+
+        shared: may be called from several threads at once, but sees no temporary tables and nothing
+        of a transaction that has not ended.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._translated())
+            run = self.connection
+            if shared:
+                run = stack.enter_context(self.connection.cursor())
+            found = run.execute(query).fetchnumpy()
         return [np.ascontiguousarray(column, np.int64) for column in found.values()]
 
     def insert(self, table: str, columns: Sequence[IntArray]) -> None:
@@ -131,14 +147,20 @@ def _expected(column: str) -> str:
 
 
 @contextlib.contextmanager
-def open_workspace(memory_limit: str, threads: int | None) -> Iterator[Workspace]:
-    """A workspace whose folder is removed at the end. Raises UsageError for a limit of no size."""
+def open_workspace(
+    memory_limit: str, threads: int | None, database: Path | None = None
+) -> Iterator[Workspace]:
+    """A workspace whose folder is removed at the end; a database named by the caller stays.
+
+    Raises UsageError for a limit of no size.
+    """
     import duckdb
 
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cprtools-")))
         # a database file: its tables are compressed and leave memory without a copy to a swap file
-        connection = stack.enter_context(duckdb.connect(str(folder / "mining.duckdb")))
+        place = database or folder / "mining.duckdb"
+        connection = stack.enter_context(duckdb.connect(str(place)))
         connection.execute("SET enable_progress_bar = false")
         connection.execute("SET preserve_insertion_order = false")
         connection.execute("SET temp_directory = $1", [str(folder / "spilled")])

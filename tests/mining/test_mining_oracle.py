@@ -92,7 +92,7 @@ def test_customers_counted_in_many_parts_equal_the_slow_loops(mine, events_table
 
     # a part for each neighbourhood of two customers, blocks of a few pairs, runs of a few records
     monkeypatch.setattr(counting, "NEIGHBOURS", 2)
-    monkeypatch.setattr(counting, "_EVENT_BYTES", 1 << 50)
+    monkeypatch.setattr(counting, "EVENT_BYTES", 1 << 50)
     monkeypatch.setattr(counting, "_RECORD_BYTES", 1 << 40)
     monkeypatch.setattr(records, "BLOCK", 3)
 

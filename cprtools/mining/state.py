@@ -1,0 +1,131 @@
+"""What a nightly run keeps of the runs before it: a database that each run changes as a whole.
+
+It holds the distinct events as integers and the counts of all pairs, without least counts: a pair
+that is rare today may be frequent tomorrow.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cprtools.errors import DataError, SchemaError, UsageError
+from cprtools.mining.rules import Rules, micros
+from cprtools.mining.workspace import Workspace, open_workspace
+
+FILE = "state.duckdb"
+VERSION = 1
+# what the kept numbers depend on, besides the events
+_KEPT_RULES = ("window", "view_window", "count_buyers", "max_session")
+
+
+@contextlib.contextmanager
+def open_state(
+    folder: str, rules: Rules, memory_limit: str, threads: int | None, *, purge: bool = False
+) -> Iterator[tuple[Workspace, bool]]:
+    """A workspace on the folder's database, and whether it is new.
+
+    What the block does becomes part of the state only if the block ends well; a new state then
+    takes its place. purge: write the database anew, so that nothing deleted is left in its file.
+    Raises DataError for a folder that cannot be used or that another run uses, SchemaError for one
+    made by another version, UsageError for one made by other rules.
+    """
+    place = Path(folder) / FILE
+    with _part(folder, place) as part:
+        if not place.exists():
+            with _opened(folder, part, memory_limit, threads) as work:
+                _describe(work, rules)
+                yield work, True
+            os.replace(part, place)
+            return
+        with _opened(folder, place, memory_limit, threads) as work:
+            _check(folder, work, rules)
+            work.run("BEGIN")
+            yield work, False
+            work.run("COMMIT")
+            if purge:
+                work.connection.execute(f"ATTACH {_quoted(part)} AS purged")
+                work.run(f'COPY FROM DATABASE "{FILE.removesuffix(".duckdb")}" TO purged')
+                work.run("DETACH purged")
+        if purge:
+            os.replace(part, place)
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+@contextlib.contextmanager
+def _opened(
+    folder: str, place: Path, memory_limit: str, threads: int | None
+) -> Iterator[Workspace]:
+    import duckdb
+
+    try:
+        with open_workspace(memory_limit, threads, place) as work:
+            yield work
+    except duckdb.IOException as error:
+        if "lock" in str(error).lower():
+            raise DataError(f"{folder}: another run is using this state") from error
+        raise DataError(f"{folder}: {FILE} is damaged, or not a state of mine-pairs") from error
+
+
+@contextlib.contextmanager
+def _part(folder: str, place: Path) -> Iterator[Path]:
+    """A name beside the place for a database under construction; nothing of it is left over."""
+    made = not Path(folder).exists()
+    try:
+        Path(folder).mkdir(exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: {os.strerror(error.errno or 0).lower()}") from error
+    part = place.with_name(f"{place.name}.{os.getpid()}.part")
+    try:
+        yield part
+    finally:
+        for left in (part, part.with_name(f"{part.name}.wal")):
+            with contextlib.suppress(OSError):
+                left.unlink()
+        if made:
+            with contextlib.suppress(OSError):  # not empty: the state is in place
+                Path(folder).rmdir()
+
+
+def _described(rules: Rules) -> dict[str, Any]:
+    values = asdict(rules)
+    kept = {name: values[name] for name in _KEPT_RULES}
+    return {k: micros(v) if hasattr(v, "days") else v for k, v in kept.items()}
+
+
+def _describe(work: Workspace, rules: Rules) -> None:
+    work.values.update(version=VERSION, rules=json.dumps(_described(rules), sort_keys=True))
+    work.run(
+        "CREATE TABLE described AS SELECT $version::INTEGER AS version, $rules::VARCHAR AS rules, "
+        "hash('cprtools') AS probe"
+    )
+
+
+def _check(folder: str, work: Workspace, rules: Rules) -> None:
+    import duckdb
+
+    try:
+        version, kept, same_hash = work.run(
+            "SELECT version, rules, probe = hash('cprtools') FROM described"
+        )[0]
+    except (duckdb.Error, IndexError) as error:
+        raise DataError(f"{folder}: {FILE} is not a state of mine-pairs") from error
+    if version != VERSION:
+        raise SchemaError(f"{folder}: a state of version {version}, not {VERSION}; make it anew")
+    if not same_hash:
+        # sessions are kept as hashes, and a later DuckDB may hash them otherwise
+        raise SchemaError(
+            f"{folder}: made with another DuckDB, which hashes otherwise; make it anew"
+        )
+    wanted = _described(rules)
+    for name, value in json.loads(kept).items():
+        if wanted[name] != value:
+            option = "--" + name.replace("_", "-")
+            shown = f"{value / 1_000_000:.0f}s" if "window" in name else value
+            raise UsageError(f"{folder}: this state was made with {option} {shown}; keep to it")

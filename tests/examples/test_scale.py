@@ -1,0 +1,74 @@
+"""The scripts that measure at scale, on logs small enough to look at."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+SCALE = Path(__file__).resolve().parents[2] / "examples" / "scale"
+
+
+def run(script, *words):
+    command = [sys.executable, SCALE / script, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scale") / "log"
+    run("logs.py", folder, "--events", "20000", "--customers", "900", "--products", "300")
+    return folder
+
+
+def ask(log, query):
+    source = f"read_parquet('{log}/**/*.parquet', hive_partitioning = true)"
+    return duckdb.sql(query.format(log=source)).fetchall()
+
+
+def test_a_log_has_the_events_asked_for_in_a_folder_a_day(log):
+    assert ask(log, "SELECT count(*), count(DISTINCT date) FROM {log}") == [(20000, 90)]
+    assert ask(log, "SELECT count(*) FROM {log} WHERE ts::DATE <> date::DATE") == [(0,)]
+
+
+def test_a_quarter_of_a_logs_events_are_purchases_mostly_of_what_was_viewed(log):
+    (share,) = ask(log, "SELECT avg((event = 'purchase')::INT) FROM {log}")[0]
+    assert 0.22 < share < 0.28
+    viewed = """
+        SELECT avg((product_id IN (
+          SELECT product_id FROM {log} v
+          WHERE event = 'view' AND v.session_id = p.session_id))::INT)
+        FROM {log} p WHERE event = 'purchase'"""
+    assert 0.6 < ask(log, viewed)[0][0] < 0.9
+
+
+def test_a_session_belongs_to_one_customer(log):
+    shared = "GROUP BY session_id HAVING count(DISTINCT customer_id) > 1"
+    assert ask(log, "SELECT session_id FROM {log} " + shared) == []
+
+
+def test_a_log_comes_out_again_from_its_seed(log, tmp_path):
+    words = ["--events", "20000", "--customers", "900", "--products", "300"]
+    run("logs.py", tmp_path / "again", *words)
+    run("logs.py", tmp_path / "other", *words, "--seed", "1")
+    rows = [ask(place, "SELECT * FROM {log} ORDER BY ALL") for place in (log, tmp_path / "again")]
+    assert rows[0] == rows[1]
+    assert rows[0] != ask(tmp_path / "other", "SELECT * FROM {log} ORDER BY ALL")
+
+
+def test_the_benchmark_finds_the_plain_query_and_the_command_to_agree(tmp_path):
+    shown = run("bench_mining.py", tmp_path, "--events", "20000")
+    told = [line.split() for line in shown.splitlines()]
+    assert told[0] == ["20,000", "events,", "median", "of", "1"]
+    differ, of, rows = told[-1][-3:]
+    assert (differ, of) == ("0", "of")
+    assert int(rows.replace(",", "")) > 1000
+
+
+def test_the_curve_is_a_table_and_a_picture(tmp_path):
+    shown = run("mining_curve.py", tmp_path, tmp_path / "curve.png", "--events", "5000,10000")
+    assert [line.split("|")[1].strip() for line in shown.splitlines()[2:]] == ["5,000", "10,000"]
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
