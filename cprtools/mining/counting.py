@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cprtools.mining import records, sql
+from cprtools.mining.checking import check_pairs
 from cprtools.mining.grouping import distinct, starts_of
 from cprtools.mining.observing import (
     AFTER_DOWN,
@@ -22,6 +23,7 @@ from cprtools.mining.observing import (
     NO_SESSION,
     VIEWED,
     Events,
+    Join,
     find_bots,
     find_joins,
 )
@@ -38,6 +40,8 @@ Bools = npt.NDArray[np.bool_]
 EVENT_BYTES = 500
 _RECORD_BYTES = 64
 _RUNS = 256
+# a customer who makes more pairs of rows than that is looked at last, if the least count allows it
+MOST_MEETINGS = 1 << 26
 # customers that lie together on disk and are read together
 NEIGHBOURS = 1024
 
@@ -54,6 +58,7 @@ class Totals:
     bot_rows: int = 0
     signs: int = 0
     """All signs that any pair showed."""
+    aside: list[Sequence[Join]] = field(default_factory=list, repr=False)
     lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
@@ -61,6 +66,31 @@ class Totals:
         """Whether any pair shows co_purchase, co_view, purchase_after_view."""
         kinds = (BOUGHT_UP | BOUGHT_DOWN, VIEWED, AFTER_UP | AFTER_DOWN)
         return tuple(bool(self.signs & kind) for kind in kinds)
+
+    def see(self, signs: int) -> None:
+        """Note the signs that some pairs show."""
+        with self.lock:
+            self.signs |= signs
+
+    def put_aside(self, joins: Sequence[Join], most: int) -> bool:
+        """Keep a customer for `complete`, unless `most` are kept already.
+
+        A pair of m customers is shown by one at least who is not among any m - 1 of them: so with a
+        least count of m, m - 1 customers need to be asked only for the pairs of all others.
+        """
+        with self.lock:
+            if len(self.aside) >= most:
+                return False
+            self.aside.append(joins)
+        self.see(records.shown_kinds(joins))
+        return True
+
+    def complete(self, found: Ints) -> Ints:
+        """Records of all customers, from those of the customers who were not put aside."""
+        if not self.aside:
+            return found
+        pairs = np.unique(found >> records.SIGN_BITS)
+        return np.concatenate([found, *(check_pairs(joins, pairs) for joins in self.aside)])
 
     def add(self, events: Events, bots: Bools) -> None:
         """Count a part's visits, and purchases outside the visits of bots."""
@@ -120,7 +150,7 @@ def count_pairs(
                 runs.append(block)
 
         def count(group: Sequence[int]) -> records.Counts:
-            counts = records.count_records(runs.take(group), min(minimums))
+            counts = records.count_records(totals.complete(runs.take(group)), min(minimums))
             return counts.take(reach.keeps(counts))
 
         for _ in in_order(pool, write, progress(parts, "looking at customers", len(parts))):
@@ -138,9 +168,16 @@ def look(events: Events, rules: Rules, reach: Reach, totals: Totals) -> Iterator
     totals.add(events, bots)
     # whether a relation occurs at all is asked of every product, until it is known
     masks = (reach.purchased, reach.viewed) if all(totals.present) else (None, None)
-    for block in records.records_of(find_joins(events.take(~bots), rules, *masks)):
-        with totals.lock:
-            totals.signs |= records.all_signs(block)
+    events = events.take(~bots)
+    joins = find_joins(events, rules, *masks)
+    for customer in np.flatnonzero(records.count_meetings(joins) > MOST_MEETINGS):
+        is_theirs = events.customer == customer
+        theirs = find_joins(events.take(is_theirs), rules, *masks)
+        if totals.put_aside(theirs, min(reach.minimums) - 1):
+            events = events.take(~is_theirs)
+            joins = find_joins(events, rules, *masks)
+    for block in records.records_of(joins):
+        totals.see(records.all_signs(block))
         yield block
 
 

@@ -12,6 +12,7 @@ product in one bucket stand for all of them, and a history is never joined with 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,7 @@ BOUGHT_UP, BOUGHT_DOWN, VIEWED, AFTER_UP, AFTER_DOWN = 1, 2, 4, 8, 16
 bought high, viewed high then bought low."""
 
 
+SAME, NEXT = 0, 1
 _BOUGHT = (BOUGHT_UP, BOUGHT_DOWN)
 _AFTER = (AFTER_UP, AFTER_DOWN)
 _SEEN = (VIEWED, VIEWED)
@@ -94,15 +96,29 @@ Signs = Callable[[Ints, Ints, Bools], Ints]
 
 @dataclass(frozen=True)
 class Join:
-    """Each row of `left` meets the rows of `right` in its span; `signs` says what a meeting shows.
+    """Each row of `left` meets rows of `right` in the same or the next place.
 
-    signs(left rows, right rows, is left the lower product) -> (pairs,) int64, 0 for nothing.
+    step: 0 for the same place, where rows of one table meet those of higher products alone; 1 for
+    the next. signs(left rows, right rows, is left the lower product) -> (pairs,) int64: what a
+    meeting shows, 0 for nothing.
     """
 
     left: Stretches
     right: Stretches
-    spans: Spans
+    step: int
     signs: Signs
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether left is always the lower product."""
+        return self.step == 0 and self.left is self.right
+
+    @cached_property
+    def spans(self) -> Spans:
+        """For each row of left the rows of right that it meets."""
+        if self.is_ordered:
+            return later_rows(self.left.key)
+        return spans_of(self.right.key, self.left.key + self.step)
 
 
 def find_bots(events: Events, max_session: int) -> Bools:
@@ -157,14 +173,14 @@ def find_joins(
     near = _within(seen, seen, view_window, _SEEN)
     compared = _always(VIEWED)
     joins = [
-        Join(bought, bought, later_rows(bought.key), _in_order(bought, bought, _BOUGHT)),
-        Join(bought, bought, _next(bought, bought), _within(bought, bought, window, _BOUGHT)),
-        Join(baskets, baskets, later_rows(baskets.key), _always(BOUGHT_UP | BOUGHT_DOWN)),
-        Join(before, bought, spans_of(bought.key, before.key), _in_order(before, bought, _AFTER)),
-        Join(before, bought, _next(before, bought), _within(before, bought, window, _AFTER)),
-        Join(seen, seen, later_rows(seen.key), _unless_both(seen, compared)),
-        Join(seen, seen, _next(seen, seen), _unless_both(seen, near)),
-        Join(visits, visits, later_rows(visits.key), _unless_both(visits, compared)),
+        Join(bought, bought, SAME, _in_order(bought, bought, _BOUGHT)),
+        Join(bought, bought, NEXT, _within(bought, bought, window, _BOUGHT)),
+        Join(baskets, baskets, SAME, _always(BOUGHT_UP | BOUGHT_DOWN)),
+        Join(before, bought, SAME, _in_order(before, bought, _AFTER)),
+        Join(before, bought, NEXT, _within(before, bought, window, _AFTER)),
+        Join(seen, seen, SAME, _unless_both(seen, compared)),
+        Join(seen, seen, NEXT, _unless_both(seen, near)),
+        Join(visits, visits, SAME, _unless_both(visits, compared)),
     ]
     return joins if asked is None else [replace(join, signs=_if_asked(join)) for join in joins]
 
@@ -216,10 +232,6 @@ def _beyond(events: Events, rows: Bools, window: int) -> Bools:
         is_long = (first == NO_TIME) | (last - first > window)
         beyond[order] = np.repeat(is_long, np.diff(np.append(starts, len(order))))
     return beyond
-
-
-def _next(left: Stretches, right: Stretches) -> Spans:
-    return spans_of(right.key, left.key + 1)
 
 
 def _in_order(left: Stretches, right: Stretches, signs: tuple[int, int]) -> Signs:

@@ -67,6 +67,19 @@ class Packing:
         return (low << (PRODUCT_BITS + SIGN_BITS)) | (high << SIGN_BITS) | (keys & _SIGNS)
 
 
+def count_meetings(joins: Sequence[Join]) -> Ints:
+    """How many pairs of rows must be looked at for each customer, (customers,)."""
+    customers = max(
+        (int(join.left.customer[-1]) + 1 for join in joins if len(join.left.key)), default=0
+    )
+    meetings = np.zeros(customers, np.int64)
+    for join in joins:
+        before = np.append(0, np.cumsum(join.spans.end - join.spans.start))
+        rows = np.searchsorted(join.left.customer, np.arange(customers + 1))
+        meetings += np.diff(before[rows])
+    return meetings
+
+
 def records_of(joins: Sequence[Join]) -> Iterator[Ints]:
     """Blocks of records, one per customer and pair, each block sorted by low, high.
 
@@ -79,6 +92,19 @@ def records_of(joins: Sequence[Join]) -> Iterator[Ints]:
         keys = _once_per_customer(joins, (start, end), packing)
         if len(keys):
             yield packing.records(keys)
+
+
+def shown_kinds(joins: Sequence[Join]) -> int:
+    """Signs that a customer's pairs show, one at least of each join that shows any."""
+    packing = Packing(1, 0, 0)
+    signs = 0
+    for join in joins:
+        last = int(join.left.customer[-1]) + 1 if len(join.left.key) else 0
+        for keys in _meetings(join, (0, last), packing):
+            if len(keys):
+                signs |= int(np.bitwise_or.reduce(keys & _SIGNS))
+                break
+    return signs
 
 
 def first_record(low: Ints) -> Ints:
@@ -126,19 +152,13 @@ def difference(now: Counts, before: Counts) -> Counts:
 
 
 def _customer_blocks(joins: Sequence[Join], most: int) -> Iterator[tuple[int, int]]:
-    """Ranges of customers of about BLOCK pairs: one customer at least, `most` at most."""
-    customers = max(
-        (int(join.left.customer[-1]) + 1 for join in joins if len(join.left.key)), default=0
-    )
-    pairs = np.zeros(customers)
-    for join in joins:
-        sizes = join.spans.end - join.spans.start
-        pairs += np.bincount(join.left.customer, weights=sizes, minlength=customers)
-    before = np.cumsum(pairs) - pairs
+    """Ranges of customers of about BLOCK meetings: one customer at least, `most` at most."""
+    meetings = count_meetings(joins)
+    before = np.cumsum(meetings) - meetings
     start = 0
-    while start < customers:
+    while start < len(meetings):
         end = int(np.searchsorted(before, before[start] + BLOCK))
-        end = min(max(end, start + 1), start + most, customers)
+        end = min(max(end, start + 1), start + most, len(meetings))
         yield start, end
         start = end
 

@@ -128,7 +128,8 @@ def _reach(work: SparkWork, least: Sequence[int]) -> Reach:
     query = sql.REACH.format(purchases=min(bought, after), views=min(seen, after))
     product, purchased, viewed = (c.to_numpy() for c in work.table(query).columns)
     order = np.argsort(product)
-    return Reach(least, purchased[order], viewed[order])
+    # no customer is put aside: tasks do not know each other's
+    return Reach((1, 1, 1), purchased[order], viewed[order])
 
 
 def _looked(work: SparkWork, rules: Rules, reach: Reach) -> Any:

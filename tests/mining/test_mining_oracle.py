@@ -104,6 +104,31 @@ def test_customers_counted_in_many_parts_equal_the_slow_loops(mine, events_table
     compare()
 
 
+def test_customers_put_aside_are_asked_for_the_pairs_of_others_alone(
+    mine, events_table, at, monkeypatch
+):
+    from cprtools.mining import checking, counting
+
+    monkeypatch.setattr(counting, "MOST_MEETINGS", 0)
+    monkeypatch.setattr(checking, "BLOCK", 3)
+    asked = []
+    original = counting.check_pairs
+
+    def check_pairs(joins, pairs):
+        asked.append(len(pairs))
+        return original(joins, pairs)
+
+    monkeypatch.setattr(counting, "check_pairs", check_pairs)
+
+    @settings(FIXTURES, max_examples=20)
+    @given(logs(at), st.integers(2, 4), st.booleans())
+    def compare(rows, least, count_buyers):
+        check(mine, events_table, rows, min_count=least, count_buyers=count_buyers)
+
+    compare()
+    assert sum(asked) > 0
+
+
 def test_a_window_of_no_length_keeps_ties_alone(mine, events_table, at):
     rows = [
         ("1", None, product, "purchase", at(s)) for product, s in [("a", 0), ("b", 0), ("c", 1)]
