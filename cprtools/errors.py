@@ -55,7 +55,26 @@ def quote(value: object) -> str:
     return repr(text)
 
 
+def show_name(name: str) -> str:
+    """A name as it may stand in a line of text: as it is where every character can be seen."""
+    return name if name and name.isprintable() else quote(name)
+
+
 def list_names(names: list[str], limit: int = 12) -> str:
     """Names joined for a message, the first `limit` of them, in the order given."""
-    shown = [name if name.isprintable() else quote(name) for name in names[:limit]]
+    shown = [show_name(name) for name in names[:limit]]
     return ", ".join(shown) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def nearest_names(wanted: str, names: list[str]) -> str:
+    """`; did you mean a, b?` for an unknown name, or the first names there are."""
+    import difflib
+
+    close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
+    if not close:
+        lowered = {name.lower(): name for name in names}
+        matches = difflib.get_close_matches(wanted.lower(), list(lowered), n=3, cutoff=0.5)
+        close = [lowered[name] for name in matches]
+    if close:
+        return f"; did you mean {list_names(close)}?"
+    return f"; there are {list_names(sorted(names)[:5])}, ..." if names else ""

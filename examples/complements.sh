@@ -8,8 +8,10 @@ mkdir -p "${1:-demo}" && cd "${1:-demo}"
 [ -d market ] || python "$examples/marketplace.py" market --seed 0 ${MARKET_ARGS:-}
 set -v
 
-# What is bought together, and what is compared: one table of pairs.
-cprtools mine-pairs market/events.parquet -o pairs.parquet
+# What is bought together, and what is compared: one table of pairs. The products change none of
+# them; with their types the report says how many complements cross types, before and after cleaning.
+cprtools mine-pairs market/events.parquet --products market/products.parquet \
+  --report pairs.json -o pairs.parquet
 
 # Keep a tenth of the pairs back, both directions of each, to measure with.
 cprtools split pairs.parquet --pair query_id,candidate_id --fraction 0.1 \

@@ -39,6 +39,9 @@ ROWS
 cprtools mine-pairs events.parquet --min-count 1 -o pairs.parquet
 cprtools inspect pairs.parquet --rows 5
 
+# Who counts for camera -> card, and who does not?
+cprtools mine-pairs events.parquet --min-count 1 --explain camera card
+
 # The simplest model: count.
 cprtools train-cpr pairs.parquet --products products.parquet --method co-purchase -o cpr.model
 cprtools recommend --product camera --with title --format table

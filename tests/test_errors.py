@@ -139,8 +139,11 @@ def test_help_into_a_closed_pipe_or_a_full_disk(words):
     assert done.stderr.startswith(b"cprtools: error: ")
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
-def test_a_signal_ends_a_waiting_command_and_leaves_nothing(tmp_path, name, code):
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [("SIGTERM", 143, b""), ("SIGINT", 130, b"cprtools: error: interrupted\n")],
+)
+def test_a_signal_ends_a_waiting_command_and_leaves_nothing(tmp_path, name, code, told):
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     words = [*COMMAND, "inspect", "-"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -154,7 +157,22 @@ def test_a_signal_ends_a_waiting_command_and_leaves_nothing(tmp_path, name, code
         process.wait(timeout=60)
         out, err = process.stdout.read(), process.stderr.read()
 
-    assert (process.returncode, out) == (code, b"")
-    assert err.count(b"\n") <= 1
-    assert b"Traceback" not in err
+    assert (process.returncode, out, err) == (code, b"", told)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_are_shown_as_they_are_only_where_each_character_can_be_seen():
+    assert [errors.show_name(name) for name in ("a b", "", "\x1b[2J", "\u202ex")] == [
+        "a b",
+        "''",
+        "'\\x1b[2J'",
+        "'\\u202ex'",
+    ]
+
+
+def test_the_nearest_names_are_offered_else_the_first():
+    names = ["camera", "Card", "bag"]
+    assert errors.nearest_names("camra", names) == "; did you mean camera?"
+    assert errors.nearest_names("CARD", names) == "; did you mean Card, camera?"
+    assert errors.nearest_names("zzz", names) == "; there are Card, bag, camera, ..."
+    assert errors.nearest_names("zzz", []) == ""

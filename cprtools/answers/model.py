@@ -1,6 +1,5 @@
 """A model folder opened for answering: the fitted stages and the names behind the indices."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +14,7 @@ from cprtools.answers.approximate import ApproximateScores
 from cprtools.baselines import BASELINES, Recommender, TypePopularity
 from cprtools.baselines.catalogue import Catalogue, encode, index_in
 from cprtools.cpr.model import PCompanion
-from cprtools.errors import SchemaError, UsageError, list_names, quote
+from cprtools.errors import SchemaError, UsageError, list_names, nearest_names, quote
 from cprtools.linkpred.model import GraphModel
 from cprtools.ranking import TwoStage, load_stage, stage_members
 from cprtools.tables import Folder, open_folder, vectors_table
@@ -143,15 +142,3 @@ def index_of_id(wanted: str, ids: pa.Array, what: str, place: str, *, suggest: b
         return found
     hint = nearest_names(wanted, ids.to_pylist()) if suggest and len(ids) <= _SUGGEST_UP_TO else ""
     raise SchemaError(f"{place}: no {what} {quote(wanted)} in this model{hint}")
-
-
-def nearest_names(wanted: str, names: list[str]) -> str:
-    """`; did you mean a, b?` for an unknown name, or the first names there are."""
-    close = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
-    if not close:
-        lowered = {name.lower(): name for name in names}
-        matches = difflib.get_close_matches(wanted.lower(), list(lowered), n=3, cutoff=0.5)
-        close = [lowered[name] for name in matches]
-    if close:
-        return f"; did you mean {list_names(close)}?"
-    return f"; there are {list_names(sorted(names)[:5])}, ..." if names else ""

@@ -10,9 +10,9 @@ import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from cprtools.answers.filters import forbid
-from cprtools.answers.model import Model, nearest_names
+from cprtools.answers.model import Model
 from cprtools.answers.reasons import seller_reasons
-from cprtools.errors import SchemaError, quote
+from cprtools.errors import SchemaError, nearest_names, quote
 from cprtools.ranking import query_blocks
 from cprtools.tables import SELLER_RECOMMENDATIONS
 from cprtools.tables import columns as c

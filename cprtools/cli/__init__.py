@@ -55,7 +55,11 @@ def _guard(run: Callable[[], int]) -> int:
     import typer
 
     try:
-        return run()
+        code = run()
+        if code == errors.INTERRUPTED:
+            # Typer takes an interrupt for an answer of its own, without a word
+            _complain("interrupted")
+        return code
     except errors.CprError as error:
         return _report(str(error), error.exit_code)
     except typer.Exit as error:

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -65,12 +65,16 @@ def _portable(value: Any) -> Any:
     return value
 
 
-def footer(*inputs: Any) -> "Footer":
-    """The footer of this run's output, made from these sources and folders."""
+def footer(*inputs: Any, without: Collection[str] = ()) -> "Footer":
+    """The footer of this run's output, made from these sources and folders.
+
+    without: options that decide no row of it.
+    """
     from cprtools.tables import Footer
 
     sources = [source for source in inputs if source is not None]
-    return Footer(command=_run.command, params=_run.params, seed=_run.seed, inputs=sources)
+    params = {key: value for key, value in _run.params.items() if key not in without}
+    return Footer(command=_run.command, params=params, seed=_run.seed, inputs=sources)
 
 
 def set_quiet(value: bool) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from cprtools.mining import records, sql
 from cprtools.mining.checking import check_pairs
+from cprtools.mining.doubts import HEAVY
 from cprtools.mining.grouping import distinct, starts_of
 from cprtools.mining.observing import (
     AFTER_DOWN,
@@ -56,6 +57,10 @@ class Totals:
     sessions: int = 0
     bots: int = 0
     bot_rows: int = 0
+    heavy: int = 0
+    """Customers of more than HEAVY events."""
+    heaviest: int = 0
+    """The most events of one customer."""
     signs: int = 0
     """All signs that any pair showed."""
     aside: list[Sequence[Join]] = field(default_factory=list, repr=False)
@@ -97,12 +102,15 @@ class Totals:
         in_visit = events.session != NO_SESSION
         visits = distinct(events.customer[in_visit], events.session[in_visit])
         bot_visits = distinct(events.customer[bots], events.session[bots])
+        events_of = np.bincount(events.customer)
         rows = events.is_purchase & ~bots
         customer, product = distinct(events.customer[rows], events.product[rows])
         with self.lock:
             self.sessions += len(visits[0])
             self.bots += len(bot_visits[0])
             self.bot_rows += int(np.count_nonzero(bots))
+            self.heavy += int(np.count_nonzero(events_of > HEAVY))
+            self.heaviest = max(self.heaviest, int(events_of.max(initial=0)))
             self.purchasers += len(starts_of(customer))
             self.bought += np.bincount(product, minlength=len(self.bought))
 

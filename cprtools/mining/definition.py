@@ -35,9 +35,8 @@ WHERE co_purchase > 0 OR co_view > 0 OR purchase_after_view > 0
 LIFT = """(CAST(co_purchase AS DOUBLE) * population_count
   / NULLIF(CAST(query_count AS DOUBLE) * CAST(candidate_count AS DOUBLE), 0))"""
 
-_SHARE = "(CAST(co_purchase AS DOUBLE) / NULLIF(query_count, 0))"
-_Z2N = f"(CAST({Z * Z!r} AS DOUBLE) / NULLIF(query_count, 0))"
-
-# Wilson's score interval (1927), lower end: 2 of 2 buyers say 0.34, 200 of 200 say 0.98
-CONFIDENCE_LOW = f"""(({_SHARE} + {_Z2N} / 2 - CAST({Z!r} AS DOUBLE) * SQRT(
-  ({_SHARE} * (1 - {_SHARE}) + {_Z2N} / 4) / NULLIF(query_count, 0))) / (1 + {_Z2N}))"""
+# Wilson's score interval (1927), lower end, of co_purchase / query_count: with n the query_count,
+# n of n is n / (n + z^2), so 2 of 2 say 0.34 and 200 of 200 say 0.98; 0 of n is 0 to the last bit
+CONFIDENCE_LOW = f"""((co_purchase + CAST({Z * Z!r} AS DOUBLE) / 2 - CAST({Z!r} AS DOUBLE) * SQRT(
+  CAST(co_purchase AS DOUBLE) * (query_count - co_purchase) / NULLIF(query_count, 0)
+  + CAST({Z * Z!r} AS DOUBLE) / 4)) / (query_count + CAST({Z * Z!r} AS DOUBLE)))"""

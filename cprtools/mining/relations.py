@@ -2,6 +2,7 @@
 
 from cprtools.errors import SchemaError, list_names, quote
 from cprtools.mining import sql
+from cprtools.mining.engine import Engine
 from cprtools.mining.progress import Progress
 from cprtools.mining.report import MiningReport
 from cprtools.mining.workspace import Workspace
@@ -27,7 +28,7 @@ def count_relations(work: Workspace, source: Source, progress: Progress) -> Mini
     Raises SchemaError for unknown relations, negative counts and a table without rows.
     """
     with work.reading(source):
-        report = _read_lists(work, source)
+        report = read_lists(work, source)
         work.run(sql.USABLE_RELATIONS)
         work.connection.execute("CREATE TABLE kinds (relation VARCHAR, kind VARCHAR)")
         work.connection.executemany("INSERT INTO kinds VALUES ($1, $2)", list(KINDS.items()))
@@ -37,7 +38,8 @@ def count_relations(work: Workspace, source: Source, progress: Progress) -> Mini
     return report
 
 
-def _read_lists(work: Workspace, source: Source) -> MiningReport:
+def read_lists(work: Engine, source: Source) -> MiningReport:
+    """What the view `log` holds, checked; for use inside `work.reading`. Raises as above."""
     report = MiningReport()
     kinds, skipped = set(), {"no query_id or candidate_id": 0, "a product paired with itself": 0}
     for relation, rows, least, without_id, itself in work.run(sql.RELATION_ROWS):

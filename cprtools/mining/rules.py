@@ -57,6 +57,17 @@ def parse_duration(text: str, option: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def spell_duration(duration: timedelta) -> str:
+    """`7d`, `1d 2h`, `1.5s`, `0s`: as `parse_duration` reads each part; not below zero."""
+    left, rest = divmod(duration, timedelta(seconds=1))
+    parts = []
+    for unit in ("d", "h", "m"):
+        whole, left = divmod(left, _UNITS[unit])
+        parts += [f"{whole}{unit}"] if whole else []
+    seconds = f"{left}.{rest.microseconds:06}".rstrip("0").rstrip(".") if rest else f"{left}"
+    return " ".join([*parts, f"{seconds}s"] if seconds != "0" or not parts else parts)
+
+
 def parse_size(text: str, option: str) -> str:
     """An amount of memory such as `2GB` or `500MB`. Raises UsageError that names the option."""
     found = _SIZE.fullmatch(text.strip())

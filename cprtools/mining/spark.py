@@ -1,7 +1,9 @@
 """Pair mining on Apache Spark: the same rows and the same report as on DuckDB."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Generator, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -9,17 +11,18 @@ import pyarrow as pa
 
 from cprtools.mining import spark_sql as sql
 from cprtools.mining import spark_tasks as tasks
+from cprtools.mining.catalogue import read_catalogue
 from cprtools.mining.counting import Reach
 from cprtools.mining.definition import CONFIDENCE_LOW, LIFT, kept_sql
-from cprtools.mining.events import _read_log as read_log
+from cprtools.mining.events import read_log
 from cprtools.mining.pairs import Mined
 from cprtools.mining.progress import Progress, silent
-from cprtools.mining.relations import KINDS
-from cprtools.mining.relations import _read_lists as read_lists
-from cprtools.mining.report import OVERLAPS, RELATIONS, MiningReport
+from cprtools.mining.relations import KINDS, read_lists
+from cprtools.mining.report import RELATIONS, MiningReport
 from cprtools.mining.rules import FROM_EVENTS, FROM_RELATIONS, Rules
 from cprtools.mining.spark_session import SparkCluster, open_session
 from cprtools.mining.sql import BLOCK_ROWS
+from cprtools.mining.summary import compare_with_catalogue, summarise
 from cprtools.tables import PAIRS
 from cprtools.tables import RELATIONS as RELATIONS_TABLE
 from cprtools.tables.source import Source
@@ -31,6 +34,7 @@ def mine_pairs_on_spark(
     source: Source,
     rules: Rules | None = None,
     *,
+    products: Source | None = None,
     cluster: SparkCluster | None = None,
     progress: Progress = silent,
 ) -> Iterator[Mined]:
@@ -40,6 +44,8 @@ def mine_pairs_on_spark(
     Raises as `mine_pairs` does, and as `open_session` does where Spark does not run.
     """
     rules, cluster = rules or Rules(), cluster or SparkCluster()
+    # first, since a wrong table is better refused before the hours that a log may take
+    catalogue = None if products is None else read_catalogue(products)
     is_log = source.spec != RELATIONS_TABLE
     least = rules.minimums(FROM_EVENTS if is_log else FROM_RELATIONS)
     with open_session(cluster, source) as session, _work(session) as work:
@@ -50,20 +56,30 @@ def mine_pairs_on_spark(
         pairs = sql.PAIRS.format(kept=kept, lift=LIFT, confidence_low=CONFIDENCE_LOW)
         # near each other as they are read later
         work.keep("kept", work.session.sql(pairs).repartitionByRange("query"))
-        _summarise(work, report)
-        yield Mined(pa.RecordBatchReader.from_batches(PAIRS.schema, _batches(work)), report)
+        summarise(report, work.ask)
+        if catalogue is not None:
+            work.view("catalogue", session.createDataFrame(catalogue))
+            compare_with_catalogue(report, work.ask)
+        with contextlib.closing(_batches(work)) as batches:
+            yield Mined(pa.RecordBatchReader.from_batches(PAIRS.schema, batches), report)
 
 
 class SparkWork:
-    """A session, and what was named in it."""
+    """A session, what is kept in it, and what `$name` stands for in its statements."""
 
     def __init__(self, session: Any) -> None:
         self.session = session
         self.kept: list[Any] = []
+        self.values: dict[str, Any] = {}
 
-    def run(self, query: str) -> list[tuple[Any, ...]]:
+    def run(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a query of few."""
+        query = re.sub(r"\$(\w+)", lambda found: _literal(self.values[found[1]]), statement)
         return [tuple(row) for row in self.session.sql(query).collect()]
+
+    def ask(self, query: str) -> tuple[Any, ...]:
+        """The one row of a query."""
+        return self.run(query)[0]
 
     def table(self, query: str) -> pa.Table:
         """The rows of a query as an Arrow table."""
@@ -81,6 +97,10 @@ class SparkWork:
         frame = self.session.sql(query) if isinstance(query, str) else query
         self.kept.append(frame.persist(StorageLevel.MEMORY_AND_DISK))
         self.view(name, frame)
+
+
+def _literal(value: Any) -> str:
+    return f"TIMESTAMP '{value}'" if isinstance(value, datetime) else str(value)
 
 
 @contextlib.contextmanager
@@ -105,8 +125,14 @@ def _count_events(work: SparkWork, source: Source, rules: Rules) -> MiningReport
     reach = _reach(work, least)
     work.view("looked", _looked(work, rules, reach))
     work.keep("added_up", sql.ADDED_UP.format(pair=tasks.PAIR, least=least))
-    numbers = {kind: rest for kind, *rest in work.run(sql.NUMBERS.format(buyers=tasks.BUYERS))}
-    customers, purchasers, sessions, bots, _ = numbers[tasks.TOTALS]
+    numbers = work.run(sql.NUMBERS.format(buyers=tasks.BUYERS))
+    # without a usable row there may be no task
+    of_kind = {tasks.TOTALS: [0] * 5, tasks.SIGNS: [0] * 5}
+    of_kind |= {kind: counts for kind, _, *counts in numbers}
+    customers, purchasers, sessions, bots, bot_rows = of_kind[tasks.TOTALS]
+    heavy = [(row[2], row[1]) for row in numbers if row[0] == tasks.HEAVY]
+    report.doubts.heavy = sum(n for n, _ in heavy)
+    report.doubts.heaviest = max((most for _, most in heavy), default=0)
     work.view("buyers", sql.BUYERS.format(kind=tasks.BUYERS))
     work.view("population", sql.POPULATION.format(customers=purchasers))
     work.view("directed", sql.DIRECTED.format(pair=tasks.PAIR))
@@ -116,8 +142,9 @@ def _count_events(work: SparkWork, source: Source, rules: Rules) -> MiningReport
         "customers with a purchase": purchasers,
         "sessions": sessions,
         "sessions dropped as bots": bots,
+        "rows dropped as bots": bot_rows,
     }
-    up, down, viewed, after_up, after_down = numbers[tasks.SIGNS]
+    up, down, viewed, after_up, after_down = of_kind[tasks.SIGNS]
     present = (up or down, viewed, after_up or after_down)
     report.present = frozenset(n for n, found in zip(RELATIONS, present, strict=True) if found)
     return report
@@ -155,15 +182,7 @@ def _count_relations(work: SparkWork, source: Source) -> MiningReport:
     return report
 
 
-def _summarise(work: SparkWork, report: MiningReport) -> None:
-    found = work.run(sql.SUMMARY)[0]
-    report.pairs = found[0]
-    report.after = dict(zip(RELATIONS, found[1:4], strict=True))
-    report.overlaps = dict(zip(OVERLAPS, found[4:7], strict=True))
-    report.complements, report.similar = found[7:]
-
-
-def _batches(work: SparkWork) -> Iterator[pa.RecordBatch]:
+def _batches(work: SparkWork) -> Generator[pa.RecordBatch]:
     for first, last in work.run(sql.BLOCKS.format(rows=BLOCK_ROWS)):
         rows = work.table(f"SELECT * FROM kept WHERE query BETWEEN {first} AND {last}")
         rows = rows.sort_by([("query", "ascending"), ("candidate", "ascending")])

@@ -14,10 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cprtools.errors import CprError, DataError, MissingExtraError, UsageError, quote
+from cprtools.errors import (
+    CprError,
+    DataError,
+    MissingExtraError,
+    SchemaError,
+    UsageError,
+    quote,
+)
 from cprtools.mining.rules import size_bytes
-from cprtools.tables.source import Source, unreadable
-from cprtools.tables.spark import refused_value
+from cprtools.tables import explain
+from cprtools.tables.source import Source
 
 # what the rows depend on: nobody else decides it
 _FIXED = {
@@ -40,6 +47,8 @@ _BYTES_OF_A_TASK = 4 << 20
 _MOST_TASKS = 2000
 _LAST_WORDS = 1 << 16
 _LONGEST_REASON = 200
+# a value that a cast refused, a damaged file, a broken line
+_UNREAD = re.compile("USER_RAISED_EXCEPTION|FAILED_READ_FILE|MALFORMED_(CSV_)?RECORD")
 _NOISE = re.compile(
     r'^(Exception in thread "main" )?[\w.]+: (\[[A-Z_.]+\] )?|\s*SQLSTATE: \w+|\.?$'
 )
@@ -84,7 +93,7 @@ class SparkCluster:
                 raise UsageError(
                     f"--memory-limit {self.memory_limit} is too small: Spark needs 512MB"
                 )
-            size = sum(os.path.getsize(path) for path in source.paths)
+            size = sum(Path(path).stat().st_size for path in source.paths)
             tasks = max(self._processors(), min(_MOST_TASKS, size // _BYTES_OF_A_TASK))
             found |= {
                 "spark.driver.memory": f"{memory >> 20}m",
@@ -120,7 +129,7 @@ def open_session(cluster: SparkCluster, source: Source) -> Iterator[Any]:
         stack.enter_context(_silent_loggers())
         running = pyspark.SparkContext._active_spark_context is not None
         if running:
-            # a session of its own beside the caller's: its settings and views are not ours to change
+            # beside the caller's own session, whose settings and views are not ours to change
             session = SparkSession.builder.getOrCreate().newSession()
             heard: list[str] = []
         else:
@@ -273,27 +282,24 @@ def _translated(cluster: SparkCluster, source: Source, heard: list[str]) -> Iter
 
 
 def _failure(cluster: SparkCluster, source: Source, error: Exception, heard: list[str]) -> CprError:
-    said = "\n".join(_causes(error)) + "".join(heard)
-    if refused := refused_value(source, _raised(error)):
-        return refused
+    said = "\n".join([*_causes(error), *heard])
+    if _UNREAD.search(said):
+        return _unread(source, error, said)
     if "INVALID_CONF_VALUE" in said:
         return UsageError(f"--spark-conf: {_reason(error, heard)}")
     if "OutOfMemoryError" in said:
         return UsageError(f"--memory-limit {cluster.memory_limit} is too small here")
     if "No space left on device" in said:
         return DataError("the temporary folder is full; TMPDIR names another")
-    if "FAILED_READ_FILE" in said:
-        named = [path for path in source.paths if os.path.basename(path) in said]
-        return unreadable(source.label, [*named, source.paths[0]][0], error)
     return DataError(f"--engine spark: {_reason(error, heard)}")
 
 
-def _raised(error: Exception) -> str:
-    """What RAISE_ERROR of a query said, if it was that."""
-    from pyspark.errors import PySparkException
-
-    given = error.getMessageParameters() if isinstance(error, PySparkException) else None
-    return (given or {}).get("errorMessage", "")
+def _unread(source: Source, error: Exception, said: str) -> CprError:
+    # the other engine says which file, line and value it was; it also refuses what Spark refuses
+    found = explain(source, DataError(said))
+    if isinstance(found, DataError) and "USER_RAISED_EXCEPTION" in said:
+        return SchemaError(f"{source.label}: --engine spark cannot read {_reason(error, [])}")
+    return found
 
 
 def _causes(error: Exception) -> list[str]:

@@ -33,12 +33,13 @@ _SUMS = ", ".join(f"SUM({name}) AS {name}" for name in _COUNTS)
 ADDED_UP = f"""
 SELECT kind, low, high, {_SUMS}
 FROM looked GROUP BY kind, low, high
-HAVING kind <> {{pair}} OR GREATEST(bought_up, bought_down) >= {{least[0]}} OR viewed >= {{least[1]}}
+HAVING kind <> {{pair}} OR viewed >= {{least[1]}}
+  OR GREATEST(bought_up, bought_down) >= {{least[0]}}
   OR GREATEST(after_up, after_down) >= {{least[2]}}
 """
 
 # kinds of rows that need no product
-NUMBERS = f"SELECT kind, {', '.join(_COUNTS)} FROM added_up WHERE kind > {{buyers}}"
+NUMBERS = f"SELECT kind, high, {', '.join(_COUNTS)} FROM added_up WHERE kind > {{buyers}}"
 
 BUYERS = "SELECT low AS product, bought_up AS customers FROM added_up WHERE kind = {kind}"
 
@@ -97,12 +98,4 @@ FROM (
   FROM ({kept}) kept CROSS JOIN population
   LEFT JOIN buyers qb ON qb.product = query LEFT JOIN buyers cb ON cb.product = candidate)
 JOIN products q ON q.product = query JOIN products c ON c.product = candidate
-"""
-
-SUMMARY = """
-SELECT COUNT(*), COUNT_IF(co_purchase > 0), COUNT_IF(co_view > 0),
-  COUNT_IF(purchase_after_view > 0), COUNT_IF(co_purchase > 0 AND co_view > 0),
-  COUNT_IF(co_purchase > 0 AND purchase_after_view > 0),
-  COUNT_IF(co_view > 0 AND purchase_after_view > 0), COUNT_IF(complement), COUNT_IF(similar_pair)
-FROM kept
 """

@@ -17,6 +17,7 @@ from cprtools.mining.observing import (
     AFTER_UP,
     BOUGHT_DOWN,
     BOUGHT_UP,
+    LONG_AGO,
     NO_SESSION,
     NO_TIME,
     VIEWED,
@@ -30,9 +31,13 @@ Ints = npt.NDArray[np.int64]
 EVENTS_TOGETHER = 200_000
 RECORDS_TOGETHER = 1 << 22
 
-PAIR, BUYERS, TOTALS, SIGNS = range(4)
-"""Kinds of rows, to be added up by kind, low and high: counts of a pair; customers who bought `low`
-in the first column; customers, purchasers, sessions, bots and their rows; whether a sign occurs."""
+PAIR, BUYERS, TOTALS, SIGNS, HEAVY = range(5)
+"""Kinds of rows, to be added up by kind, low and high.
+
+PAIR: the counts of a pair. BUYERS: customers who bought `low`, in the first column. TOTALS:
+customers, purchasers, sessions, bots, their rows. SIGNS: whether each sign occurs. HEAVY: heavy
+customers in the first column; `high` is the most events of one of a task's customers.
+"""
 
 COUNTS = ("bought_up", "bought_down", "viewed", "after_up", "after_down")
 SCHEMA = "kind INT, low INT, high INT, " + ", ".join(f"{name} BIGINT" for name in COUNTS)
@@ -89,21 +94,20 @@ def _whole_customers(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[p
 
 def _events(rows: pa.Table) -> Events:
     session = _codes(rows.column("session"))
-    time = rows.column("t")
-    since = pc.subtract(time, pc.min(time)) if time.null_count < len(time) else time
+    time = pc.add(rows.column("t"), LONG_AGO)
     return Events(
         _codes(rows.column("customer")),
         np.where(session < 0, NO_SESSION, session),
         rows.column("product").to_numpy().astype(np.int64),
         rows.column("is_purchase").to_numpy(),
-        pc.fill_null(since, NO_TIME).to_numpy().astype(np.int64),
+        pc.fill_null(time, NO_TIME).to_numpy().astype(np.int64),
     )
 
 
 def _codes(names: pa.ChunkedArray) -> Ints:
     """Numbers from 0 for each distinct name in the order they come, -1 for null."""
     codes = names.combine_chunks().dictionary_encode().indices
-    return pc.fill_null(codes, -1).to_numpy().astype(np.int64)
+    return np.asarray(pc.fill_null(codes, -1).to_numpy(), np.int64)
 
 
 def _pair_rows(blocks: Sequence[Ints]) -> pa.RecordBatch:
@@ -120,6 +124,7 @@ def _totals_rows(totals: Totals, customers: int) -> Iterator[pa.RecordBatch]:
     yield _batch(TOTALS, none, none, [one * number for number in numbers])
     signs = (BOUGHT_UP, BOUGHT_DOWN, VIEWED, AFTER_UP, AFTER_DOWN)
     yield _batch(SIGNS, none, none, [one * bool(totals.signs & sign) for sign in signs])
+    yield _batch(HEAVY, none, one * totals.heaviest, [one * totals.heavy, *[none] * 4])
 
 
 def _batch(kind: int, low: Ints, high: Ints, counts: Sequence[Ints]) -> pa.RecordBatch:

@@ -4,6 +4,7 @@ Views `log` (the user's rows under our names) and `usable` come first. Ids are t
 integers, since joins, groups and spilled rows of integers take a fraction of those of strings.
 """
 
+from cprtools.mining.definition import CONFIDENCE_LOW, LIFT
 from cprtools.mining.observing import LONG_AGO, NO_SESSION, NO_TIME
 
 OTHER_EVENT = "neither view nor purchase"
@@ -23,7 +24,8 @@ SELECT
        WHEN customer_id IS NULL AND session_id IS NULL THEN 'neither customer_id nor session_id'
   END AS reason,
   CASE WHEN coalesce(event NOT IN ('view', 'purchase'), TRUE) THEN event END AS other_event,
-  count(*) AS n
+  count(*) AS n,
+  count(*) FILTER (WHERE ts < $earliest) AS early, count(*) FILTER (WHERE ts > $latest) AS late
 FROM log GROUP BY ALL ORDER BY reason NULLS FIRST, n DESC, other_event NULLS LAST
 """
 
@@ -133,21 +135,8 @@ READING_RELATIONS = (PRODUCTS_OF_RELATIONS, DIRECTED_RELATIONS, NO_BUYERS, NO_PO
 # without this DuckDB may write or return sorted rows in another order
 IN_ORDER = "SET preserve_insertion_order = true"
 
-KEPT = """
-CREATE TABLE kept AS
-WITH reached AS (
-  SELECT query, candidate,
-    CASE WHEN co_purchase >= $min_co_purchase THEN co_purchase ELSE 0 END AS co_purchase,
-    CASE WHEN co_view >= $min_co_view THEN co_view ELSE 0 END AS co_view,
-    CASE WHEN purchase_after_view >= $min_purchase_after_view THEN purchase_after_view ELSE 0
-    END AS purchase_after_view
-  FROM directed)
-SELECT *,
-  co_purchase > 0 AND co_view = 0 AND purchase_after_view = 0 AS complement,
-  co_purchase = 0 AND (NOT $needs_both OR (co_view > 0 AND purchase_after_view > 0)) AS "similar"
-FROM reached WHERE co_purchase > 0 OR co_view > 0 OR purchase_after_view > 0
-ORDER BY query, candidate
-"""
+# around `kept_sql`, the cleaning that every engine shares
+KEPT = "CREATE TABLE kept AS {kept_sql} ORDER BY query, candidate"
 
 # whole queries, some BLOCK_ROWS rows together: read one after the other, no result is ever larger
 BLOCK_ROWS = 1 << 18
@@ -158,26 +147,17 @@ SELECT min(query), max(query) FROM (
 GROUP BY block ORDER BY block
 """
 
-AFTER = """
-SELECT count(*), count(*) FILTER (co_purchase > 0), count(*) FILTER (co_view > 0),
-  count(*) FILTER (purchase_after_view > 0),
-  count(*) FILTER (co_purchase > 0 AND co_view > 0),
-  count(*) FILTER (co_purchase > 0 AND purchase_after_view > 0),
-  count(*) FILTER (co_view > 0 AND purchase_after_view > 0),
-  count(*) FILTER (complement), count(*) FILTER ("similar")
-FROM kept
-"""
-
-# doubles before the product: customers times customers outgrows an integer in large logs
-PAIRS = """
-SELECT q.product_id AS query_id, c.product_id AS candidate_id,
-  co_purchase, co_view, purchase_after_view,
-  coalesce(qb.customers, 0) AS query_count, coalesce(cb.customers, 0) AS candidate_count,
-  co_purchase::DOUBLE * population.customers / (qb.customers::DOUBLE * cb.customers) AS lift,
-  complement, "similar"
-FROM kept JOIN products q ON q.product = query JOIN products c ON c.product = candidate
-CROSS JOIN population
-LEFT JOIN buyers qb ON qb.product = query LEFT JOIN buyers cb ON cb.product = candidate
-WHERE query BETWEEN $first AND $last
+PAIRS = f"""
+SELECT query_id, candidate_id, co_purchase, co_view, purchase_after_view,
+  query_count, candidate_count, {LIFT} AS lift, {CONFIDENCE_LOW} AS confidence_low,
+  complement, similar_pair AS "similar"
+FROM (
+  SELECT kept.*, q.product_id AS query_id, c.product_id AS candidate_id,
+    coalesce(qb.customers, 0) AS query_count, coalesce(cb.customers, 0) AS candidate_count,
+    population.customers AS population_count
+  FROM kept JOIN products q ON q.product = query JOIN products c ON c.product = candidate
+  CROSS JOIN population
+  LEFT JOIN buyers qb ON qb.product = query LEFT JOIN buyers cb ON cb.product = candidate
+  WHERE query BETWEEN $first AND $last)
 ORDER BY query, candidate
 """

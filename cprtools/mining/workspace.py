@@ -5,7 +5,6 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cprtools.errors import DataError, SchemaError, UsageError, quote
+from cprtools.errors import DataError, UsageError
 from cprtools.mining.rules import size_bytes
-from cprtools.tables import TableSpec, scan_sql
-from cprtools.tables.source import Source, unreadable
+from cprtools.tables import explain, scan_sql
+from cprtools.tables.source import Source
 
 IntArray = npt.NDArray[np.int64]
 
 _PARAMETER = re.compile(r"\$(\w+)")
-_FAILED_VALUE = re.compile(r"\"(.*?)\"|'(.*?)'|with value (\S+)", re.DOTALL)
+# how DuckDB says that the file it spills to cannot grow: no space, a quota, a limit of the process
+_DISK_FULL = re.compile(r"no space left|disk quota|file too large|disk full", re.IGNORECASE)
 
 
 class Workspace:
@@ -100,8 +100,12 @@ class Workspace:
             yield
         except duckdb.OutOfMemoryException as error:
             if "temp_directory" in str(error) or "disk" in str(error).lower():
-                raise DataError("the temporary folder is full; TMPDIR names another") from error
+                raise _no_room() from error
             raise UsageError(f"--memory-limit {self.memory_limit} is too small here") from error
+        except duckdb.Error as error:
+            if _DISK_FULL.search(str(error)):
+                raise _no_room() from error
+            raise
 
     @contextlib.contextmanager
     def reading(self, source: Source) -> Iterator[None]:
@@ -114,36 +118,14 @@ class Workspace:
         try:
             self.connection.execute(f"CREATE TEMP VIEW log AS {scan_sql(source)}")
             yield
+        except duckdb.InterruptException:
+            raise
         except duckdb.Error as error:
-            raise self._explain(source, error) from error
-
-    def _explain(self, source: Source, error: Exception) -> Exception:
-        # the statement failed as a whole: one column after the other shows which one is to blame
-        import duckdb
-
-        for ours, theirs in source.column_names().items():
-            fields = tuple(f for f in source.spec.fields if f.name == ours)
-            only = replace(source, spec=TableSpec(source.spec.name, fields))
-            query = f'SELECT min("{ours}") FROM ({scan_sql(only)})'
-            try:
-                self.connection.execute(query).fetchall()
-            except (duckdb.DataError, duckdb.ProgrammingError) as cause:
-                found = _FAILED_VALUE.search(str(cause).split("\n", maxsplit=1)[0])
-                value = next((group for group in found.groups() if group), "") if found else ""
-                what = _expected(ours)
-                shown = f"such as {quote(value)}" if value else "of another type"
-                return SchemaError(
-                    f"{source.label}: column '{theirs}' must hold {what}; found values {shown}"
-                )
-            except duckdb.Error as cause:
-                return unreadable(source.label, source.paths[0], cause)
-        return unreadable(source.label, source.paths[0], error)
+            raise explain(source, error, self.connection) from error
 
 
-def _expected(column: str) -> str:
-    if column == "ts":
-        return "times or whole epoch numbers"
-    return "whole numbers" if column in ("rank", "count") else "strings or whole numbers"
+def _no_room() -> DataError:
+    return DataError("the temporary folder is full; TMPDIR names another")
 
 
 @contextlib.contextmanager

@@ -1,11 +1,21 @@
 """Tables: the only room that opens files. Sources, schemas, atomic writes, footers, folders."""
 
 from cprtools.tables import columns
+from cprtools.tables.casting import cast_column
+from cprtools.tables.duck import quote_name
+from cprtools.tables.faults import explain
 from cprtools.tables.folders import Folder, check_folder_writable, open_folder, write_folder
 from cprtools.tables.inspection import Inspection, inspect_place
 from cprtools.tables.products import categories, product_types
-from cprtools.tables.provenance import Footer, digest_file, digest_rows, read_footer
-from cprtools.tables.reading import cast_column, files_sql, quote_name, read, read_any, scan_sql
+from cprtools.tables.provenance import (
+    Footer,
+    describe_input,
+    digest_file,
+    digest_rows,
+    read_footer,
+)
+from cprtools.tables.reading import read, read_any
+from cprtools.tables.scanning import scan_sql
 from cprtools.tables.schemas import (
     ANY,
     COMPLEMENT_RECOMMENDATIONS,
@@ -39,6 +49,7 @@ from cprtools.tables.writing import (
     write_partitions,
     write_stdout,
     write_text,
+    write_with_text,
 )
 
 __all__ = [
@@ -76,9 +87,10 @@ __all__ = [
     "check_folder_writable",
     "check_writable",
     "columns",
+    "describe_input",
     "digest_file",
     "digest_rows",
-    "files_sql",
+    "explain",
     "inspect_place",
     "open_folder",
     "open_table",
@@ -99,4 +111,5 @@ __all__ = [
     "write_partitions",
     "write_stdout",
     "write_text",
+    "write_with_text",
 ]

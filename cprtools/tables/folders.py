@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cprtools.errors import DataError, SchemaError, list_names
+from cprtools.tables.formats import unreadable
 from cprtools.tables.provenance import PREFIX, Footer, piped_footer
-from cprtools.tables.source import STDIN, spool_stdin, unreadable
+from cprtools.tables.source import STDIN, spool_stdin
 from cprtools.tables.writing import (
     STDOUT,
     check_place,

@@ -2,24 +2,20 @@
 
 import os
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cprtools.tables.faults import explain
 from cprtools.tables.folders import MANIFEST, Folder, check_folder, extract_tar
-from cprtools.tables.provenance import parse_footer, read_footer
+from cprtools.tables.formats import JSON, PARQUET, Layout, layout_of, unreadable
+from cprtools.tables.provenance import digest_rows, parse_footer, read_footer
+from cprtools.tables.scanning import by_layout, read_text
 from cprtools.tables.schemas import ANY
-from cprtools.tables.source import (
-    STDIN,
-    Source,
-    open_table,
-    spool_stdin,
-    spooled_table,
-    unreadable,
-)
+from cprtools.tables.source import STDIN, Source, open_table, spool_stdin, spooled_table
 
 
 @dataclass(frozen=True)
@@ -100,13 +96,20 @@ def open_place(name: str) -> Source | Folder:
 
 
 def count_rows(source: Source) -> int:
-    """Rows by the files' own metadata, without reading them. Raises DataError."""
+    """Rows of the source's files, by the metadata of Parquet without reading it. Raises DataError.
+
+    Text is read through, so a line that does not belong there is found.
+    """
     total = 0
-    for path in source.paths:
-        try:
-            total += pq.read_metadata(path).num_rows
-        except (pa.ArrowException, OSError) as error:
-            raise unreadable(source.label, path, error) from error
+    for layout, paths in by_layout(source).items():
+        if layout.format != PARQUET:
+            total += digest_rows(replace(source, paths=paths), with_keys=False)[0]
+            continue
+        for path in paths:
+            try:
+                total += pq.read_metadata(path).num_rows
+            except (pa.ArrowException, OSError) as error:
+                raise unreadable(source.label, path, error) from error
     return total
 
 
@@ -114,9 +117,18 @@ def _table_facts(name: str, source: Source, rows: int) -> TableFacts:
     return TableFacts(
         name=name,
         rows=count_rows(source),
-        columns=tuple((field.name, str(field.type)) for field in source.schema()),
+        columns=tuple((name, str(kind)) for name, kind in _columns(source).items()),
         first=tuple(_first_rows(source, rows)),
     )
+
+
+def _columns(source: Source) -> dict[str, pa.DataType]:
+    types = {field.name: field.type for field in source.schema(every_line=True)}
+    for layout, paths in by_layout(source).items():
+        if layout.format == JSON:
+            # the types of JSON lines are those that hold every value
+            types |= {f.name: f.type for f in _text_rows(source, layout, paths, 0).schema}
+    return types
 
 
 def _first_rows(source: Source, rows: int) -> list[dict[str, Any]]:
@@ -125,11 +137,27 @@ def _first_rows(source: Source, rows: int) -> list[dict[str, Any]]:
         wanted = rows - len(found)
         if wanted <= 0:
             break
+        layout = layout_of(path, source.label)
+        if layout.format != PARQUET:
+            found += _text_rows(source, layout, [path], wanted).to_pylist()
+            continue
+        own = source.own_keys()
+        keys = {key: value for key, value in source.keys(path).items() if key in own}
         try:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=wanted):
-                    found += batch.to_pylist()
+                    found += [{**keys, **row} for row in batch.to_pylist()]
                     break
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise unreadable(source.label, path, error) from error
     return found
+
+
+def _text_rows(source: Source, layout: Layout, paths: list[str], rows: int) -> pa.Table:
+    import duckdb
+
+    keys = {key: key for key in source.own_keys()}
+    try:
+        return read_text(source, layout, paths, None, keys, limit=rows)
+    except duckdb.Error as error:
+        raise explain(replace(source, paths=paths), error) from error

@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -12,8 +13,11 @@ import pyarrow.parquet as pq
 
 from cprtools import __version__
 from cprtools.errors import DataError
-from cprtools.tables.reading import files_sql
-from cprtools.tables.source import STDIN, Source, unreadable
+from cprtools.tables.duck import fault_of, fetch, function_sql
+from cprtools.tables.formats import PARQUET, Layout, format_of, unreadable
+from cprtools.tables.partitions import FILE_COLUMN, key_sql
+from cprtools.tables.scanning import by_layout
+from cprtools.tables.source import STDIN, Source
 
 PREFIX = "cprtools."
 
@@ -27,15 +31,30 @@ class Footer:
     seed: int = 0
     inputs: Sequence[Any] = ()
 
+    @cached_property
+    def described(self) -> list[dict[str, Any]]:
+        """Name, rows and digest of each input; read once, since inputs may be large."""
+        return [describe_input(source) for source in self.inputs]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same facts as JSON values, for a report beside the file."""
+        params = json.loads(json.dumps(self.params, sort_keys=True, default=str))
+        return {
+            "version": __version__,
+            "command": self.command,
+            "params": params,
+            "seed": self.seed,
+            "inputs": self.described,
+        }
+
     def metadata(self) -> dict[bytes, bytes]:
         """The key-value pairs of the Parquet footer."""
-        inputs = [describe_input(source) for source in self.inputs]
         values = {
             "version": __version__,
             "command": self.command,
             "params": json.dumps(self.params, sort_keys=True, default=str),
             "seed": str(self.seed),
-            "inputs": json.dumps(inputs, sort_keys=True),
+            "inputs": json.dumps(self.described, sort_keys=True),
         }
         return {(PREFIX + key).encode(): value.encode() for key, value in values.items()}
 
@@ -92,44 +111,47 @@ def digest_file(path: str) -> str:
         raise DataError(f"{os.path.basename(path)}: no such file, or not readable") from error
 
 
-def digest_rows(source: Source) -> tuple[int, str]:
+def digest_rows(source: Source, *, with_keys: bool | None = None) -> tuple[int, str]:
     """Row count, and a digest of the rows that neither their order nor the file layout changes.
 
-    The sum of DuckDB's 64-bit row hashes, so a file and a pipe of the same rows agree.
+    The sum of DuckDB's 64-bit row hashes, so a file and a pipe of the same rows agree. A row of CSV
+    is its texts, one of JSON lines its line. The keys of partitioned folders belong to the rows
+    where one of them is a column of the source, or as `with_keys` says.
+    Raises DataError for files that cannot be read.
     """
+    keys: list[str] = []
+    if with_keys or (with_keys is None and source.uses_keys()):
+        keys = sorted({key for path in source.paths for key in source.keys(path)})
+    sums = [_sum_hashes(source, layout, paths, keys) for layout, paths in by_layout(source).items()]
+    return sum(rows for rows, _ in sums), f"{sum(part for _, part in sums) % (1 << 64):016x}"
+
+
+def _sum_hashes(
+    source: Source, layout: Layout, paths: Sequence[str], keys: Sequence[str]
+) -> tuple[int, int]:
     import duckdb
 
+    rows = function_sql(layout, paths, named=bool(keys))
+    if keys:
+        values = ", ".join(f"{key_sql(key)} AS key_{n}" for n, key in enumerate(keys))
+        rows = f"(SELECT * EXCLUDE ({FILE_COLUMN}), {values} FROM {rows})"
     try:
-        rows, total = _sum_hashes(source)
-    except duckdb.Error:
-        # files that disagree on a type cannot be read as one table
-        each = [_sum_one(replace(source, paths=[path])) for path in source.paths]
-        rows, total = sum(n for n, _ in each), sum(part for _, part in each)
-    return rows, f"{total % (1 << 64):016x}"
-
-
-def _sum_hashes(source: Source) -> tuple[int, int]:
-    import duckdb
-
-    with duckdb.connect() as connection:
-        connection.execute("SET enable_progress_bar = false")
-        query = f"SELECT count(*), sum(hash(t)::HUGEINT) FROM {files_sql(source)} t"
-        row = connection.execute(query).fetchone()
-    rows, total = row if row is not None else (0, 0)
-    return int(rows), int(total or 0)
-
-
-def _sum_one(source: Source) -> tuple[int, int]:
-    import duckdb
-
-    try:
-        return _sum_hashes(source)
+        found = fetch(f"SELECT count(*) AS n, sum(hash(t)::HUGEINT) AS total FROM {rows} t")
     except duckdb.Error as error:
-        raise unreadable(source.label, source.paths[0], error) from error
+        if layout.format != PARQUET or len(paths) == 1:
+            found_fault = fault_of(source.label, paths, error)
+            raise found_fault or unreadable(source.label, paths[0], error) from error
+        # files that disagree on a type cannot be read as one table
+        each = [_sum_hashes(source, layout, [path], keys) for path in paths]
+        return sum(n for n, _ in each), sum(part for _, part in each)
+    counted = found.to_pylist()[0]
+    return int(counted["n"]), int(counted["total"] or 0)
 
 
 def read_footer(path: str) -> dict[str, str]:
-    """Our keys of a Parquet file's footer, without the prefix; empty for foreign files."""
+    """Our keys of a Parquet file's footer, without the prefix; empty for foreign files and text."""
+    if format_of(path) != PARQUET:
+        return {}
     metadata: Mapping[bytes, bytes] = pq.read_schema(path).metadata or {}
     return {
         key.decode()[len(PREFIX) :]: value.decode(errors="replace")

@@ -108,6 +108,8 @@ PAIRS = TableSpec(
         Field(c.QUERY_COUNT, pa.int64()),
         Field(c.CANDIDATE_COUNT, pa.int64()),
         Field(c.LIFT, pa.float64()),
+        # not required: pairs files of version 0.1 do not have it
+        Field(c.CONFIDENCE_LOW, pa.float64(), required=False),
         Field(c.COMPLEMENT, pa.bool_()),
         Field(c.SIMILAR, pa.bool_()),
     ),

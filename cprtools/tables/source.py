@@ -14,7 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cprtools.errors import DataError, SchemaError, UsageError, list_names
-from cprtools.tables.schemas import TableSpec
+from cprtools.tables.duck import json_names
+from cprtools.tables.formats import CSV, JSON, PARQUET, format_of, is_table, layout_of, unreadable
+from cprtools.tables.partitions import keys_below, keys_of
+from cprtools.tables.schemas import Field, TableSpec
 
 STDIN = "-"
 _PARQUET_MAGIC = b"PAR1"
@@ -36,11 +39,34 @@ class Source:
         """The name for messages and footers: never an absolute path."""
         return Path(self.name).name if os.path.isabs(self.name) else self.name
 
-    def schema(self) -> pa.Schema:
-        """The files' columns together; the first file decides where two disagree on a type."""
-        schemas = [read_schema(path, self.label) for path in self.paths]
+    def keys(self, path: str) -> dict[str, str | None]:
+        """The `key=value` folders on the way to one of the files; a pipe's copy has none."""
+        return {} if self.name == STDIN else keys_of(path)
+
+    def own_keys(self) -> list[str]:
+        """The keys that partition the table itself: of folders below the place that was named."""
+        return [] if self.name == STDIN else keys_below(self.name, self.paths)
+
+    def uses_keys(self) -> bool:
+        """Whether a column of the spec is, in any of the files, a key of its folders."""
+        if not any(self.keys(path) for path in self.paths):
+            return False
+        found = {*self.column_names(every_line=False).values()}
+        return any(
+            key in found and key not in read_schema(path, self.label).names
+            for path in self.paths
+            for key in self.keys(path)
+        )
+
+    def schema(self, *, every_line: bool = False) -> pa.Schema:
+        """The files' columns together; the first file decides where two disagree on a type.
+
+        Columns of text count as strings. Of JSON lines, the names that the first ones have count,
+        or with `every_line` those that any has. Keys of the folders follow, as strings.
+        """
         fields: dict[str, pa.Field] = {}
-        for schema in schemas:
+        for path in self.paths:
+            schema = read_schema(path, self.label, every_line=every_line)
             repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
             if repeated:
                 raise SchemaError(
@@ -48,15 +74,30 @@ class Source:
                 )
             for column in schema:
                 fields.setdefault(column.name, column)
+        for key in self.own_keys():
+            fields.setdefault(key, pa.field(key, pa.string()))
         return pa.schema(list(fields.values()))
 
-    def column_names(self) -> dict[str, str]:
+    def column_names(self, *, every_line: bool = True) -> dict[str, str]:
         """Our column name to the name in the file, for each column of the spec that is there.
 
+        With `every_line` off, optional columns that JSON lines have only further down are left out.
         Raises SchemaError where a required column is missing.
         """
-        present = self.schema().names
-        found = {}
+        found, missing = self._look_up(self.schema().names)
+        has_lines = any(format_of(path) == JSON for path in self.paths)
+        if has_lines and (missing or (every_line and len(found) < len(self.spec.fields))):
+            names = self.schema(every_line=True).names
+            # lines without any object name nothing: a table without rows is told as such
+            found, missing = self._look_up(names or [f.name for f in self.spec.fields])
+        if missing is not None:
+            self._refuse(missing)
+        return found
+
+    def _look_up(self, columns: list[str]) -> tuple[dict[str, str], Field | None]:
+        """What is found of the spec's columns, and the first required one that is not."""
+        present = {*columns, *(key for path in self.paths for key in self.keys(path))}
+        found, missing = {}, None
         for column in self.spec.fields:
             mapped = self.mapping.get(column.name)
             if mapped in present:
@@ -64,12 +105,18 @@ class Source:
             elif column.name in present:
                 found[column.name] = column.name
             elif column.required:
-                wanted = mapped or column.name
-                raise SchemaError(
-                    f"{self.label}: no column '{wanted}' for the {self.spec.name} table; "
-                    f"found {list_names(present)}; --columns {column.name}=NAME maps another name"
-                )
-        return found
+                missing = missing or column
+        return found, missing
+
+    def _refuse(self, missing: Field) -> None:
+        present = self.schema(every_line=True).names
+        wanted = self.mapping.get(missing.name) or missing.name
+        formats = {format_of(path) for path in self.paths}
+        hint = " (a CSV file's first line must name them)" if CSV in formats else ""
+        raise SchemaError(
+            f"{self.label}: no column '{wanted}' for the {self.spec.name} table; found "
+            f"{list_names(present)}{hint}; --columns {missing.name}=NAME maps another name"
+        )
 
 
 def open_table(name: str, spec: TableSpec, mapping: Mapping[str, str] | None = None) -> Source:
@@ -89,28 +136,24 @@ def open_table(name: str, spec: TableSpec, mapping: Mapping[str, str] | None = N
         paths = [path for path in found if not os.path.isdir(path)]
         for folder in found:
             if os.path.isdir(folder):
-                paths += [p for p in _parquet_files(Path(folder)) if p not in paths]
+                paths += [p for p in _table_files(Path(folder)) if p not in paths]
         if not paths:
             raise DataError(f"{name}: no such file or folder")
     return Source(name, paths, spec, mapping or {})
 
 
-def read_schema(path: str, label: str) -> pa.Schema:
-    """The Arrow schema of one Parquet file. Raises DataError where it is none."""
-    try:
-        return pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable(label, path, error) from error
-
-
-def unreadable(label: str, path: str, error: Exception) -> DataError:
-    """The one-line error for a file that cannot be read."""
-    where = label if Path(label).name == Path(path).name or label == STDIN else f"{label}: {path}"
-    if isinstance(error, PermissionError):
-        return DataError(f"{where}: permission denied")
-    if isinstance(error, FileNotFoundError):
-        return DataError(f"{where}: no such file")
-    return DataError(f"{where}: not a readable Parquet file")
+def read_schema(path: str, label: str, *, every_line: bool = False) -> pa.Schema:
+    """The columns of one file: Parquet's own types, strings for text. Raises DataError."""
+    layout = layout_of(path, label)
+    if layout.format == PARQUET:
+        try:
+            return pq.read_schema(path)
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable(label, path, error) from error
+    names = layout.names
+    if layout.format == JSON and every_line:
+        names = json_names(path, label, layout)
+    return pa.schema([(name, pa.string()) for name in names])
 
 
 def _member_or_files(folder: Path, spec: TableSpec) -> list[str]:
@@ -120,17 +163,29 @@ def _member_or_files(folder: Path, spec: TableSpec) -> list[str]:
         if member.exists():
             return [str(member)]
         raise SchemaError(f"{folder}: this model holds no {spec.name}")
-    files = _parquet_files(folder)
+    files = _table_files(folder)
     if not files:
-        raise DataError(f"{folder}: the folder holds no Parquet files")
+        raise DataError(f"{folder}: the folder holds no tables: no .parquet, .csv, .tsv or .jsonl")
+    # the same rows in two formats would count twice, without a word
+    first: dict[str, str] = {}
+    for path in files:
+        first.setdefault(format_of(path), os.path.relpath(path, folder))
+    if len(first) > 1:
+        examples = " and ".join(f"{kind} ({path})" for kind, path in first.items())
+        raise DataError(
+            f"{folder}: the folder holds files of different formats, {examples}; "
+            f"name one kind by a pattern such as '{folder}/**/*.csv', or all of them by "
+            f"'{folder}/**/*'"
+        )
     return files
 
 
-def _parquet_files(folder: Path) -> list[str]:
+def _table_files(folder: Path) -> list[str]:
     return sorted(
         str(path)
-        for path in folder.rglob("*.parquet")
-        if path.is_file()
+        for path in folder.rglob("*")
+        if is_table(path.name)
+        and path.is_file()
         and not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
     )
 

@@ -57,7 +57,7 @@ def trace(place: str, footer: Mapping[str, Any], search: Sequence[str] = ()) -> 
 class _Tracer:
     def __init__(self, folders: Sequence[str]) -> None:
         self._folders = list(dict.fromkeys(os.path.normpath(folder) for folder in folders))
-        self._digests: dict[str, tuple[int, str]] = {}
+        self._digests: dict[tuple[str, bool], tuple[int, str]] = {}
 
     def inputs(self, footer: Mapping[str, Any], above: list[str], depth: int) -> list[Trace]:
         entries = footer.get("inputs", []) if depth < _DEEPEST else []
@@ -126,10 +126,18 @@ class _Tracer:
     def _has_rows(self, source: Source, entry: Mapping[str, Any]) -> bool:
         if count_rows(source) != entry["rows"]:
             return False
-        key = "\n".join(source.paths)
+        # the keys of folders count where the command that read them used one as a column
+        has_keys = any(source.keys(path) for path in source.paths)
+        return any(
+            self._digest(source, with_keys) == (entry["rows"], entry["digest"])
+            for with_keys in ((False, True) if has_keys else (False,))
+        )
+
+    def _digest(self, source: Source, with_keys: bool) -> tuple[int, str]:
+        key = ("\n".join(source.paths), with_keys)
         if key not in self._digests:
-            self._digests[key] = digest_rows(source)
-        return self._digests[key] == (entry["rows"], entry["digest"])
+            self._digests[key] = digest_rows(source, with_keys=with_keys)
+        return self._digests[key]
 
 
 def _text(value: Any) -> str:

@@ -52,8 +52,29 @@ def write_all(parts: Sequence[tuple[pa.Table, str, Footer]]) -> None:
             out = stack.enter_context(replacing(target))
             write_parquet(table, out, footer.metadata())
             # a full disk shows here, while no file has taken its place yet
-            out.flush()
-            os.fsync(out.fileno())
+            _to_disk(out)
+
+
+def write_with_text(
+    table: pa.Table | pa.RecordBatchReader,
+    target: str,
+    footer: Footer,
+    text: str,
+    text_target: str,
+) -> None:
+    """Write a table and a text about it, both or neither; one of the targets at most is `-`.
+
+    Raises as `write` does.
+    """
+    with contextlib.ExitStack() as stack:
+        if text_target != STDOUT:
+            out = stack.enter_context(replacing(text_target))
+            out.write(text.encode())
+            # a full disk shows here, before the table takes its place
+            _to_disk(out)
+        write(table, target, footer)
+    if text_target == STDOUT:
+        write_text(text, text_target)
 
 
 def write_text(text: str, target: str) -> None:
@@ -156,14 +177,20 @@ def replacing(target: str) -> Iterator[IO[bytes]]:
     try:
         with open(part, "wb") as out:
             yield out
-            out.flush()
-            os.fsync(out.fileno())
+            _to_disk(out)
         os.replace(part, path)
     except OSError as error:
         raise DataError(f"{target}: {reason(error)}") from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+def _to_disk(out: IO[bytes]) -> None:
+    out.flush()
+    # what is meant for a device is still in memory
+    with contextlib.suppress(io.UnsupportedOperation):
+        os.fsync(out.fileno())
 
 
 def check_writable(target: str) -> None:

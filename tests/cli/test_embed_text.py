@@ -72,7 +72,7 @@ def test_a_missing_file_is_an_error(tmp_path):
 def test_a_folder_without_parquet_is_an_error(tmp_path):
     (tmp_path / "empty").mkdir()
 
-    refused(run("empty", cwd=tmp_path), 4, "empty: the folder holds no Parquet files")
+    refused(run("empty", cwd=tmp_path), 4, "empty: the folder holds no tables")
 
 
 def test_null_ids_are_an_error(tmp_path):

@@ -256,7 +256,7 @@ def test_an_empty_table_is_no_error(tmp_path):
     ("name", "words", "code", "message"),
     [
         ("none", (), 4, "none: no such file or folder"),
-        ("empty", (), 4, "empty: the folder holds no Parquet files"),
+        ("empty", (), 4, "empty: the folder holds no tables"),
         ("text", (), 4, "text: not a readable Parquet file"),
         ("text", ("--format", "csv"), 2, "--format must be one of table, json, got 'csv'"),
     ],

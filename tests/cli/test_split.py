@@ -165,7 +165,7 @@ def test_outputs_must_be_two_places(place):
     [
         ("t.parquet", ("--by", "shop"), 3, "no column 'shop'; found seller_id, product_id, when"),
         ("none.parquet", ("--by", "seller_id"), 4, "none.parquet: no such file or folder"),
-        ("empty", ("--by", "seller_id"), 4, "empty: the folder holds no Parquet files"),
+        ("empty", ("--by", "seller_id"), 4, "empty: the folder holds no tables"),
         ("rowless.parquet", ("--by", "a"), 3, "rowless.parquet: the table has no rows"),
     ],
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 
 
 def run(*words, cwd):
@@ -15,16 +16,40 @@ def run(*words, cwd):
         [sys.executable, *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_planted_complements_are_mined_with_the_default_options(tmp_path, seed):
-    run(EXAMPLES / "marketplace.py", "market", "--seed", seed, cwd=tmp_path)
-    run("-m", "cprtools", "mine-pairs", "market/events.parquet", "-o", "p.parquet", cwd=tmp_path)
-    said = run(
-        EXAMPLES / "planted.py", "p.parquet", "market/truth_complements.parquet", cwd=tmp_path
+@pytest.fixture(scope="module", params=[0, 1])
+def market(request, tmp_path_factory):
+    """A folder with a marketplace in market/ and its pairs in p.parquet; the report."""
+    folder = tmp_path_factory.mktemp("market")
+    run(EXAMPLES / "marketplace.py", "market", "--seed", request.param, cwd=folder)
+    done = run(
+        "-m", "cprtools", "mine-pairs", "market/events.parquet",
+        "--products", "market/products.parquet", "-o", "p.parquet", cwd=folder,
+    )  # fmt: skip
+    return folder, done.stderr
+
+
+def test_planted_complements_are_mined_with_the_default_options(market):
+    done = run(
+        EXAMPLES / "planted.py", "p.parquet", "market/truth_complements.parquet", cwd=market[0]
     )
-    precision, recall = map(float, re.findall(r"(?:precision|recall) ([0-9.]+)", said))
+    precision, recall = map(float, re.findall(r"(?:precision|recall) ([0-9.]+)", done.stdout))
     assert precision >= 0.9
     assert recall >= 0.8
+
+
+def test_cleaning_leaves_complements_across_types_and_similar_pairs_within(market):
+    shares = re.findall(r"across product types +([0-9.]+)%.* before, ([0-9.]+)%", market[1])
+    (complements_before, complements), (similar_before, similar) = [
+        (float(before), float(after)) for before, after in shares
+    ]
+    assert complements > complements_before
+    assert similar < similar_before
+
+
+@pytest.mark.parametrize("market", [0], indirect=True)
+def test_the_methods_page_shows_the_report_as_it_is_printed(market):
+    page = (ROOT / "docs" / "methods" / "mining.md").read_text(encoding="utf-8")
+    assert f"```text\n{market[1]}```\n" in page

@@ -66,6 +66,13 @@ def test_another_seed_gives_the_same_order(tutorial, seed):
     assert shown[2] == "P3"
 
 
+def test_the_page_shows_the_rows_behind_a_pair_as_they_are_printed(tutorial):
+    words = ["--min-count", "1", "--explain", "camera", "card"]
+    out = cprtools(tutorial[0], "mine-pairs", "events.parquet", *words)
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    assert f"```text\n{out}```\n" in page
+
+
 def test_pairs_are_as_counted_by_hand(tutorial):
     pairs = pq.read_table(tutorial[0] / "pairs.parquet").to_pylist()
     counts = {(r["query_id"], r["candidate_id"]): r["co_purchase"] for r in pairs}

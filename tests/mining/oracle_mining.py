@@ -3,6 +3,7 @@
 from collections import defaultdict
 from datetime import timedelta
 from itertools import permutations
+from statistics import NormalDist
 
 RELATIONS = ("co_purchase", "co_view", "purchase_after_view")
 
@@ -21,6 +22,21 @@ def mine_by_loops(events, rules, default_minimum=2):
             buyers[product] += 1
     population = sum(bool(_bought(history)) for history in histories.values())
     return _rows(counts, buyers, population, rules.minimums(default_minimum))
+
+
+def lower_end_of_share(count, n):
+    """Wilson (1927): the lower p that count / n is z standard errors of p away from."""
+    if n == 0:
+        return None
+    z = NormalDist().inv_cdf(0.975)
+    low, high = 0.0, count / n
+    for _ in range(200):
+        p = (low + high) / 2
+        if (count / n - p) ** 2 > z**2 * p * (1 - p) / n:
+            low = p
+        else:
+            high = p
+    return low
 
 
 def _histories(events, max_session):
@@ -98,6 +114,7 @@ def _rows(counts, buyers, population, minimums):
                 "query_count": buyers[x],
                 "candidate_count": buyers[y],
                 "lift": left["co_purchase"] * population / both if both else None,
+                "confidence_low": lower_end_of_share(left["co_purchase"], buyers[x]),
                 "complement": left["co_purchase"] > 0 and not viewed,
                 "similar": not left["co_purchase"] and viewed == set(browsing) != set(),
             }

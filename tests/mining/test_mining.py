@@ -9,6 +9,7 @@ import pytest
 
 from cprtools import mining, tables
 from cprtools.errors import SchemaError, UsageError
+from cprtools.mining.rules import spell_duration
 
 
 def row_of(rows, query, candidate):
@@ -40,11 +41,35 @@ def test_co_purchase_follows_time_and_lift_is_a_fraction_of_customers(mine, even
             "candidate_count": 3,
             # 2 of 3 x 3 buyers, 4 customers with a purchase (the fifth only viewed)
             "lift": 2 * 4 / (3 * 3),
+            # Wilson's lower end for 2 of 3 buyers of a phone
+            "confidence_low": pytest.approx(
+                (2 + 1.96**2 / 2 - 1.96 * (2 * 1 / 3 + 1.96**2 / 4) ** 0.5) / (3 + 1.96**2),
+                abs=1e-4,
+            ),
             "complement": True,
             "similar": False,
         }
     ]
     assert report.totals["customers with a purchase"] == 4
+
+
+@pytest.mark.parametrize("n", [2, 200])
+def test_two_of_two_buyers_are_less_certain_than_200_of_200(mine, events_table, at, n):
+    rows = [(str(i), "s", p, "purchase", at()) for i in range(n) for p in "ab"]
+    found, _ = mine(events_table(rows))
+    # n of n: n / (n + z^2), which is 0.342 of 2 and 0.981 of 200
+    assert row_of(found, "a", "b")["confidence_low"] == pytest.approx(n / (n + 1.96**2), abs=1e-4)
+    assert row_of(found, "a", "b")["lift"] == 1
+
+
+def test_a_pair_never_bought_together_has_a_bound_of_zero_or_none(mine, events_table, at):
+    rows = [("1", "s", "a", "view", at()), ("1", "s", "b", "view", at(1))]
+    rows += [(str(i), "s", "a", "purchase", at()) for i in range(2, 5)]
+    found, _ = mine(events_table(rows), min_count=1)
+    # 0 of 3 buyers of a, and b was never bought
+    assert row_of(found, "a", "b")["confidence_low"] == 0
+    assert row_of(found, "b", "a")["confidence_low"] is None
+    assert (row_of(found, "a", "b")["lift"], row_of(found, "b", "a")["lift"]) == (None, None)
 
 
 def test_one_session_counts_both_directions_whatever_the_times(mine, events_table, at):
@@ -173,14 +198,6 @@ def test_smaller_counts_become_zero_and_flags_are_set_on_what_is_left(mine, even
     assert report.after["purchase_after_view"] == 0
 
 
-def test_nothing_left_is_said_with_the_pairs_there_were(mine, events_table, at):
-    found, report = mine(events_table(cleaning_log(at)), min_count=50)
-    assert found == []
-    warning = report.warnings()[-1]
-    assert "no pair is left" in warning
-    assert "co_purchase (least count 50)" in warning
-
-
 def test_mining_ignores_row_order_and_repeated_rows(mine, events_table, at):
     rows = cleaning_log(at)
     shuffled = rows * 2
@@ -269,6 +286,21 @@ def test_a_memory_limit_without_room_is_a_usage_error(tmp_path, events_table, at
 )
 def test_durations_are_read_in_their_units(text, seconds):
     assert mining.parse_duration(text, "--window") == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ({}, "0s"),
+        ({"days": 7}, "7d"),
+        ({"days": 1, "hours": 2, "seconds": 3}, "1d 2h 3s"),
+        ({"minutes": 61}, "1h 1m"),
+        ({"milliseconds": 1500}, "1.5s"),
+        ({"microseconds": 1}, "0.000001s"),
+    ],
+)
+def test_durations_are_told_in_their_units(parts, text):
+    assert spell_duration(timedelta(**parts)) == text
 
 
 @pytest.mark.parametrize("text", ["", "7x", "-1d", "d", "1e3", "99999999d", "\u0667d"])

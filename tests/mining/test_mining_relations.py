@@ -63,7 +63,7 @@ def test_rows_of_one_list_add_up_and_lists_of_one_meaning_count_by_the_larger(mi
 def test_lists_have_no_customers_so_no_lift(mine_lists):
     found, _ = mine_lists(lists([("q", "c", "also_bought", 3)]))
     assert (found[0]["query_count"], found[0]["candidate_count"]) == (0, 0)
-    assert found[0]["lift"] is None
+    assert (found[0]["lift"], found[0]["confidence_low"]) == (None, None)
 
 
 def test_co_views_of_lists_keep_their_direction_and_alone_decide_similar(mine_lists):

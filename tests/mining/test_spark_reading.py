@@ -1,6 +1,7 @@
 """What Spark reads and refuses, and the session it runs in."""
 
 import datetime as dt
+import gzip
 import sys
 
 import duckdb
@@ -30,6 +31,7 @@ TIMES = [
     pa.array(["2024-05-01T12:00:00Z", "2024-05-01 14:00:00+02:00"], pa.string_view()),
     pa.array(["2024-05-01 14:00:00 +0200", "2024-05-01 04:00-08", "1905-02-03 04:05:06.7+14"]),
     pa.array(["2024-05-01 12:00:00 UTC"]).dictionary_encode(),
+    pa.array(["20240501", str(EPOCH), f" {EPOCH}.25 ", "-1.5", f"{EPOCH}123", f"+{EPOCH}000000"]),
     *(pa.array([NOON.date(), dt.date(1582, 10, 4)], day) for day in (pa.date32(), pa.date64())),
     pa.nulls(2),
 ]
@@ -72,7 +74,7 @@ def test_times_and_ids_of_every_type_are_read_as_duckdb_reads_them(spark_session
 
 
 def test_counts_of_every_type_are_read_as_duckdb_reads_them(spark_session, tmp_path):
-    for values in ([1, None], [2.0, float("nan")], ["3", " 4 "], ["5.6", None], [True, False]):
+    for values in ([1, None], [2.0, float("nan")], ["3", "+4.00"], [True, False]):
         part = {"query_id": ["q"] * 2, "candidate_id": ["c"] * 2, "relation": ["co_view"] * 2}
         pq.write_table(pa.table({**part, "count": values}), tmp_path / "lists.parquet")
         source = tables.open_table(str(tmp_path), tables.RELATIONS)
@@ -101,6 +103,46 @@ def test_names_of_files_folders_and_columns_are_taken_as_they_are(spark_session,
     assert by_spark == by_duckdb == [(None, None, "a", "view", None)]
 
 
+def test_csv_files_and_keys_of_folders_are_read_as_duckdb_reads_them(spark_session, tmp_path):
+    rows = ['sku;kind;"who ""x""";extra', "a;view;7;", '"b;""c""\nd";purchase;"";x', " e ;;007;\\"]
+    for day, line_end in (("2024-05-01", "\n"), ("2024-05-02", "\r\n"), ("a%20b'c", "\n")):
+        folder = tmp_path / f"date={day}"
+        folder.mkdir()
+        # one of them with a mark of the byte order, as Windows writes it
+        mark = b"\xef\xbb\xbf" if line_end == "\r\n" else b""
+        (folder / "log.csv").write_bytes(mark + line_end.join(rows).encode())
+        (folder / "log2.csv.gz").write_bytes(gzip.compress("sku,kind\nz,view\n".encode()))
+    mapping = {"product_id": "sku", "event": "kind", "customer_id": 'who "x"', "session_id": "date"}
+    source = tables.open_table(str(tmp_path), tables.EVENTS, mapping)
+    by_duckdb, by_spark = rows_of(source, spark_session)
+    assert by_spark == by_duckdb
+    assert len(by_spark) == 3 * (3 + 1)
+    assert ("007", "a b'c", " e ", None, None) in by_spark
+
+
+def test_text_that_spark_does_not_read_is_refused(mine_with_spark, spark_session, tmp_path):
+    for name, content, error, told in (
+        ("log.jsonl", b'{"product_id": "a", "event": "view"}', UsageError, "reads Parquet and CSV"),
+        (
+            "packed.csv",
+            gzip.compress(b"product_id,event\na,view\n"),
+            UsageError,
+            "packed as .csv.gz",
+        ),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(error, match=told):
+            scan_spark(tables.open_table(str(tmp_path / name), tables.EVENTS), spark_session)
+    broken = tmp_path / "broken.csv"
+    broken.write_text("session_id,product_id,event\ns,a,view\ns,b\n")
+    source = tables.open_table(str(broken), tables.EVENTS)
+    with (
+        pytest.raises(DataError, match="^broken.csv: line 3: 2 fields where the first line has 3"),
+        mining.mine_pairs_on_spark(source),
+    ):
+        pass
+
+
 def test_times_of_old_spark_files_are_read(spark_session, tmp_path):
     table = pa.table({"product_id": ["a"], "event": ["view"], "ts": [NOON]})
     pq.write_table(table, tmp_path / "old.parquet", use_deprecated_int96_timestamps=True)
@@ -115,11 +157,11 @@ def test_times_of_old_spark_files_are_read(spark_session, tmp_path):
         ("ts", ["2024-01-01", "soon"], "column 'ts' must hold times.*'soon'"),
         ("ts", ["2024-01-01", "2024-13-01"], "column 'ts' must hold times.*'2024-13-01'"),
         ("ts", [1.5, 2.5], "column 'ts' must hold times.*of another type"),
-        ("ts", [1, -(2**63)], "column 'ts' must hold times.*'-9223372036854775808'"),
+        ("ts", [1, -(2**63)], "column 'ts' must hold times"),
         ("product_id", [1.0, 2.5], "column 'product_id' must hold strings.*'2.5'"),
         ("product_id", [1.0, 1e300], "column 'product_id' must hold strings"),
         ("customer_id", [True, False], "column 'customer_id' holds bool; ids are strings"),
-        ("event", [["view"], ["view"]], "column 'event' holds list.*engine spark cannot read"),
+        ("event", [["view"], ["view"]], "column 'event' holds list.*engine spark does not read"),
     ],
 )
 def test_values_that_cannot_be_read_are_refused_by_name(mine_with_spark, column, values, told):

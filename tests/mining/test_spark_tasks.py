@@ -45,7 +45,7 @@ def added_up(rows, size):
 
 
 def in_order(sums):
-    return sorted((tuple(row.values()) for row in sums if any(list(row.values())[3:])))
+    return sorted(tuple(row.values()) for row in sums if any(list(row.values())[3:]))
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

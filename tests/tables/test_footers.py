@@ -2,6 +2,7 @@ import io
 import json
 import os
 import random
+from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +31,30 @@ def test_the_footer_says_what_a_file_was_made_from(parquet, tmp_path):
     assert found["params"] == '{"b": null, "min_count": 2}'
     assert json.loads(found["inputs"]) == [{"digest": value, "name": "t.parquet", "rows": rows}]
     assert rows == 2
+
+
+def test_a_report_beside_the_file_says_the_same_and_reads_the_inputs_once(parquet, monkeypatch):
+    from cprtools.tables import provenance
+
+    source = tables.open_table(parquet({"product_id": ["a", "b"]}), tables.ANY)
+    reads = []
+    monkeypatch.setattr(
+        provenance, "digest_rows", lambda s: reads.append(s) or tables.digest_rows(s)
+    )
+    footer = tables.Footer("mine-pairs", {"min_count": 2, "at": date(2024, 1, 1)}, 7, [source])
+    facts = footer.as_dict()
+    written = {key.decode()[9:]: value.decode() for key, value in footer.metadata().items()}
+
+    assert len(reads) == 1
+    assert json.loads(written["inputs"]) == facts["inputs"]
+    assert json.loads(written["params"]) == facts["params"] == {"min_count": 2, "at": "2024-01-01"}
+    assert json.loads(json.dumps(facts)) == facts
+
+
+def test_options_that_decide_no_row_can_be_left_out_of_a_footer():
+    console.begin("mine-pairs", {"products": "p.parquet", "window": "7d"})
+
+    assert console.footer(without=["products"]).params == {"window": "7d"}
 
 
 def test_no_file_holds_an_absolute_path(parquet, tmp_path):

@@ -76,7 +76,7 @@ def test_a_missing_place_is_a_data_error(name):
 def test_a_folder_without_parquet_and_a_file_that_is_none_are_data_errors(tmp_path):
     (tmp_path / "text.parquet").write_text("a,b\n")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds no Parquet files"):
+    with pytest.raises(DataError, match="holds no tables"):
         tables.open_table(str(tmp_path / "empty"), tables.ANY)
     with pytest.raises(DataError, match=r"^text\.parquet: not a readable Parquet file$"):
         ids(tmp_path / "text.parquet")

@@ -57,6 +57,32 @@ def test_what_was_there_stays_when_the_rows_fail_in_the_middle(tmp_path, ends):
     assert names(tmp_path) == ["t.parquet"]
 
 
+def test_a_table_and_a_text_about_it_are_written_both_or_neither(tmp_path):
+    table, text = tmp_path / "t.parquet", tmp_path / "t.json"
+    tables.write_with_text(TABLE, str(table), tables.Footer(), "first", str(text))
+    before = table.read_bytes()
+    with pytest.raises(RuntimeError):
+        tables.write_with_text(
+            batches(5, fail_at=3), str(table), tables.Footer(), "second", str(text)
+        )
+    assert (table.read_bytes(), text.read_text()) == (before, "first")
+    with pytest.raises(DataError):
+        tables.write_with_text(
+            TABLE, str(tmp_path / "no" / "t"), tables.Footer(), "third", str(text)
+        )
+    assert text.read_text() == "first"
+    assert names(tmp_path) == ["t.json", "t.parquet"]
+
+
+def test_a_text_or_a_table_of_several_may_go_to_a_device(tmp_path):
+    table = tmp_path / "t.parquet"
+    tables.write_with_text(TABLE, str(table), tables.Footer(), "text", os.devnull)
+    assert pq.read_table(table).equals(TABLE)
+    parts = [(TABLE, os.devnull, tables.Footer()), (TABLE, str(table), tables.Footer())]
+    tables.write_all(parts)
+    assert pq.read_table(table).equals(TABLE)
+
+
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
 def test_the_umask_decides_who_may_read_the_file(tmp_path, mask, mode):
     old = os.umask(mask)

@@ -1,0 +1,188 @@
+"""The formats of a table's files: told by their endings, and what a text file's head says."""
+
+import codecs
+import csv
+import functools
+import io
+import json
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from cprtools.errors import DataError
+
+PARQUET = "Parquet"
+CSV = "CSV"
+JSON = "JSON lines"
+_ENDINGS = {".parquet": PARQUET, ".csv": CSV, ".tsv": CSV}
+_ENDINGS |= dict.fromkeys((".jsonl", ".ndjson", ".json"), JSON)
+_PACKED = (".gz", ".zst")
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_HEAD = 1 << 20
+_LONGEST_HEADER = 1 << 16
+_DELIMITERS = ",;\t|"
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+NOT_UTF8 = "not UTF-8 text; iconv -t UTF-8 converts it"
+NO_OBJECT = "not a JSON object; each line must hold one"
+_MARK = "begins with a byte order mark; tail -c +4 writes it without"
+_ARRAY = "a JSON array; each line must hold one object, jq -c '.[]' writes it so"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What decides how a file is read: files of one layout can be read together."""
+
+    format: str
+    compression: str = "none"
+    """none, gzip or zstd: of a text file, by its first bytes."""
+    delimiter: str = ""
+    names: tuple[str, ...] = ()
+    """The columns of a CSV file, by its first line; of JSON lines, those of the first ones."""
+
+    @property
+    def reader(self) -> "Layout":
+        """What must be equal for files to be read in one go: any JSON line may have any name."""
+        return replace(self, names=()) if self.format == JSON else self
+
+
+def format_of(path: str) -> str:
+    """Parquet, CSV or JSON lines, by the ending; a name without one of theirs is Parquet."""
+    return _known_format(path) or PARQUET
+
+
+def is_table(path: str) -> bool:
+    """Whether a file of this name is a table, by its ending."""
+    return _known_format(path) is not None
+
+
+def _known_format(path: str) -> str | None:
+    ending = _ending(path)
+    packed = path.lower().endswith(_PACKED)
+    return None if packed and ending == ".parquet" else _ENDINGS.get(ending)
+
+
+def _ending(path: str) -> str:
+    stem, ending = os.path.splitext(os.path.basename(path).lower())
+    return os.path.splitext(stem)[1] if ending in _PACKED else ending
+
+
+def name_file(label: str, path: str) -> str:
+    """How a message names one of a source's files: by itself where it is the whole source."""
+    return label if label == "-" or Path(label).name == Path(path).name else f"{label}: {path}"
+
+
+def layout_of(path: str, label: str) -> Layout:
+    """How this file is read.
+
+    Raises DataError for a text file that cannot be opened, is not UTF-8, or whose head is no CSV
+    header or no JSON objects.
+    """
+    kind = format_of(path)
+    if kind == PARQUET:
+        return Layout(PARQUET)
+    try:
+        state = Path(path).stat()
+        return _text_layout(path, label, kind, state.st_size, state.st_mtime_ns)
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(label, path, error) from error
+
+
+def unreadable(label: str, path: str, error: Exception) -> DataError:
+    """The one-line error for a file that cannot be read at all."""
+    where = name_file(label, path)
+    if isinstance(error, PermissionError):
+        return DataError(f"{where}: permission denied")
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"{where}: no such file")
+    kind = format_of(path)
+    if kind == PARQUET:
+        hint = "" if is_table(path) else "; other formats end in .csv, .tsv or .jsonl, also .gz"
+        return DataError(f"{where}: not a readable Parquet file{hint}")
+    packed = ", or packed data that is damaged" if path.lower().endswith(_PACKED) else ""
+    return DataError(f"{where}: not a readable {kind} file{packed}")
+
+
+# size and time of change are there for the cache: a file written anew is looked at anew
+@functools.lru_cache(maxsize=100_000)
+def _text_layout(path: str, label: str, kind: str, size: int, changed: int) -> Layout:
+    with open(path, "rb") as file:
+        start = file.read(4)
+    packed = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "none")
+    with pa.input_stream(path, compression=None if packed == "none" else packed) as stream:
+        head = stream.read(_HEAD)
+        whole = not stream.read(1)
+    text, where = _decode(head, whole, name_file(label, path)), name_file(label, path)
+    if kind == JSON:
+        if head.startswith(codecs.BOM_UTF8):
+            raise DataError(f"{where}: line 1: {_MARK}")
+        return Layout(JSON, packed, names=_json_names(text, whole, where))
+    delimiter, names = _csv_header(text, _ending(path), where)
+    return Layout(CSV, packed, delimiter, names)
+
+
+def _decode(head: bytes, whole: bool, where: str) -> str:
+    # a character that the end of the head cuts in two is no mistake
+    try:
+        return codecs.getincrementaldecoder("utf-8-sig")().decode(head, final=whole)
+    except UnicodeDecodeError as error:
+        line = head.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{where}: line {line}: {NOT_UTF8}") from error
+
+
+def _csv_header(text: str, ending: str, where: str) -> tuple[str, tuple[str, ...]]:
+    if not text:
+        raise DataError(f"{where}: empty; the first line of a CSV file must name its columns")
+    first = re.split(r"[\r\n]", _QUOTED.sub("", text[:_LONGEST_HEADER]), maxsplit=1)[0]
+    delimiter = "\t" if ending == ".tsv" else max(_DELIMITERS, key=first.count)
+    try:
+        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise DataError(f"{where}: line 1: no list of columns ({error})") from error
+    if not any(names):
+        raise DataError(f"{where}: line 1: blank; it must name the columns")
+    return delimiter, tuple(name or f"column{n}" for n, name in enumerate(names, 1))
+
+
+def _json_names(text: str, whole: bool, where: str) -> tuple[str, ...]:
+    if text.lstrip().startswith("["):
+        raise DataError(f"{where}: {_ARRAY}")
+    lines = text.split("\n")
+    names: dict[str, None] = {}
+    for number, line in enumerate(lines if whole else lines[:-1], 1):
+        names.update(dict.fromkeys(parse_object(line, f"{where}: line {number}")))
+    return tuple(names)
+
+
+def parse_object(line: str, where: str) -> dict[str, object]:
+    """The object of one JSON line, empty for a blank line. Raises DataError where it is none."""
+    if not line.strip():
+        return {}
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: {NO_OBJECT}") from error
+    if found is not None and not isinstance(found, dict):
+        raise DataError(f"{where}: {NO_OBJECT}")
+    return found or {}
+
+
+def broken_line(path: str, about: int) -> int:
+    """The number of the line of a JSON lines file that is no object, near where DuckDB saw one.
+
+    DuckDB counts the line that it could not read in, or not, by the kind of mistake.
+    """
+    packed = layout_of(path, path).compression
+    with pa.input_stream(path, compression=None if packed == "none" else packed) as stream:
+        for number, line in enumerate(io.BufferedReader(stream), 1):
+            if number < about - 1:
+                continue
+            try:
+                parse_object(line.decode(), "")
+            except (DataError, UnicodeDecodeError):
+                return number
+            if number > about:
+                break
+    return about
