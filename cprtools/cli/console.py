@@ -41,6 +41,9 @@ _NOT_RECORDED = frozenset(
         "memory_limit",
         "checkpoint",
         "resume",
+        "engine",
+        "master",
+        "spark_conf",
     ]
 )
 

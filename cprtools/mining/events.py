@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cprtools.errors import SchemaError, UsageError, quote
 from cprtools.mining import counting, merging, nightly, sql
 from cprtools.mining.doubts import EARLIEST, latest
+from cprtools.mining.engine import Engine
 from cprtools.mining.progress import Progress
 from cprtools.mining.report import RELATIONS, MiningReport
 from cprtools.mining.rules import FROM_EVENTS, Rules
@@ -87,14 +88,15 @@ def _read(
 ) -> MiningReport:
     work.values["neighbours"] = counting.NEIGHBOURS
     with work.reading(source):
-        report = _read_log(work, source)
+        report = read_log(work, source)
         work.run(sql.USABLE_EVENTS)
         for statement in progress(statements, "reading events", len(statements)):
             work.run(statement)
     return report
 
 
-def _read_log(work: Workspace, source: Source) -> MiningReport:
+def read_log(work: Engine, source: Source) -> MiningReport:
+    """What the view `log` holds. Raises SchemaError where that is no row."""
     report = MiningReport()
     work.values.update(earliest=EARLIEST, latest=latest())
     for reason, event, n, early, late in work.run(sql.EVENT_ROWS):

@@ -25,7 +25,7 @@ SELECT
   END AS reason,
   CASE WHEN coalesce(event NOT IN ('view', 'purchase'), TRUE) THEN event END AS other_event,
   count(*) AS n,
-  count(*) FILTER (ts < $earliest) AS early, count(*) FILTER (ts > $latest) AS late
+  count(*) FILTER (WHERE ts < $earliest) AS early, count(*) FILTER (WHERE ts > $latest) AS late
 FROM log GROUP BY ALL ORDER BY reason NULLS FIRST, n DESC, other_event NULLS LAST
 """
 
@@ -99,8 +99,8 @@ FROM log WHERE query_id <> candidate_id
 
 RELATION_ROWS = """
 SELECT relation, count(*) AS n, coalesce(min(count), 1) AS least,
-  count(*) FILTER (query_id IS NULL OR candidate_id IS NULL) AS no_id,
-  count(*) FILTER (query_id = candidate_id) AS itself
+  count(*) FILTER (WHERE query_id IS NULL OR candidate_id IS NULL) AS no_id,
+  count(*) FILTER (WHERE query_id = candidate_id) AS itself
 FROM log GROUP BY relation ORDER BY relation NULLS FIRST
 """
 

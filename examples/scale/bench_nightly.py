@@ -39,6 +39,7 @@ def main() -> None:
     kept = run_command([*mine, all_days, *options, "--state", str(state), "-o", str(night)]).seconds
     added = [*mine, str(last), *options, "--state", str(state), "-o", str(night)]
     day = run_command(added).seconds
+    differ = count_differences(whole, night)
     lines = [
         f"{args.events:,} events, the last day added to a state, --min-count {args.min_count}",
         f"all days, no state          {full:8.1f} s",
@@ -46,7 +47,7 @@ def main() -> None:
         f"the last day into the state {day:8.1f} s",
         f"share of a run with state   {day / kept:8.1%}",
         f"share of a run without      {day / full:8.1%}",
-        f"rows that differ            {count_differences(whole, night):8,} of {count_rows(whole):,}",
+        f"rows that differ            {differ:8,} of {count_rows(whole):,}",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
 
