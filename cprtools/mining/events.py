@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cprtools.errors import SchemaError, UsageError, quote
+from cprtools.errors import SchemaError, quote
 from cprtools.mining import counting, merging, nightly, sql
 from cprtools.mining.doubts import EARLIEST, latest
 from cprtools.mining.engine import Engine
@@ -33,12 +33,8 @@ def count_events(work: Workspace, source: Source, rules: Rules, progress: Progre
     return report
 
 
-def begin_state(
-    work: Workspace, source: Source | None, rules: Rules, progress: Progress
-) -> MiningReport:
+def begin_state(work: Workspace, source: Source, rules: Rules, progress: Progress) -> MiningReport:
     """Fill a new state from its first log; returns what was read. Raises as `count_events`."""
-    if source is None:
-        raise UsageError("there is no such state yet; name EVENTS to make it")
     report = _read(work, source, sql.READING_EVENTS, progress)
     merging.begin(work, rules, progress)
     return report

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cprtools.errors import UsageError
 from cprtools.mining import sql
 from cprtools.mining.catalogue import read_catalogue
 from cprtools.mining.definition import kept_sql
@@ -92,6 +93,8 @@ def mine_state(
     catalogue = None if products is None else read_catalogue(products)
     with open_state(state, rules, memory_limit, threads, purge=bool(forget)) as (work, is_new):
         if is_new:
+            if source is None:
+                raise UsageError(f"{state}: there is no such state yet; name EVENTS to make it")
             report = begin_state(work, source, rules, progress)
         else:
             report = change_state(work, source, forget, rules, progress)
