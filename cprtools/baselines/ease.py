@@ -106,10 +106,10 @@ def item_weights(
     """
     from threadpoolctl import threadpool_limits
 
-    num_candidates = matrix.shape[1] if num_candidates is None else num_candidates
+    num_candidates = int(matrix.shape[1]) if num_candidates is None else num_candidates
     counts = np.diff(matrix.tocsc().indptr)
     active = np.flatnonzero(counts)
-    if min(len(active), np.count_nonzero(np.diff(matrix.indptr))) > MOST_ITEMS:
+    if len(active) > MOST_ITEMS and np.count_nonzero(np.diff(matrix.indptr)) > MOST_ITEMS:
         # columns are numbered by falling popularity: of equal ones the first
         most = np.argsort(-counts[active], kind="stable")[:MOST_ITEMS]
         active = np.sort(active[most])

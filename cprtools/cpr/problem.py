@@ -66,8 +66,8 @@ def build_problem(
     Every row of `products` is a query and a candidate; without that table every id of the pairs is.
     Types: product_type, else category, else clusters of the vectors. labels: `cleaned` learns from
     complements alone, `all` from every co-purchase pair, whatever its views say. later: pairs of a
-    part of the orders behind `pairs`, for choosing settings and the ranker (`Problem.later`). Raises
-    SchemaError where no such pair is left inside the catalogue, ValueError for other labels.
+    part of the orders behind `pairs`, for choosing settings and the ranker (`Problem.later`).
+    Raises SchemaError where no such pair is left inside the catalogue, ValueError for other labels.
     """
     if labels not in LABELS:
         raise ValueError(f"labels must be one of {LABELS}, got {labels!r}")

@@ -27,7 +27,6 @@ from cprtools.evaluation.results import ALL, Evaluation, measure
 from cprtools.evaluation.training import Training, read_training
 from cprtools.tables import columns as c
 
-
 # segments by the number of customers who bought the query in training, both ends included
 _BY_CUSTOMERS = (
     ("rare queries", 0, 3),
@@ -66,7 +65,8 @@ def evaluate_complements(
 
     recs: the complements' recommendations; truth: query_id, candidate_id, co_purchase?,
     complement?; train: pairs that the method learned from; products: the catalogue, then pairs
-    outside it are no truth; keep_known: pairs of `train` are truth, too. Raises SchemaError for broken lists and a truth that leaves no pair.
+    outside it are no truth; keep_known: pairs of `train` are truth, too. Raises SchemaError for
+    broken lists and a truth that leaves no pair.
     """
     notes: list[str] = []
     warnings: list[str] = []
