@@ -16,7 +16,8 @@ from cprtools.errors import SchemaError
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-_BLOCK = 100_000
+# rows that fit the processor's cache
+_BLOCK = 4096
 _ROWS_FOR_THREADS = 300_000
 
 
@@ -51,14 +52,16 @@ class Trees:
         return result
 
     def _predict_block(self, block: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        rows = np.arange(len(block))
+        # flat arrays and `take`: a third of the time of indexing by pairs
+        rows = np.arange(len(block)) * block.shape[1]
+        flat, children = block.ravel(), np.stack([self.right, self.left], axis=1).ravel()
         total = np.zeros(len(block))
         for root in self.roots:
             node = np.full(len(block), root)
             for _ in range(self.depth):
-                goes_left = block[rows, self.feature[node]] <= self.threshold[node]
-                node = np.where(goes_left, self.left[node], self.right[node])
-            total += self.value[node]
+                value = flat.take(rows + self.feature.take(node))
+                node = children.take(2 * node + (value <= self.threshold.take(node)))
+            total += self.value.take(node)
         return total
 
     def importance(self) -> dict[str, int]:
