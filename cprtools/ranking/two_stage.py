@@ -23,6 +23,8 @@ Progress = Callable[[str], None]
 
 # memory of one block's dense scores, per source, in entries
 _BLOCK_ENTRIES = 8_000_000
+# log-odds that a known complement is ahead of a guess, beside the log of its count
+_KNOWN_FIRST = 6.0
 _POSITIVES_FOR_LARGE_TREES = 2000
 
 
@@ -79,11 +81,26 @@ class TwoStage:
                 (row[row >= 0], values[row >= 0]) for row, values in zip(best, scores, strict=True)
             ]
         pairs = self.evidence_block(query_idx, allowed)
-        scores = self.trees.predict(pairs.features).astype(np.float32)
+        scores = self._rank(self.trees, pairs)
         order = np.lexsort((pairs.cols, -scores, pairs.rows))
         bounds = np.searchsorted(pairs.rows, np.arange(len(query_idx) + 1))
         ranked = [(pairs.cols[order[a:b]], scores[order[a:b]]) for a, b in pairwise(bounds)]
         return self._fill(query_idx, allowed, depth, ranked)
+
+    def _known_scores(self, query_idx: IntArray) -> dict[str, FloatArray]:
+        """Counts of known complements, -inf elsewhere: they are retrieved, too, where allowed."""
+        if not self.problem.is_square:
+            return {}
+        counts = self.problem.matrix[query_idx].toarray()
+        return {"known": np.where(counts > 0, counts, -np.inf).astype(np.float32)}
+
+    def _rank(self, trees: Trees, pairs: Pairs) -> FloatArray:
+        """The trees' scores; where these learned from unknown pairs alone, known ones go first."""
+        scores = trees.predict(pairs.features).astype(np.float32)
+        if self.problem.is_square and trees.start is None:
+            count = pairs.features[:, trees.names.index("bought")]
+            scores += np.where(count > 0, _KNOWN_FIRST + count, 0).astype(np.float32)
+        return scores
 
     def _fill(
         self,
@@ -110,7 +127,8 @@ class TwoStage:
     def evidence_block(self, query_idx: IntArray, allowed: BoolArray) -> Pairs:
         """Retrieved candidates of a block of queries with their features."""
         scores = {name: source.score(query_idx) for name, source in self.sources.items()}
-        rows, cols = retrieve(scores, allowed, self.settings.per_source)
+        known = self._known_scores(query_idx)
+        rows, cols = retrieve({**scores, **known}, allowed, self.settings.per_source)
         columns = self._evidence().features(query_idx, rows, cols, scores)
         names = self.trees.names if self.trees is not None else tuple(columns)
         features = np.column_stack([columns[name] for name in names]).astype(np.float32)
