@@ -16,6 +16,7 @@ from cprtools.baselines.catalogue import (
     encode,
     index_in,
     make_catalogue,
+    numeric_columns,
     numeric_prices,
     sort_catalogue,
     stack_vectors,
@@ -66,8 +67,8 @@ def build_problem(
     Every row of `products` is a query and a candidate; without that table every id of the pairs is.
     Types: product_type, else category, else clusters of the vectors. labels: `cleaned` learns from
     complements alone, `all` from every co-purchase pair, whatever its views say. later: pairs of a
-    part of the orders behind `pairs`, for choosing settings and the ranker (`Problem.later`). Raises
-    SchemaError where no such pair is left inside the catalogue, ValueError for other labels.
+    part of the orders behind `pairs`, for choosing settings and the ranker (`Problem.later`).
+    Raises SchemaError where no such pair is left inside the catalogue, ValueError for other labels.
     """
     if labels not in LABELS:
         raise ValueError(f"labels must be one of {LABELS}, got {labels!r}")
@@ -96,6 +97,7 @@ def build_problem(
         words=title_words(products),
         attributes=attribute_codes(products),
         prices=numeric_prices(products),
+        numbers=numeric_columns(products),
         similar=csr_matrix(similar + similar.T, dtype=bool) if similar.nnz else None,
         co_views=co_views if co_views.nnz else None,
         context=_context(pairs, catalogue, flag),
