@@ -39,6 +39,8 @@ class Problem:
     """Categorical columns, such as category and brand: (num_candidates,) codes, -1 unknown."""
     prices: FloatArray | None = None
     """(num_candidates,) price, NaN where unknown."""
+    numbers: Mapping[str, FloatArray] = field(default_factory=dict)
+    """Further number columns: (num_candidates,) float32, NaN where unknown."""
     is_candidate: BoolArray | None = None
     """(num_candidates,) may be recommended (sellers: high demand); None: all."""
     co_purchases: csr_matrix | None = None

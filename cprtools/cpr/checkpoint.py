@@ -3,8 +3,8 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -174,18 +174,26 @@ def fingerprint(problem: Problem, config: CprConfig) -> str:
     """A digest of everything that decides the numbers of a fit."""
     digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
     digest.update(torch.__version__.encode())
-    arrays: dict[str, Any] = {"types": problem.types, **problem.attributes}
-    for name in ("vectors", "prices", "matrix", "similar", "co_views", "words", "context", "later"):
-        arrays[name] = getattr(problem, name)
-    for name, values in arrays.items():
+    # every field, whatever a later version adds
+    for name, values in _flat({f.name: getattr(problem, f.name) for f in fields(problem)}):
         digest.update(name.encode())
-        parts = [values] if not isinstance(values, csr_matrix) else [
-            values.indptr, values.indices, values.data,
-        ]  # fmt: skip
+        parts = (
+            (values.indptr, values.indices, values.data)
+            if isinstance(values, csr_matrix)
+            else (values,)
+        )
         for part in parts:
-            if part is not None:
-                digest.update(np.ascontiguousarray(part).tobytes())
+            digest.update(np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()
+
+
+def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The arrays, matrices and plain values among these, those of inner tables one by one."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat({f"{name}.{inner}": part for inner, part in value.items()})
+        elif value is not None:
+            yield name, value
 
 
 def _random_states() -> dict[str, Tensor]:

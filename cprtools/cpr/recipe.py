@@ -6,6 +6,7 @@ from typing import Any
 from cprtools.baselines import (
     BASELINES,
     CoPurchase,
+    Ease,
     Factorisation,
     ItemKnn,
     Problem,
@@ -25,6 +26,12 @@ from cprtools.tables import Footer
 
 SIMPLE: Mapping[str, type[Recommender]] = {**BASELINES, Triplet.method: Triplet}
 METHODS = (PCompanion.method, *SIMPLE)
+# queries whose candidates the ranker learns from
+_RANKED_QUERIES = 5000
+# the time of the closed form grows with the cube of the products
+_MOST_FOR_EASE = 12_000
+# chosen on a part of the training pairs of amazon-cellphones
+_EASE: Mapping[str, Any] = {"regularisation": 50.0, "weighting": "log", "neighbours": 500}
 Say = Callable[[str], None]
 
 
@@ -105,7 +112,7 @@ def train(
         inner,
         positives,
         _SourceFitter(own, seed),
-        settings=settings or Settings(),
+        settings=settings or Settings(max_queries=_RANKED_QUERIES),
         keep_known=keep_known,
         seed=seed,
         say=say,
@@ -129,6 +136,8 @@ class _SourceFitter:
             ItemKnn.method: ItemKnn.fit(problem),
             TypePopularity.method: TypePopularity.fit(problem),
         }
+        if problem.num_candidates <= _MOST_FOR_EASE:
+            sources[Ease.method] = Ease.fit(problem, **_EASE)
         if problem.vectors is not None:
             sources[TextKnn.method] = TextKnn.fit(problem)
         return sources

@@ -19,6 +19,13 @@ from cprtools.baselines.sparse import column_neighbours
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
+EXPECTED = "expected"
+"""The column that a ranker of pairs that may be bought again starts from."""
+
+_PRIOR = "type-popularity"
+# purchases that the query's type counts for, beside the pair's own
+_PSEUDO_COUNTS = 300
+_LEAST_EXPECTED = 1e-3
 # similar queries that lend their complements
 _NEIGHBOURS = 100
 
@@ -55,6 +62,8 @@ class Evidence:
         columns.update(self._popularity(query_idx, rows, cols))
         if self.problem.is_square:
             columns.update(self._pair_columns(query_idx, rows, cols))
+            prior = scores[_PRIOR][rows, cols] if _PRIOR in scores else None
+            columns[EXPECTED] = self._expected(columns["bought"], prior, cols)
         else:
             columns.update(self._seller_columns(query_idx, rows, cols))
         return {name: _clean(values) for name, values in columns.items()}
@@ -111,6 +120,13 @@ class Evidence:
             "reverse": np.log1p(back),
             "reverse_confidence": back / np.maximum(totals[cols], 1),
         }
+
+    def _expected(self, bought: FloatArray, prior: FloatArray | None, cols: IntArray) -> FloatArray:
+        """Log of the pair's count, smoothed by P(candidate | the query's type) or popularity."""
+        weight = np.expm1(self._margins[0])
+        share = weight[cols] / max(float(weight.sum()), 1.0) if prior is None else prior
+        expected: FloatArray = np.log(np.expm1(bought) + _PSEUDO_COUNTS * share + _LEAST_EXPECTED)
+        return expected
 
     @cached_property
     def _totals(self) -> FloatArray:
