@@ -20,7 +20,7 @@ INSTALLED = $(VENV)/.installed
 IN_VENV = PATH="$(BIN):$$PATH"
 PYTHON_FILES = cprtools tests examples docs
 
-.PHONY: help install demo test check docs bench bench-mining scale-mining reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test check docs bench bench-mining bench-nightly scale-mining reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "cprtools needs Python 3.11 or 3.12: make PYTHON=..." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) '$(TORCH)'
-	$(PIP_INSTALL) -e '.[offline,ann,dev]'
+	$(PIP_INSTALL) -e '.[offline,ann,spark,dev]'
 	touch $@
 
 demo: $(INSTALLED) ## Both pipelines on an example marketplace, in the folder demo/
@@ -59,6 +59,10 @@ bench: $(INSTALLED) ## Time commands against the least they could take
 bench-mining: $(INSTALLED) ## mine-pairs against plain SQL: EVENTS=10000000 BENCH=folder
 	mkdir -p $(BENCH)
 	$(IN_VENV) python examples/scale/bench_mining.py $(BENCH) --events $(or $(EVENTS),10000000)
+
+bench-nightly: $(INSTALLED) ## A new day into a kept state against a full run: EVENTS=10000000
+	mkdir -p $(BENCH)
+	$(IN_VENV) python examples/scale/bench_nightly.py $(BENCH) --events $(or $(EVENTS),10000000)
 
 scale-mining: $(INSTALLED) ## Time and memory of mine-pairs up to 100 million events: BENCH=folder
 	mkdir -p $(BENCH)

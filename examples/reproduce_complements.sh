@@ -2,64 +2,89 @@
 # Every complement method on real data, one table at the end.
 #   examples/reproduce_complements.sh DATA [FOLDER]
 # DATA holds products.parquet and relations.parquet or events.parquet. FOLDER
-# (reproduce/NAME-complements) is made anew. Held out (SEED=0): 10% of the products with every pair
-# that touches them (new products), then 10% of the queries with all pairs of their own, then 10% of
-# the unordered pairs. Candidates: the whole catalogue but training pairs and similar products.
+# (reproduce/NAME-complements) is made anew.
+#   SPLIT=pairs   held out (SEED=0): 10% of the ids with every pair that touches them (new
+#                 products), then 10% of the queries with all pairs of their own, then 10% of the
+#                 unordered pairs. Training pairs leave the lists.
+#   SPLIT=orders  10% of the orders (sessions) are test: their pairs, known ones among them, are to
+#                 be foretold. A tenth of the other orders serves to choose settings and ranker.
+#   SPLIT=time    as orders, by time: the last orders are test (AT), those before (LATER) choose.
+# Candidates: the whole catalogue but similar products. Default: pairs for relations, else orders.
 # QUERIES=0.1 answers a tenth of the queries only; MIN_COUNT is that of mine-pairs.
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
 data=$(cd "$1" && pwd)
 folder=${2:-reproduce/$(basename "$data")-complements}
 seed=${SEED:-0}
-methods=${METHODS:-popularity type-popularity type-counts co-purchase item-knn mf p-companion}
-rm -rf "$folder" && mkdir -p "$folder" && cd "$folder"
+split=${SPLIT:-$([ -e "$data/relations.parquet" ] && echo pairs || echo orders)}
+methods=${METHODS:-popularity type-popularity type-counts co-purchase item-knn mf ease p-companion}
+products=$data/products.parquet
+rm -rf "$folder" && mkdir -p "$folder/truth" && cd "$folder"
 
 count=(${MIN_COUNT:+--min-count "$MIN_COUNT"})
-if [ -e "$data/relations.parquet" ]; then
-  cprtools mine-pairs --relations "$data/relations.parquet" "${count[@]}" -o all.parquet
+if [ "$split" = pairs ]; then
+  if [ -e "$data/relations.parquet" ]; then
+    cprtools mine-pairs --relations "$data/relations.parquet" "${count[@]}" -o all.parquet
+  else
+    cprtools mine-pairs "$data/events.parquet" "${count[@]}" -o all.parquet
+  fi
+  cprtools split all.parquet --cold query_id,candidate_id --fraction 0.1 --seed "$seed" \
+    -o rest1.parquet --test-out truth/new.parquet
+  cprtools split rest1.parquet --cold query_id --fraction 0.1 --seed "$seed" \
+    -o rest2.parquet --test-out truth/queries.parquet
+  cprtools split rest2.parquet --pair query_id,candidate_id --fraction 0.1 --seed "$seed" \
+    -o train.parquet --test-out truth/warm.parquet
+  later=() keep=() exclude=(--exclude train.parquet)
+  segments=("all" "warm queries" "queries without co-purchases" "new products")
 else
-  cprtools mine-pairs "$data/events.parquet" "${count[@]}" -o all.parquet
+  if [ "$split" = time ]; then
+    test_part=(--at "$AT") later_part=(--at "$LATER")
+  else
+    test_part=(--cold session_id --fraction 0.1 --seed "$seed")
+    # another seed: with the same one the sessions drawn first would be drawn again
+    later_part=(--cold session_id --fraction 0.1 --seed $((seed + 1000)))
+  fi
+  cprtools split "$data/events.parquet" "${test_part[@]}" \
+    -o train_events.parquet --test-out test_events.parquet
+  cprtools split train_events.parquet "${later_part[@]}" \
+    -o earlier_events.parquet --test-out later_events.parquet
+  cprtools mine-pairs train_events.parquet "${count[@]}" -o train.parquet
+  cprtools mine-pairs later_events.parquet --min-count 1 -o later.parquet
+  cprtools mine-pairs test_events.parquet --min-count 1 -o truth/pairs.parquet
+  later=(--later later.parquet) keep=(--keep-train) exclude=()
+  segments=("all" "rare queries" "middle queries" "frequent queries")
 fi
-python "$examples/inside.py" all.parquet "$data/products.parquet" -o pairs.parquet
-mkdir truth
-cprtools split pairs.parquet --cold query_id,candidate_id --fraction 0.1 --seed "$seed" \
-  -o rest1.parquet --test-out truth/new.parquet
-cprtools split rest1.parquet --cold query_id --fraction 0.1 --seed "$seed" \
-  -o rest2.parquet --test-out truth/queries.parquet
-cprtools split rest2.parquet --pair query_id,candidate_id --fraction 0.1 --seed "$seed" \
-  -o train.parquet --test-out truth/warm.parquet
 truth=truth
 if [ -n "${QUERIES:-}" ]; then
   truth=truth.parquet
-  # another seed: with the same one the ids drawn first, the new products, would be drawn again
-  cprtools split truth --cold query_id --fraction "$QUERIES" --seed $((seed + 1000)) \
+  cprtools split truth --cold query_id --fraction "$QUERIES" --seed $((seed + 2000)) \
     -o unused.parquet --test-out "$truth"
 fi
 vectors=()
-if cprtools inspect "$data/products.parquet" | grep -qw title; then
-  cprtools embed-text "$data/products.parquet" -o text.parquet
+if cprtools inspect "$products" | grep -qw title; then
+  cprtools embed-text "$products" -o text.parquet
   vectors=(--vectors text.parquet)
-  methods="text-knn $methods"
+  methods="${METHODS:-text-knn $methods}"
 fi
 for method in $methods; do
   start=$SECONDS
-  cprtools train-cpr train.parquet --products "$data/products.parquet" "${vectors[@]}" \
+  cprtools train-cpr train.parquet --products "$products" "${vectors[@]}" "${later[@]}" \
     --method "$method" --seed "$seed" -o "$method.model"
-  cprtools recommend --model "$method.model" --queries "$truth" --exclude train.parquet \
+  echo "$method: $((SECONDS - start)) s to train" >&2
+  cprtools recommend --model "$method.model" --queries "$truth" "${exclude[@]}" \
     --types "${TYPES:-0}" -o "$method.parquet"
-  cprtools evaluate "$method.parquet" --truth "$truth" --train train.parquet \
-    --products "$data/products.parquet" --method "$method" -o "$method.metrics.parquet"
-  echo "$method: $((SECONDS - start)) s to train, recommend and evaluate" >&2
+  cprtools evaluate "$method.parquet" --truth "$truth" --train train.parquet "${keep[@]}" \
+    --products "$products" --method "$method" -o "$method.metrics.parquet"
 done
 against=()
 for method in $methods; do
   [ "$method" = p-companion ] || against+=(--against "$method.parquet")
 done
 [ ! -e p-companion.parquet ] || cprtools evaluate p-companion.parquet --truth "$truth" \
-  --train train.parquet --products "$data/products.parquet" --method p-companion \
+  --train train.parquet "${keep[@]}" --products "$products" --method p-companion \
   "${against[@]}" -o differences.parquet
 files=$(for method in $methods; do echo "$method.metrics.parquet"; done)
-for segment in "all" "warm queries" "queries without co-purchases" "new products"; do
+for segment in "${segments[@]}"; do
   echo && echo "$segment" && echo
   python "$examples/leaderboard.py" --metrics Hit@1,Hit@3,Hit@10,Asymmetry,TypesPerList@10 \
     --segments "$segment" $files

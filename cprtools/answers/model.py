@@ -14,6 +14,7 @@ from cprtools.answers.approximate import ApproximateScores
 from cprtools.baselines import BASELINES, Recommender, TypePopularity
 from cprtools.baselines.catalogue import Catalogue, encode, index_in
 from cprtools.cpr.model import PCompanion
+from cprtools.cpr.triplet import Triplet
 from cprtools.errors import SchemaError, UsageError, list_names, nearest_names, quote
 from cprtools.linkpred.model import GraphModel
 from cprtools.ranking import TwoStage, load_stage, stage_members
@@ -25,6 +26,7 @@ SELLERS = "sellers"
 METHODS: Mapping[str, type[Recommender]] = {
     **BASELINES,
     PCompanion.method: PCompanion,
+    Triplet.method: Triplet,
     GraphModel.method: GraphModel,
 }
 

@@ -2,10 +2,13 @@
 
 from cprtools.baselines.bytype import TypeCounts, TypePopularity
 from cprtools.baselines.contract import Problem, Recommender
-from cprtools.baselines.copurchase import CoPurchase
+from cprtools.baselines.copurchase import CoPurchase, Reverse
+from cprtools.baselines.ease import Ease
 from cprtools.baselines.factorisation import Factorisation
+from cprtools.baselines.item2vec import Item2Vec
 from cprtools.baselines.itemknn import ItemKnn
 from cprtools.baselines.popularity import Popularity
+from cprtools.baselines.sceptre import Sceptre
 from cprtools.baselines.textknn import TextKnn
 
 BASELINES: dict[str, type[Recommender]] = {
@@ -13,11 +16,15 @@ BASELINES: dict[str, type[Recommender]] = {
     for method in (
         Popularity,
         CoPurchase,
+        Reverse,
         TypeCounts,
         TypePopularity,
         ItemKnn,
         Factorisation,
+        Ease,
+        Item2Vec,
         TextKnn,
+        Sceptre,
     )
 }
 """The methods by their name on the command line."""
@@ -25,11 +32,15 @@ BASELINES: dict[str, type[Recommender]] = {
 __all__ = [
     "BASELINES",
     "CoPurchase",
+    "Ease",
     "Factorisation",
+    "Item2Vec",
     "ItemKnn",
     "Popularity",
     "Problem",
     "Recommender",
+    "Reverse",
+    "Sceptre",
     "TextKnn",
     "TypeCounts",
     "TypePopularity",

@@ -72,6 +72,7 @@ class TypePopularity(Recommender):
     """
 
     method: ClassVar[str] = "type-popularity"
+    search = (("smoothing", [0.1, 1.0, 10.0, 100.0, 1000.0]),)
 
     def __init__(self, problem: Problem, smoothing: float):
         # the last class holds the products without a type

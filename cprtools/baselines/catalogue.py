@@ -21,6 +21,10 @@ IntArray = npt.NDArray[np.int64]
 
 # how many entries of a category path become attributes of their own
 _PATH_DEPTH = 6
+# ids, texts and what has a place of its own in the problem
+_NO_ATTRIBUTES = (c.PRODUCT_ID, c.TITLE, c.PRODUCT_TYPE, c.CATEGORY, c.BRAND, c.PRICE)
+# a column with more distinct values than this share of its rows names products, not kinds of them
+_MOST_VALUES_SHARE = 0.2
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -82,17 +86,54 @@ def make_catalogue(products: pa.Table) -> Catalogue:
 
 
 def attribute_codes(products: pa.Table) -> dict[str, IntArray]:
-    """Categorical columns as codes: category, brand, and the entries of list columns (paths)."""
+    """Categorical columns as codes, -1 unknown.
+
+    Category, brand, the entries of list columns (paths), and further columns of words or flags
+    whose values many products share.
+    """
     codes: dict[str, IntArray] = {}
     for name in products.column_names:
         column = products.column(name).combine_chunks()
         if name in (c.CATEGORY, c.BRAND) and pa.types.is_string(column.type):
             codes[name] = encode(column)[0]
+        elif name not in _NO_ATTRIBUTES and _is_word(column.type):
+            values, names = encode(column.cast(pa.string()))
+            if 2 <= len(names) <= _MOST_VALUES_SHARE * (values >= 0).sum():
+                codes[name] = values
         elif pa.types.is_list(column.type) and pa.types.is_string(column.type.value_type):
             codes.update(_path_codes(name, column))
     if c.BRAND not in codes and c.TITLE in products.column_names:
         codes[c.BRAND] = encode(title_brand(products.column(c.TITLE)))[0]
     return {name: values for name, values in codes.items() if (values >= 0).any()}
+
+
+def _is_word(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_dictionary(kind)
+        or pa.types.is_boolean(kind)
+    )
+
+
+def numeric_columns(products: pa.Table) -> dict[str, FloatArray]:
+    """Further number columns, such as a weight: (rows,) float32 each, NaN where unknown.
+
+    The price has a place of its own; columns without two different values tell nothing.
+    """
+    found: dict[str, FloatArray] = {}
+    for name in products.column_names:
+        kind = products.schema.field(name).type
+        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        if name == c.PRICE or not (is_number or pa.types.is_decimal(kind)):
+            continue
+        column = products.column(name).cast(pa.float64()).fill_null(np.nan)
+        values = column.to_numpy().astype(np.float32)
+        values[~np.isfinite(values)] = np.nan
+        known = values[np.isfinite(values)]
+        if len(known) and known.min() < known.max():
+            found[name] = values
+    return found
 
 
 def title_words(products: pa.Table) -> csr_matrix | None:

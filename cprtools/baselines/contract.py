@@ -1,14 +1,14 @@
 """The one contract of every recommender, trained or simple, for both systems."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -39,6 +39,8 @@ class Problem:
     """Categorical columns, such as category and brand: (num_candidates,) codes, -1 unknown."""
     prices: FloatArray | None = None
     """(num_candidates,) price, NaN where unknown."""
+    numbers: Mapping[str, FloatArray] = field(default_factory=dict)
+    """Further number columns: (num_candidates,) float32, NaN where unknown."""
     is_candidate: BoolArray | None = None
     """(num_candidates,) may be recommended (sellers: high demand); None: all."""
     co_purchases: csr_matrix | None = None
@@ -47,7 +49,21 @@ class Problem:
     """Complements: (num_candidates, num_candidates) bool, symmetric similar pairs."""
     co_views: csr_matrix | None = None
     """Complements: (num_candidates, num_candidates) float32 co-view counts."""
+    context: csr_matrix | None = None
+    """Complements: (num_candidates, ids outside) float32 known pairs towards ids outside the
+    catalogue. They are never candidates, and tell which products go with the same things."""
+    later: csr_matrix | None = None
+    """Complements: (num_candidates, num_candidates) float32 counts of a part of the orders behind
+    `matrix`: settings and ranker are chosen by predicting it from the rest. None: by predicting
+    pairs that are held out at random."""
     is_square: bool = False
+
+    @property
+    def wide(self) -> csr_matrix:
+        """(num_queries, num_candidates or more) float32: the matrix, and beside it the context."""
+        if self.context is None:
+            return self.matrix
+        return hstack([self.matrix, self.context], format="csr")
 
     @property
     def num_queries(self) -> int:
@@ -69,6 +85,8 @@ class Recommender(ABC):
 
     method: ClassVar[str]
     """The name on the command line."""
+    search: ClassVar[Sequence[tuple[str, Sequence[Any]]]] = ()
+    """Options of `fit` worth tuning with their ordered values, in the order of climbing."""
 
     @classmethod
     @abstractmethod

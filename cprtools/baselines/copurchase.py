@@ -1,4 +1,4 @@
-"""Co-purchase: what was bought with the query itself, by count, lift or confidence."""
+"""What was bought with the query itself, or led to it, by count, lift or confidence."""
 
 from typing import Any, ClassVar, Self
 
@@ -36,7 +36,12 @@ class CoPurchase(Recommender):
         refuse_unknown(cls.method, options, ["variant"])
         check_choice(cls.method, "variant", variant, VARIANTS)
         require_square(cls.method, problem)
-        return cls(_weigh(problem.matrix, variant), variant)
+        return cls(cls._pairs(problem.matrix, variant), variant)
+
+    @classmethod
+    def _pairs(cls, matrix: csr_matrix, variant: str) -> csr_matrix:
+        """The score of every known pair: (num_queries, num_candidates) float32."""
+        return _weigh(matrix, variant)
 
     def score(self, query_idx: IntArray) -> FloatArray:
         """The query's row of the matrix: (len(query_idx), num_candidates) float32."""
@@ -44,17 +49,36 @@ class CoPurchase(Recommender):
 
     def tables(self) -> dict[str, pa.Table]:
         """The variant; the pairs are the problem's."""
-        return {"co_purchase_settings": pa.table({"variant": [self.variant]})}
+        return {_member(self.method): pa.table({"variant": [self.variant]})}
 
     @classmethod
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The stored variant over the problem's pairs."""
-        return cls.fit(problem, variant=read("co_purchase_settings").column("variant")[0].as_py())
+        return cls.fit(problem, variant=read(_member(cls.method)).column("variant")[0].as_py())
 
     @property
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""
         return int(self._scores.shape[1])
+
+
+class Reverse(CoPurchase):
+    """Scores a candidate by the pair that leads from it to the query.
+
+    `count` w(c,q); `lift` w(c,q) W / (w(c,.) w(.,q)); `confidence` w(c,q) / w(c,.). What was bought
+    before the query often follows it too, and it is all there is for a query with no pairs of its
+    own.
+    """
+
+    method: ClassVar[str] = "reverse"
+
+    @classmethod
+    def _pairs(cls, matrix: csr_matrix, variant: str) -> csr_matrix:
+        return canonical(_weigh(matrix, variant).T.tocsr())
+
+
+def _member(method: str) -> str:
+    return f"{method.replace('-', '_')}_settings"
 
 
 def _weigh(matrix: csr_matrix, variant: str) -> csr_matrix:

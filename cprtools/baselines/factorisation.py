@@ -1,10 +1,10 @@
 """Matrix factorisation of implicit feedback by alternating least squares, tuned."""
 
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
 from cprtools.baselines.dense import stable_product
@@ -62,8 +62,8 @@ class Factorisation(Recommender):
             settings = {**settings, "weighting": options.get("weighting", "binary")}
         validation = hold_out(problem, seed) if tune and steps else None
         if validation is not None:
-            settings = _tune(validation, settings, steps, seed)
-        queries, candidates = _factorise(problem.matrix, settings, seed)
+            settings = _tune(problem, validation, settings, steps, seed)
+        queries, candidates = _factorise(problem, settings, seed)
         return cls(queries, candidates, settings)
 
     @property
@@ -115,20 +115,30 @@ def _check(options: Settings) -> Settings:
 
 
 def _tune(
-    validation: Validation, start: Settings, steps: list[tuple[str, list[Any]]], seed: int
+    problem: Problem,
+    validation: Validation,
+    start: Settings,
+    steps: list[tuple[str, list[Any]]],
+    seed: int,
 ) -> Settings:
+    inner = replace(problem, matrix=validation.train)
+
     def measure(settings: Settings) -> float:
-        queries, candidates = _factorise(validation.train, settings, seed)
-        return validation.measure(lambda rows: stable_product(queries[rows], candidates))
+        queries, candidates = _factorise(inner, settings, seed)
+        return validation.measure(
+            lambda rows: stable_product(queries[rows], candidates),
+            by_weight=validation.per_pair,
+        )
 
     settings, reached = choose(start, steps, measure)
     return {**settings, "validation": reached}
 
 
-def _factorise(matrix: csr_matrix, settings: Settings, seed: int) -> tuple[FloatArray, FloatArray]:
+def _factorise(problem: Problem, settings: Settings, seed: int) -> tuple[FloatArray, FloatArray]:
     from implicit.cpu.als import AlternatingLeastSquares
     from threadpoolctl import threadpool_limits
 
+    matrix = problem.wide
     # one BLAS thread: faster here, and the sums stay in one order whatever the number of threads;
     # implicit's own threads solve each row by itself
     with threadpool_limits(1, "blas"):
@@ -141,4 +151,5 @@ def _factorise(matrix: csr_matrix, settings: Settings, seed: int) -> tuple[Float
             random_state=seed,
         )
         model.fit(canonical(reweight(matrix, settings["weighting"])), show_progress=False)
-    return np.asarray(model.user_factors), np.asarray(model.item_factors)
+    candidates = np.asarray(model.item_factors)[: problem.num_candidates]
+    return np.asarray(model.user_factors), np.ascontiguousarray(candidates)

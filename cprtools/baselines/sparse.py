@@ -12,6 +12,7 @@ CANDIDATE_IDX = "candidate_idx"
 WEIGHT = "weight"
 
 WEIGHTINGS = ("raw", "log", "binary")
+WEIGHTINGS_BY_STRENGTH = ("binary", "log", "raw")
 _BLOCK = 256
 
 

@@ -18,6 +18,8 @@ def problem_tables(problem: Problem) -> dict[str, pa.Table]:
     codes = {"type_idx": pa.array(problem.types, pa.int32())}
     for name, values in problem.attributes.items():
         codes[f"attribute_{name}"] = pa.array(values, pa.int32())
+    for name, numbers in problem.numbers.items():
+        codes[f"number_{name}"] = pa.array(numbers, pa.float32())
     if problem.prices is not None:
         codes[c.PRICE] = pa.array(problem.prices, pa.float32())
     if problem.is_candidate is not None:
@@ -27,6 +29,8 @@ def problem_tables(problem: Problem) -> dict[str, pa.Table]:
         members["words"] = matrix_table(problem.words)
     if problem.vectors is not None:
         members["text_vectors"] = pa.table({c.VECTOR: vector_array(problem.vectors)})
+    if problem.context is not None:
+        members["context"] = matrix_table(problem.context)
     for name in _SQUARES:
         matrix = getattr(problem, name)
         if matrix is not None:
@@ -46,11 +50,6 @@ def load_problem(
             for name in _SQUARES
         }
         matrix = table_matrix(read("interactions"), (num_queries, n), "interactions")
-        attributes = {
-            name.removeprefix("attribute_"): codes.column(name).to_numpy().astype(np.int64)
-            for name in codes.column_names
-            if name.startswith("attribute_")
-        }
         types = codes.column("type_idx").to_numpy().astype(np.int64)
         if n and (types.max() >= num_types or types.min() < -1):
             raise ValueError("a type index lies outside the types")
@@ -62,22 +61,32 @@ def load_problem(
         types=types,
         num_types=num_types,
         vectors=_vectors(read, has, n),
-        words=_words(read, n) if "words" in has else None,
-        attributes=attributes,
+        words=_any_width(read, "words", n) if "words" in has else None,
+        attributes=_named(codes, "attribute_", np.int64),
         prices=_optional(codes, c.PRICE),
+        numbers=_named(codes, "number_", np.float32),
         is_candidate=_optional(codes, "is_candidate"),
         co_purchases=squares["co_purchases"],
         similar=None if similar is None else csr_matrix(similar, dtype=bool),
         co_views=squares["co_views"],
+        context=_any_width(read, "context", n) if "context" in has else None,
         is_square=is_square,
     )
 
 
-def _words(read: ReadTable, n: int) -> csr_matrix:
-    table = read("words")
-    # which word a column stands for is not needed: rows are only compared with each other
+def _named(codes: pa.Table, prefix: str, kind: type) -> dict[str, np.ndarray]:
+    return {
+        name.removeprefix(prefix): codes.column(name).to_numpy().astype(kind)
+        for name in codes.column_names
+        if name.startswith(prefix)
+    }
+
+
+def _any_width(read: ReadTable, name: str, n: int) -> csr_matrix:
+    table = read(name)
+    # what a column stands for is not needed: rows are only compared with each other
     width = max(table.column("candidate_idx").to_numpy(), default=0) + 1
-    return table_matrix(table, (n, int(width)), "words")
+    return table_matrix(table, (n, int(width)), name)
 
 
 def _optional(codes: pa.Table, name: str) -> np.ndarray | None:

@@ -1,13 +1,15 @@
 """Choose settings on a validation part of the training pairs, one setting at a time."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from cprtools.baselines.contract import FloatArray, IntArray, Problem
+from cprtools.baselines.contract import FloatArray, IntArray, Problem, Recommender
 from cprtools.baselines.sparse import canonical
 from cprtools.retrieval import top_k
 
@@ -30,17 +32,25 @@ class Validation:
     """Length of the list that is judged."""
     per_pair: bool
     """Whether pairs count alike (Hit@k), or rows do (Recall@k)."""
+    keep_known: bool = False
+    """Whether pairs of `train` may be found again, as in orders to come."""
 
-    def measure(self, score: ScoreRows) -> float:
-        """Hit@k over held-out pairs or Recall@k over rows, the pairs of `train` left out."""
+    def measure(self, score: ScoreRows, *, by_weight: bool = False) -> float:
+        """Hit@k over held-out pairs or Recall@k over rows, the pairs of `train` left out.
+
+        by_weight: pairs count by their weight, as they do in the reported Hit@k.
+        """
         hits, sizes = [], []
         for start in range(0, len(self.queries), _BLOCK):
             rows = self.queries[start : start + _BLOCK]
             scores = score(rows)
-            scores[self.train[rows].nonzero()] = -np.inf
+            if not self.keep_known:
+                scores[self.train[rows].nonzero()] = -np.inf
             best, _ = top_k(scores, min(self.k, scores.shape[1]))
-            truth = self.held_out[rows].astype(np.bool_).toarray()
-            found = np.take_along_axis(truth, np.maximum(best, 0), axis=1) & (best >= 0)
+            truth = self.held_out[rows].toarray().astype(np.float64)
+            if not by_weight:
+                truth = (truth > 0).astype(np.float64)
+            found = np.take_along_axis(truth, np.maximum(best, 0), axis=1) * (best >= 0)
             hits.append(found.sum(axis=1))
             sizes.append(truth.sum(axis=1))
         found_in, size = np.concatenate(hits), np.concatenate(sizes)
@@ -56,7 +66,10 @@ def hold_out(
 
     Complements: both directions of a pair go together, as in the split that is reported, and Hit@10
     is measured; sellers: Recall@100. At most `max_rows` rows are measured, drawn by the seed.
+    A problem with `later` pairs names what is held out itself.
     """
+    if problem.later is not None:
+        return _hold_out_later(problem, seed, max_rows)
     known = canonical(problem.matrix)
     sizes = np.diff(known.indptr)
     rows = np.repeat(np.arange(known.shape[0]), sizes)
@@ -77,6 +90,96 @@ def hold_out(
         queries = np.sort(random.choice(queries, max_rows, replace=False))
     k = 10 if problem.is_square else 100
     return Validation(train, held_out, queries, k, per_pair=problem.is_square)
+
+
+def _hold_out_later(problem: Problem, seed: int, max_rows: int) -> Validation | None:
+    train, held_out = divide_later(problem)
+    queries = np.flatnonzero(np.diff(held_out.indptr)).astype(np.int64)
+    if not len(queries):
+        return None
+    if len(queries) > max_rows:
+        random = np.random.default_rng([seed, 1])
+        queries = np.sort(random.choice(queries, max_rows, replace=False))
+    return Validation(train, held_out, queries, 10, per_pair=True, keep_known=True)
+
+
+def divide_later(problem: Problem) -> tuple[csr_matrix, csr_matrix]:
+    """The matrix without the `later` pairs, and these.
+
+    Counts that fall below the least count of the matrix are dropped, as mining without the later
+    orders would have dropped them. Raises ValueError for a problem without later pairs.
+    """
+    if problem.later is None:
+        raise ValueError("the problem has no later pairs")
+    known = canonical(problem.matrix)
+    rest = (known - problem.later.astype(np.float32)).tocsr()
+    least = known.data.min() if known.nnz else 0
+    rest.data[rest.data < least] = 0
+    return canonical(rest), canonical(problem.later.astype(np.float32))
+
+
+def fit_tuned(
+    method: type[Recommender],
+    problem: Problem,
+    *,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+    **options: Any,
+) -> Recommender:
+    """Fit a method with the settings that `tune` chooses. Raises what `fit` raises."""
+    chosen = tune(method, problem, seed=seed, say=say, **options)
+    return method.fit(problem, seed=seed, **chosen)
+
+
+def tune(
+    method: type[Recommender],
+    problem: Problem,
+    *,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+    **options: Any,
+) -> Settings:
+    """Options for `fit`: those given, and of the method's `search` what does best in validation.
+
+    Settings climb from the defaults of `fit`. What was tried, and the measure it reached, go to
+    `say`. Raises what `fit` raises.
+    """
+    steps = [(name, values) for name, values in method.search if name not in options]
+    weights = problem.matrix.data
+    if not len(weights) or (weights == weights[0]).all():
+        # equal weights stay equal: another weighting only rescales the scores
+        steps = [(name, values) for name, values in steps if name != "weighting"]
+    validation = hold_out(problem, seed) if steps else None
+    if validation is None:
+        return options
+    inner = replace(problem, matrix=validation.train)
+
+    def measure(settings: Settings) -> float:
+        fitted = method.fit(inner, seed=seed, **{**options, **settings})
+        scores = partial(scores_of_others, fitted.score, problem)
+        reached = validation.measure(scores, by_weight=problem.is_square)
+        say(f"{method.method}: {_listed(settings)}: {reached:.4f} on the validation part")
+        return reached
+
+    defaults = signature(method.fit).parameters
+    start = {name: defaults[name].default for name, _ in steps}
+    best, _ = choose(start, steps, measure)
+    say(f"{method.method}: chosen {_listed(best)}")
+    return {**options, **best}
+
+
+def scores_of_others(score: ScoreRows, problem: Problem, rows: IntArray) -> FloatArray:
+    """Scores with what is never returned taken out: the query itself and its similar products."""
+    scores = score(rows)
+    if problem.is_square:
+        scores[np.arange(len(rows)), rows] = -np.inf
+        if problem.similar is not None:
+            scores[problem.similar[rows].nonzero()] = -np.inf
+    return scores
+
+
+def _listed(settings: Settings) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 def choose(

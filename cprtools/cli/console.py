@@ -39,6 +39,11 @@ _NOT_RECORDED = frozenset(
         "report",
         "format",
         "memory_limit",
+        "checkpoint",
+        "resume",
+        "engine",
+        "master",
+        "spark_conf",
     ]
 )
 

@@ -26,6 +26,12 @@ def evaluate(
         str | None,
         typer.Option(metavar="TABLE", help="Pairs or listings of training: never truth, segments."),
     ] = None,
+    keep_train: Annotated[
+        bool,
+        typer.Option(
+            "--keep-train", help="Pairs of --train recur in later orders: truth, and in the lists."
+        ),
+    ] = False,
     products: Products = None,
     sellers: Annotated[
         str | None, typer.Option(metavar="TABLE", help="seller_id of the sellers to average over.")
@@ -74,7 +80,7 @@ def evaluate(
     tables.check_all_writable([*targets, *([report] if report else [])])
     places = evaluation.Places(
         recs, truth, against or [], train, products, sellers, high_demand, model,
-        parse_columns(columns),
+        keep_train, parse_columns(columns),
     )  # fmt: skip
     inputs = evaluation.open_inputs(places, method)
     ks = evaluation.parse_ks(k, inputs.kind)

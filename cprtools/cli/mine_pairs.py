@@ -1,16 +1,11 @@
 """cprtools mine-pairs."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from cprtools.cli import console
+from cprtools.cli import pairing
 from cprtools.cli.options import Columns, MinCount, Output, parse_columns
-from cprtools.errors import UsageError
-
-if TYPE_CHECKING:
-    from cprtools.mining import MiningReport, Rules
-    from cprtools.tables import Footer, Source
 
 Least = Annotated[int | None, typer.Option(min=1, help="The same for this relation alone.")]
 
@@ -49,6 +44,14 @@ def mine_pairs(
     memory_limit: Annotated[
         str, typer.Option(metavar="SIZE", help="Memory to use; the rest is spilled to TMPDIR.")
     ] = "2GB",
+    state: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Add EVENTS to those kept there, and mine them all."),
+    ] = None,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CUSTOMER", help="Take a customer out of the state; repeatable."),
+    ] = None,
     products: Annotated[
         str | None,
         typer.Option(
@@ -64,6 +67,17 @@ def mine_pairs(
             metavar="QUERY CANDIDATE", help="Print the rows behind this pair; write no pairs."
         ),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="duckdb|spark", help="What counts: the rows are equal.")
+    ] = "duckdb",
+    master: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where Spark runs, default local[*] (or --threads)."),
+    ] = None,
+    spark_conf: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A setting of Spark; repeatable."),
+    ] = None,
     columns: Columns = "",
 ) -> None:
     """Count which products are viewed and bought together.
@@ -73,12 +87,12 @@ def mine_pairs(
       cprtools mine-pairs events.parquet -o pairs.parquet
       cprtools mine-pairs --relations lists.parquet --min-count 1 -o pairs.parquet
       cprtools mine-pairs events.parquet --explain camera card
+      cprtools mine-pairs yesterday.parquet --state mined/ -o pairs.parquet
       cat events.parquet | cprtools mine-pairs - --columns product_id=sku | cprtools inspect -
     """
     from cprtools import mining, tables
 
-    if (events is None) == (relations is None):
-        raise UsageError("name either EVENTS or --relations TABLE, and not both")
+    pairing.check_inputs(events, relations, state, forget or [])
     rules = mining.Rules(
         window=mining.parse_duration(window, "--window"),
         view_window=mining.parse_duration(view_window, "--view-window"),
@@ -90,80 +104,16 @@ def mine_pairs(
         max_session=max_session,
     )
     memory = mining.parse_size(memory_limit, "--memory-limit")
-    _check_outputs(output, report, products, explain)
-    spec = tables.EVENTS if relations is None else tables.RELATIONS
-    source = tables.open_table(str(relations or events), spec, parse_columns(columns))
+    duckdb_alone = {"--state": state, "--explain": explain}
+    given = [option for option, value in duckdb_alone.items() if value is not None]
+    cluster = pairing.parse_cluster(engine, master, spark_conf or [], memory, given)
+    pairing.check_outputs(output, report, products, explain)
+    name, spec = (events, tables.EVENTS) if relations is None else (relations, tables.RELATIONS)
+    names = parse_columns(columns)
+    source = tables.open_table(name, spec, names) if name is not None else None
+    catalogue = tables.open_table(products, tables.PRODUCTS, names) if products else None
+    job = pairing.Job(source, rules, memory, catalogue, state, forget or [], cluster)
     if explain is not None:
-        _explain(source, explain, rules, memory)
-        return
-    catalogue = products and tables.open_table(products, tables.PRODUCTS, parse_columns(columns))
-    _mine(source, rules, memory, catalogue or None, output, report)
-
-
-def _check_outputs(
-    output: str, report: str | None, products: str | None, explain: tuple[str, str] | None
-) -> None:
-    from cprtools import tables
-
-    if explain is not None:
-        if output != tables.STDIN or report or products:
-            raise UsageError(
-                "--explain prints to standard output, without -o, --report, --products"
-            )
-    elif report == tables.STDIN:
-        if output == tables.STDIN:
-            raise UsageError("--report - and the pairs both go to standard output; use -o FILE")
-        tables.check_writable(output)
+        pairing.explain(job, explain)
     else:
-        tables.check_all_writable([output, *([] if report is None else [report])])
-
-
-def _explain(source: "Source", pair: tuple[str, str], rules: "Rules", memory: str) -> None:
-    from cprtools import mining, tables
-
-    found = mining.explain_pair(
-        source, *pair, rules, memory_limit=memory, threads=console.threads()
-    )
-    tables.write_stdout(mining.explanation_text(found).encode(), binary=False)
-
-
-def _mine(
-    source: "Source",
-    rules: "Rules",
-    memory: str,
-    products: "Source | None",
-    output: str,
-    report: str | None,
-) -> None:
-    from cprtools import mining, tables
-
-    # the catalogue decides no row: the file is the same without it
-    footer = console.footer(source, without=["products"])
-    run = mining.mine_pairs(
-        source,
-        rules,
-        products=products,
-        memory_limit=memory,
-        threads=console.threads(),
-        progress=console.progress,
-    )
-    with run as mined:
-        if report is None:
-            tables.write(mined.pairs, output, footer)
-        else:
-            text = _report_text(footer, products, mined.report)
-            tables.write_with_text(mined.pairs, output, footer, text, report)
-    for warning in mined.report.warnings():
-        console.warn(warning)
-    console.report(f"pairs of {source.label}", mined.report.lines())
-
-
-def _report_text(footer: "Footer", products: "Source | None", report: "MiningReport") -> str:
-    import json
-
-    from cprtools import tables
-
-    facts = footer.as_dict()
-    if products is not None:
-        facts["inputs"] = [*facts["inputs"], tables.describe_input(products)]
-    return json.dumps({**facts, **report.as_dict()}, indent=2) + "\n"
+        pairing.mine(job, output, report)

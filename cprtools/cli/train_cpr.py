@@ -5,7 +5,15 @@ from typing import Annotated
 import typer
 
 from cprtools.cli import console
-from cprtools.cli.options import Columns, FolderOutput, Products, Seed, Vectors, parse_columns
+from cprtools.cli.options import (
+    Columns,
+    FolderOutput,
+    Products,
+    Seed,
+    Vectors,
+    parse_choice,
+    parse_columns,
+)
 
 
 def train_cpr(
@@ -13,20 +21,43 @@ def train_cpr(
     output: FolderOutput = "-",
     products: Products = None,
     vectors: Vectors = None,
+    later: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="Pairs of some of the same orders, best the latest: settings and ranker learn "
+            "to foretell them, known pairs among them; default: pairs held out at random.",
+        ),
+    ] = None,
     method: Annotated[
         str, typer.Option(help="p-companion or a baseline: popularity, item-knn, mf, ...")
     ] = "p-companion",
+    labels: Annotated[
+        str, typer.Option(help="Learn from cleaned pairs (complements) or all co-purchases.")
+    ] = "cleaned",
     preset: Annotated[
-        str, typer.Option(help="p-companion: default (strongest) or paper (as published).")
+        str, typer.Option(help="p-companion: default (strongest), paper or article (as published).")
     ] = "default",
     epochs: Annotated[int | None, typer.Option(min=1, help="p-companion: epochs at most.")] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(help="co-purchase, reverse: count (default), lift or confidence."),
+    ] = None,
     ranker: Annotated[bool, typer.Option(help="p-companion: fit the second stage too.")] = True,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="p-companion: keep the state of training here."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from --checkpoint to the same result.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="p-companion: cpu or cuda.")] = "cpu",
     columns: Columns = "",
     seed: Seed = 0,
 ) -> None:
     """Learn which products complete a product.
 
-    Every row of the products table is a query and a candidate; ids outside it are left out.
+    Every row of the products table is a query and a candidate; ids outside it serve training only.
 
     \b
     Example:
@@ -38,20 +69,33 @@ def train_cpr(
 
     tables.check_folder_writable(output)
     mapping = parse_columns(columns)
-    options = recipe.method_options(method, preset=preset, epochs=epochs)
+    parse_choice("--labels", labels, building.LABELS)
+    options = recipe.method_options(method, preset=preset, epochs=epochs, variant=variant)
     pairs_source = tables.open_table(pairs, tables.PAIRS, mapping)
     products_source = tables.open_table(products, tables.PRODUCTS, mapping) if products else None
+    later_source = tables.open_table(later, tables.PAIRS, mapping) if later else None
     vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]
     built = building.build_problem(
         tables.read(pairs_source),
         tables.read(products_source) if products_source else None,
         vector_sources,
+        later=tables.read(later_source) if later_source else None,
+        labels=labels,
         seed=seed,
     )
     console.report("problem", built.summary())
+    footer = console.footer(pairs_source, products_source, later_source, *vector_sources)
+    run = recipe.make_run(
+        method, device, checkpoint, resume, footer, progress=console.progress, say=console.note
+    )
     stage = recipe.train(
-        built.problem, method, options=options, with_ranker=ranker, seed=seed, say=console.note
+        built.problem,
+        method,
+        options=options,
+        with_ranker=ranker,
+        seed=seed,
+        say=console.note,
+        run=run,
     )
     members, facts = answers.model_members(stage, built.catalogue)
-    footer = console.footer(pairs_source, products_source, *vector_sources)
     tables.write_folder(members, output, answers.COMPLEMENTS, footer, facts)

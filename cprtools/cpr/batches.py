@@ -51,6 +51,10 @@ class PairBatch:
     negatives: Tensor
     """(batch, num_negatives) int64."""
 
+    def all_candidates(self) -> Tensor:
+        """The true candidate first, the sampled ones after it: (batch, 1 + num_negatives)."""
+        return torch.cat([self.candidates[:, None], self.negatives], dim=1)
+
 
 @dataclass(frozen=True)
 class NeighbourBatch:

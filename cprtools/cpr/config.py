@@ -7,11 +7,11 @@ from cprtools.baselines.options import check_choice, check_least, refuse_unknown
 from cprtools.errors import UsageError
 
 METHOD = "p-companion"
-PRESETS = ("default", "paper")
+PRESETS = ("default", "paper", "article")
 
 _AT_LEAST_ONE = (
     "embedding_dim", "type_dim", "hidden_dim", "attribute_dim", "epochs", "batch_size",
-    "num_negatives", "max_steps", "patience", "max_neighbours",
+    "num_negatives", "max_steps", "patience", "max_neighbours", "num_outputs",
 )  # fmt: skip
 _SHARES = ("alpha", "dropout", "identity_dropout", "history_dropout", "validation_fraction")
 _NOT_NEGATIVE = (
@@ -47,6 +47,7 @@ class CprConfig:
     num_negatives: int = 2048
     max_steps: int = 35
     max_neighbours: int = 10
+    num_outputs: int = 3
     dropout: float = 0.2
     identity_dropout: float = 0.3
     history_dropout: float = 0.5
@@ -65,6 +66,11 @@ _PAPER: dict[str, Any] = {
 }
 
 
+# the items alone are judged, and they alone decide
+_ARTICLE: dict[str, Any] = {**_PAPER, "alpha": 1.0, "type_weight": 0.0}
+_PRESET_VALUES: dict[str, dict[str, Any]] = {"default": {}, "paper": _PAPER, "article": _ARTICLE}
+
+
 def make_config(options: dict[str, Any], seed: int) -> CprConfig:
     """The preset with these options in place of its own values.
 
@@ -73,7 +79,7 @@ def make_config(options: dict[str, Any], seed: int) -> CprConfig:
     known = [field.name for field in fields(CprConfig) if field.name != "seed"]
     refuse_unknown(METHOD, {k: v for k, v in options.items() if k not in known}, known)
     preset = check_choice(METHOD, "preset", options.get("preset", "default"), PRESETS)
-    chosen = {**(_PAPER if preset == "paper" else {}), **options}
+    chosen = {**_PRESET_VALUES[preset], **options}
     for name in _AT_LEAST_ONE:
         check_least(METHOD, name, chosen.get(name, 1), 1)
     for name in _NOT_NEGATIVE:

@@ -16,6 +16,7 @@ from cprtools.baselines.catalogue import (
     encode,
     index_in,
     make_catalogue,
+    numeric_columns,
     numeric_prices,
     sort_catalogue,
     stack_vectors,
@@ -24,6 +25,9 @@ from cprtools.baselines.catalogue import (
 from cprtools.errors import SchemaError
 from cprtools.tables import Source
 from cprtools.tables import columns as c
+
+LABELS = ("cleaned", "all")
+"""What is learnt as a complement: flagged pairs, or every pair that was bought together."""
 
 
 @dataclass(frozen=True)
@@ -50,30 +54,37 @@ class BuiltProblem:
 
 
 def build_problem(
-    pairs: pa.Table, products: pa.Table | None, vectors: Sequence[Source] = (), *, seed: int = 0
+    pairs: pa.Table,
+    products: pa.Table | None,
+    vectors: Sequence[Source] = (),
+    *,
+    later: pa.Table | None = None,
+    labels: str = "cleaned",
+    seed: int = 0,
 ) -> BuiltProblem:
     """Index products, code their attributes and lay the complement pairs out as a matrix.
 
     Every row of `products` is a query and a candidate; without that table every id of the pairs is.
-    Types: product_type, else category, else clusters of the vectors. Raises SchemaError where no
-    complement pair is left inside the catalogue.
+    Types: product_type, else category, else clusters of the vectors. labels: `cleaned` learns from
+    complements alone, `all` from every co-purchase pair, whatever its views say. later: pairs of a
+    part of the orders behind `pairs`, for choosing settings and the ranker (`Problem.later`).
+    Raises SchemaError where no such pair is left inside the catalogue, ValueError for other labels.
     """
-    if products is None:
-        ids = pa.concat_arrays(
-            [pairs.column(n).combine_chunks() for n in (c.QUERY_ID, c.CANDIDATE_ID)]
-        )
-        products = pa.table({c.PRODUCT_ID: pc.unique(ids)})
-    products = _by_popularity(pairs, products)
+    if labels not in LABELS:
+        raise ValueError(f"labels must be one of {LABELS}, got {labels!r}")
+    flag = c.COMPLEMENT if labels == "cleaned" else None
+    products = _by_popularity(pairs, _every_id(pairs) if products is None else products, flag)
     dense = stack_vectors(products.column(c.PRODUCT_ID).combine_chunks(), vectors)
     catalogue = make_catalogue(products)
     if not catalogue.type_names and dense is not None:
         types = cluster_types(dense, seed)
         products = _with_column(products, c.PRODUCT_TYPE, types)
         catalogue = make_catalogue(products)
-    matrix, outside = _matrix(pairs, catalogue, c.COMPLEMENT, c.CO_PURCHASE)
+    matrix, outside = _matrix(pairs, catalogue, flag, c.CO_PURCHASE)
     if not matrix.nnz:
+        what = "co-purchase" if flag is None else "complement"
         raise SchemaError(
-            f"no complement pair joins two of the {products.num_rows:,} products; "
+            f"no {what} pair joins two of the {products.num_rows:,} products; "
             "do the product ids of both tables agree?"
         )
     similar, _ = _matrix(pairs, catalogue, c.SIMILAR, c.CO_VIEW)
@@ -86,25 +97,51 @@ def build_problem(
         words=title_words(products),
         attributes=attribute_codes(products),
         prices=numeric_prices(products),
+        numbers=numeric_columns(products),
         similar=csr_matrix(similar + similar.T, dtype=bool) if similar.nnz else None,
         co_views=co_views if co_views.nnz else None,
+        context=_context(pairs, catalogue, flag),
+        later=None if later is None else _matrix(later, catalogue, flag, c.CO_PURCHASE)[0],
         is_square=True,
     )
     return BuiltProblem(problem, catalogue, outside)
 
 
-def _by_popularity(pairs: pa.Table, products: pa.Table) -> pa.Table:
+def _every_id(pairs: pa.Table) -> pa.Table:
+    ids = [pairs.column(name).combine_chunks() for name in (c.QUERY_ID, c.CANDIDATE_ID)]
+    return pa.table({c.PRODUCT_ID: pc.unique(pa.concat_arrays(ids))})
+
+
+def _context(pairs: pa.Table, catalogue: Catalogue, flag: str | None) -> csr_matrix | None:
+    """(products, ids) float32 counts of pairs towards ids outside that complete two products."""
+    chosen = _chosen(pairs, flag, c.CO_PURCHASE)
+    rows = catalogue.index_of(chosen.column(c.QUERY_ID))
+    outside = (rows >= 0) & (catalogue.index_of(chosen.column(c.CANDIDATE_ID)) < 0)
+    if not outside.any():
+        return None
+    cols, names = encode(chosen.column(c.CANDIDATE_ID).filter(pa.array(outside)))
+    values = np.maximum(chosen.column(c.CO_PURCHASE).to_numpy().astype(np.float32), 1)[outside]
+    shape = (catalogue.table.num_rows, len(names))
+    matrix = csr_matrix((values, (rows[outside], cols)), shape=shape)
+    # an id that one product alone leads to says nothing about any other
+    shared = np.flatnonzero(matrix.getnnz(axis=0) > 1)
+    return matrix[:, shared] if len(shared) else None
+
+
+def _by_popularity(pairs: pa.Table, products: pa.Table, flag: str | None) -> pa.Table:
+    bought = _chosen(pairs, flag, c.CO_PURCHASE)
     candidates = index_in(
-        pairs.column(c.CANDIDATE_ID), products.column(c.PRODUCT_ID).combine_chunks()
-    )
-    counts = np.where(
-        pairs.column(c.COMPLEMENT).to_numpy(zero_copy_only=False),
-        pairs.column(c.CO_PURCHASE).to_numpy(),
-        0,
+        bought.column(c.CANDIDATE_ID), products.column(c.PRODUCT_ID).combine_chunks()
     )
     inside = candidates >= 0
-    popularity = np.bincount(candidates[inside], counts[inside], minlength=products.num_rows)
+    counts = bought.column(c.CO_PURCHASE).to_numpy()[inside]
+    popularity = np.bincount(candidates[inside], counts, minlength=products.num_rows)
     return sort_catalogue(products, popularity)
+
+
+def _chosen(pairs: pa.Table, flag: str | None, count: str) -> pa.Table:
+    """The flagged pairs; without a flag those that the count speaks for."""
+    return pairs.filter(pc.greater(pairs.column(count), 0) if flag is None else pairs.column(flag))
 
 
 def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
@@ -117,9 +154,7 @@ def _matrix(
     pairs: pa.Table, catalogue: Catalogue, flag: str | None, count: str
 ) -> tuple[csr_matrix, int]:
     """(products, products) float32 counts of the flagged pairs, and how many lie outside."""
-    chosen = pairs.filter(
-        pc.greater(pairs.column(count), 0) if flag is None else pairs.column(flag)
-    )
+    chosen = _chosen(pairs, flag, count)
     rows = catalogue.index_of(chosen.column(c.QUERY_ID))
     cols = catalogue.index_of(chosen.column(c.CANDIDATE_ID))
     values = np.maximum(chosen.column(count).to_numpy().astype(np.float32), 1)

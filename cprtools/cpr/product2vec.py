@@ -32,21 +32,27 @@ class Product2Vec(nn.Module):
         return theta
 
 
-def attention_weights(item: Tensor, neighbours: Tensor, is_real: Tensor) -> Tensor:
+def attention_weights(
+    item: Tensor, neighbours: Tensor, is_real: Tensor, *, is_scaled: bool = True
+) -> Tensor:
     """Softmax of the dot products over the real neighbours: (batch, width) float32.
 
     item: (batch, dim); neighbours: (batch, width, dim); is_real: (batch, width) bool, False for
     padding, which gets weight 0. A row sums to one, or to zero where it has no real neighbour.
-    Departure from the paper: dot products are divided by sqrt(dim), so that attention is not
-    one-hot from the start.
+    is_scaled: divide the dot products by sqrt(dim), so that attention is not one-hot from the
+    start; the paper does not.
     """
-    scores = (neighbours @ item[:, :, None])[:, :, 0] / item.shape[1] ** 0.5
+    scores = (neighbours @ item[:, :, None])[:, :, 0]
+    if is_scaled:
+        scores = scores / item.shape[1] ** 0.5
     scores = scores.masked_fill(~is_real, torch.finfo(scores.dtype).min)
     weights: Tensor = scores.softmax(dim=1) * is_real
     return weights
 
 
-def pool_neighbours(item: Tensor, neighbours: Tensor, is_real: Tensor) -> Tensor:
+def pool_neighbours(
+    item: Tensor, neighbours: Tensor, is_real: Tensor, *, is_scaled: bool = True
+) -> Tensor:
     """Embedding of the neighbourhood, the attention-weighted mean: (batch, dim)."""
-    weights = attention_weights(item, neighbours, is_real)
+    weights = attention_weights(item, neighbours, is_real, is_scaled=is_scaled)
     return (weights[:, None, :] @ neighbours)[:, 0, :]

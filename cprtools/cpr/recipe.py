@@ -5,31 +5,78 @@ from typing import Any
 
 from cprtools.baselines import (
     BASELINES,
+    CoPurchase,
+    Ease,
     Factorisation,
     ItemKnn,
     Problem,
     Recommender,
+    Reverse,
     TextKnn,
     TypePopularity,
 )
+from cprtools.baselines.tuning import fit_tuned
+from cprtools.cpr.config import PRESETS
 from cprtools.cpr.model import PCompanion
+from cprtools.cpr.run import Progress, Run, check_device
+from cprtools.cpr.triplet import Triplet
 from cprtools.errors import UsageError
-from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_pairs
+from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_later, hold_out_pairs
+from cprtools.tables import Footer
 
-METHODS = (PCompanion.method, *BASELINES)
-PRESETS = ("default", "paper")
+SIMPLE: Mapping[str, type[Recommender]] = {**BASELINES, Triplet.method: Triplet}
+METHODS = (PCompanion.method, *SIMPLE)
+# queries whose candidates the ranker learns from
+_RANKED_QUERIES = 5000
+# the time of the closed form grows with the cube of the products
+_MOST_FOR_EASE = 12_000
+# chosen on a part of the training pairs of amazon-cellphones
+_EASE: Mapping[str, Any] = {"regularisation": 50.0, "weighting": "log", "neighbours": 500}
 Say = Callable[[str], None]
 
 
-def method_options(method: str, *, preset: str, epochs: int | None) -> dict[str, Any]:
+def method_options(
+    method: str, *, preset: str, epochs: int | None, variant: str | None = None
+) -> dict[str, Any]:
     """The options of a method's `fit`. Raises UsageError where they do not belong together."""
     if preset not in PRESETS:
         raise UsageError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    if variant is not None and method not in (CoPurchase.method, Reverse.method):
+        raise UsageError(f"--variant is an option of co-purchase and reverse, not of {method}")
     if method != PCompanion.method:
         if preset != "default" or epochs is not None:
             raise UsageError(f"--preset and --epochs are options of p-companion, not of {method}")
-        return {}
+        return {} if variant is None else {"variant": variant}
     return {"preset": preset} | ({} if epochs is None else {"epochs": epochs})
+
+
+def make_run(
+    method: str,
+    device: str,
+    checkpoint: str | None,
+    resume: bool,
+    footer: Footer,
+    *,
+    progress: Progress | None,
+    say: Say,
+) -> Run | None:
+    """What surrounds the training of p-companion, None for methods that have no such thing.
+
+    Raises UsageError where the options do not belong together, DataError and SchemaError where
+    `checkpoint` cannot be used.
+    """
+    if resume and checkpoint is None:
+        raise UsageError("--resume needs --checkpoint FOLDER: where the state of training is")
+    if method != PCompanion.method:
+        if checkpoint is not None or device != "cpu":
+            raise UsageError(f"--checkpoint and --device are for p-companion, not for {method}")
+        return None
+    check_device(device)
+    if checkpoint is None:
+        return Run(progress, say, device)
+    from cprtools.cpr.checkpoint import Checkpoints
+
+    return Run(progress, say, device, Checkpoints(checkpoint, footer, resume=resume))
 
 
 def train(
@@ -41,25 +88,32 @@ def train(
     settings: Settings | None = None,
     seed: int = 0,
     say: Say = lambda _: None,
+    run: Run | None = None,
 ) -> TwoStage:
     """Fit a method on the problem; `p-companion` gets the second stage, baselines stand alone.
 
-    `options` go to the method's `fit`. Raises UsageError for a method that does not exist.
+    `options` go to the method's `fit`; `run` is how the training of p-companion is carried out.
+    Raises UsageError for a method that does not exist.
     """
     if method not in METHODS:
         raise UsageError(f"--method must be one of {', '.join(METHODS)}, got {method!r}")
     own = dict(options or {})
     if method != PCompanion.method:
-        return TwoStage(problem, {method: BASELINES[method].fit(problem, seed=seed, **own)})
+        return TwoStage(
+            problem, {method: fit_tuned(SIMPLE[method], problem, seed=seed, say=say, **own)}
+        )
+    own["run"] = run
     if not with_ranker:
         return TwoStage(problem, {method: PCompanion.fit(problem, seed=seed, **own)})
-    inner, positives = hold_out_pairs(problem, seed=seed)
+    keep_known = problem.later is not None
+    inner, positives = hold_out_later(problem) if keep_known else hold_out_pairs(problem, seed=seed)
     return fit_two_stage(
         problem,
         inner,
         positives,
         _SourceFitter(own, seed),
-        settings=settings or Settings(),
+        settings=settings or Settings(max_queries=_RANKED_QUERIES),
+        keep_known=keep_known,
         seed=seed,
         say=say,
     )
@@ -82,6 +136,8 @@ class _SourceFitter:
             ItemKnn.method: ItemKnn.fit(problem),
             TypePopularity.method: TypePopularity.fit(problem),
         }
+        if problem.num_candidates <= _MOST_FOR_EASE:
+            sources[Ease.method] = Ease.fit(problem, **_EASE)
         if problem.vectors is not None:
             sources[TextKnn.method] = TextKnn.fit(problem)
         return sources

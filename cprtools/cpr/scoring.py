@@ -15,8 +15,9 @@ class ClosedForm:
     embeddings: FloatArray
     """(num_products, embedding_dim) float32 Product2Vec embeddings theta."""
     source: FloatArray
+    """(num_products, outputs * width) float32: of several outputs the best one scores."""
     target: FloatArray
-    """(num_products, any) float32, both of one width."""
+    """(num_products, width) float32."""
     bias: FloatArray
     """(num_products,) float32."""
     transitions: FloatArray
@@ -27,7 +28,11 @@ class ClosedForm:
 
     def logits(self, query_idx: IntArray) -> FloatArray:
         """Joint score of items and types: (len(query_idx), num_products) float32."""
-        items = stable_product(self.source[query_idx], self.target)
+        width = self.target.shape[1]
+        items = stable_product(self.source[query_idx, :width], self.target)
+        for start in range(width, self.source.shape[1], width):
+            output = np.ascontiguousarray(self.source[query_idx, start : start + width])
+            np.maximum(items, stable_product(output, self.target), out=items)
         by_type = self.transitions[self.types[query_idx]][:, self.types]
         joint: FloatArray = items + self.bias + np.float32(self.type_weight) * by_type
         return joint

@@ -27,6 +27,13 @@ from cprtools.evaluation.results import ALL, Evaluation, measure
 from cprtools.evaluation.training import Training, read_training
 from cprtools.tables import columns as c
 
+# segments by the number of customers who bought the query in training, both ends included
+_BY_CUSTOMERS = (
+    ("rare queries", 0, 3),
+    ("middle queries", 4, 99),
+    ("frequent queries", 100, np.inf),
+)
+
 
 @dataclass(frozen=True)
 class _HeldOut:
@@ -48,6 +55,7 @@ def evaluate_complements(
     *,
     train: pa.Table | None = None,
     products: pa.Table | None = None,
+    keep_known: bool = False,
     ks: Sequence[int] = (1, 3, 10),
     bootstrap: int = 1000,
     seed: int = 0,
@@ -57,12 +65,13 @@ def evaluate_complements(
 
     recs: the complements' recommendations; truth: query_id, candidate_id, co_purchase?,
     complement?; train: pairs that the method learned from; products: the catalogue, then pairs
-    outside it are no truth. Raises SchemaError for broken lists and a truth that leaves no pair.
+    outside it are no truth; keep_known: pairs of `train` are truth, too. Raises SchemaError for
+    broken lists and a truth that leaves no pair.
     """
     notes: list[str] = []
     warnings: list[str] = []
     ids = _vocabulary(recs, truth, train)
-    known = read_training(train, ids) if train is not None else None
+    known = read_training(train, ids, keep_known=keep_known) if train is not None else None
     catalogue = codes(products.column(c.PRODUCT_ID), ids) if products is not None else None
     held_out = _held_out(truth, ids, known, catalogue, notes)
     lists, blocks = _on_pairs(recs, held_out, ids, known, ks, notes, warnings)
@@ -193,6 +202,10 @@ def _segments(
     by_query["warm queries"] = warm
     by_query["queries without co-purchases"] = seen & ~warm
     by_query["new products"] = ~seen
+    if known.customers is not None:
+        bought = known.customers[queries]
+        for name, least, most in _BY_CUSTOMERS:
+            by_query[name] = (bought >= least) & (bought <= most)
     candidate = known.is_seen[products]
     return by_query, {"warm candidates": candidate, "new candidates": ~candidate}
 

@@ -49,6 +49,7 @@ class Places:
     sellers: str | None = None
     high_demand: str | None = None
     model: str | None = None
+    keep_known: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -62,6 +63,8 @@ class Inputs:
     extras: Mapping[str, pa.Table]
     opened: Sequence[Source | Folder]
     """All sources, for the footer."""
+    keep_known: bool = False
+    """Whether pairs of the training table are truth and stay in the lists."""
 
 
 def open_inputs(places: Places, method: str | None = None) -> Inputs:
@@ -73,6 +76,8 @@ def open_inputs(places: Places, method: str | None = None) -> Inputs:
     kind = _kind(first)
     if kind == COMPLEMENTS and (places.sellers or places.high_demand):
         raise UsageError("--sellers and --high-demand are for recommendations to sellers")
+    if kind == SELLERS and places.keep_known:
+        raise UsageError("--keep-train is for complements; a listed product is never recommended")
     # repeated pairs are refused with the lists: there as integers, in a fraction of the memory
     spec = replace(_RECOMMENDATIONS[kind], key=())
     others = [tables.open_table(name, spec, places.columns) for name in places.against]
@@ -95,7 +100,14 @@ def open_inputs(places: Places, method: str | None = None) -> Inputs:
     everything: list[Source | Folder] = [*recs, *opened.values()]
     if model is not None:
         everything.append(model)
-    return Inputs(kind, list(zip(_distinct(names), recs, strict=True)), truth, read, everything)
+    return Inputs(
+        kind,
+        list(zip(_distinct(names), recs, strict=True)),
+        truth,
+        read,
+        everything,
+        places.keep_known,
+    )
 
 
 def _specs(kind: str) -> dict[str, TableSpec]:
@@ -180,5 +192,7 @@ def evaluate_all(
             **inputs.extras, "ks": ks, "bootstrap": bootstrap, "seed": seed, "method": name,
         }  # fmt: skip
         run = evaluate_complements if inputs.kind == COMPLEMENTS else evaluate_sellers
+        if inputs.kind == COMPLEMENTS:
+            measured["keep_known"] = inputs.keep_known
         evaluations.append(run(recs, inputs.truth, **measured))
     return evaluations

@@ -14,7 +14,8 @@ class Training:
     """Training pairs in the codes of a vocabulary of n ids; pair keys are query * n + candidate."""
 
     forbidden: IntArray
-    """Sorted keys that are neither truth nor recommended: complements, similar both ways."""
+    """Sorted keys that are neither truth nor recommended: complements, unless they are kept, and
+    similar pairs both ways."""
     bought: IntArray
     """Sorted keys of the pairs with a co-purchase."""
     is_query: BoolArray
@@ -25,12 +26,15 @@ class Training:
     """(n,) co-purchases of the id as a candidate."""
     num_products: int
     """Distinct ids in the table."""
+    customers: FloatArray | None
+    """(n,) customers who bought the id, 0 where it is no query; None where nobody counted them."""
 
 
-def read_training(train: pa.Table, ids: pa.Array) -> Training:
+def read_training(train: pa.Table, ids: pa.Array, *, keep_known: bool = False) -> Training:
     """The training pairs (query_id, candidate_id, co_purchase?, complement?, similar?) as codes.
 
     Without a `complement` column every row counts as one; `ids` must hold every id of the table.
+    keep_known: known complements are truth like any other pair, as they recur in later orders.
     """
     n = len(ids)
     query = codes(train.column(c.QUERY_ID), ids)
@@ -44,11 +48,22 @@ def read_training(train: pa.Table, ids: pa.Array) -> Training:
     seen[query] = seen[candidate] = True
     is_query = np.zeros(n, dtype=bool)
     is_query[query[complement]] = True
+    known = pair[:0] if keep_known else pair[complement]
     return Training(
-        forbidden=np.unique(np.concatenate([pair[complement], pair[similar], reverse[similar]])),
+        forbidden=np.unique(np.concatenate([known, pair[similar], reverse[similar]])),
         bought=np.unique(pair[count > 0]),
         is_query=is_query,
         is_seen=seen,
         purchases=np.bincount(candidate, weights=count, minlength=n).astype(np.float64),
         num_products=int(seen.sum()),
+        customers=_customers(train, query, n),
     )
+
+
+def _customers(train: pa.Table, query: IntArray, n: int) -> FloatArray | None:
+    counts = numbers(train, c.QUERY_COUNT, 0)
+    if not counts.any():
+        return None
+    customers = np.zeros(n)
+    np.maximum.at(customers, query, counts)
+    return customers

@@ -4,7 +4,7 @@ Customers are looked at part by part. Their records go to disk in runs of neighb
 runs are then sorted and counted one by one, and pairs below the least counts end there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
@@ -153,14 +153,15 @@ def count_pairs(
     work.run(sql.COUNTED)
     with work.making_room(), ThreadPoolExecutor(work.threads) as pool:
 
-        def look(part: tuple[int, int]) -> None:
-            _look(_fetch(work, part), rules, reach, totals, runs)
+        def write(part: tuple[int, int]) -> None:
+            for block in look(_fetch(work, part), rules, reach, totals):
+                runs.append(block)
 
         def count(group: Sequence[int]) -> records.Counts:
             counts = records.count_records(totals.complete(runs.take(group)), min(minimums))
             return counts.take(reach.keeps(counts))
 
-        for _ in in_order(pool, look, progress(parts, "looking at customers", len(parts))):
+        for _ in in_order(pool, write, progress(parts, "looking at customers", len(parts))):
             pass
         groups = runs.groups(work.share // _RECORD_BYTES)
         for counts in in_order(pool, count, progress(groups, "counting pairs", len(groups))):
@@ -169,8 +170,8 @@ def count_pairs(
     return totals
 
 
-def _look(events: Events, rules: Rules, reach: Reach, totals: Totals, runs: Runs) -> None:
-    """Write the records of some customers to the runs, and add up what else they show."""
+def look(events: Events, rules: Rules, reach: Reach, totals: Totals) -> Iterator[Ints]:
+    """Blocks of records of some whole customers; what else they show is added to the totals."""
     bots = find_bots(events, rules.max_session)
     totals.add(events, bots)
     # whether a relation occurs at all is asked of every product, until it is known
@@ -185,7 +186,7 @@ def _look(events: Events, rules: Rules, reach: Reach, totals: Totals, runs: Runs
             joins = find_joins(events, rules, *masks)
     for block in records.records_of(joins):
         totals.see(records.all_signs(block))
-        runs.append(block)
+        yield block
 
 
 def _fetch(work: Workspace, part: tuple[int, int]) -> Events:

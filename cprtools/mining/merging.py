@@ -51,21 +51,21 @@ MERGE = (
 _MERGE_AT = 5
 
 # codes are given in the order of arrival, rows are sorted by the ids themselves
-READING = (
-    """
+RANKED = """
 CREATE TEMP TABLE ranked AS
 SELECT product_id, product AS code,
   (row_number() OVER (ORDER BY product_id) - 1)::INTEGER AS product
 FROM products
-""",
-    "CREATE TEMP VIEW ids AS SELECT product_id, product FROM ranked",
+"""
+# temporary tables stand before those of the state with the same name
+RENAMED = (
     """
-CREATE TEMP VIEW bought_by AS
+CREATE TEMP TABLE buyers AS
 SELECT ranked.product, customers FROM buyers JOIN ranked ON code = buyers.product
 """,
-    "CREATE OR REPLACE TABLE population AS SELECT purchasers AS customers FROM totals",
+    "CREATE TEMP TABLE products AS SELECT product_id, product FROM ranked",
+    "CREATE TEMP TABLE population AS SELECT purchasers AS customers FROM totals",
 )
-# the longest tables last: the least counts leave a tenth of the pairs, and only they are renamed
 REACHED = f"""
 CREATE TEMP TABLE reached AS
 SELECT l.product AS low, h.product AS high, bought_up, bought_down, viewed, after_up, after_down
@@ -81,7 +81,8 @@ FROM ({pairs})
 SEEN = """
 SELECT (SELECT count(DISTINCT product) FROM events) AS products,
   (SELECT count(*) FROM visitors) AS customers, purchasers AS "customers with a purchase",
-  sessions, bots AS "sessions dropped as bots", bot_rows FROM totals
+  sessions, bots AS "sessions dropped as bots", bot_rows AS "rows dropped as bots"
+FROM totals
 """
 
 
@@ -112,10 +113,11 @@ def _store(work: Workspace, totals: dict[str, int]) -> None:
 
 
 def read_out(work: Workspace, minimums: Sequence[int], *, merge: bool) -> tuple[bool, ...]:
-    """Leave the state's pairs that reach a least count in `reached`, by the order of their ids.
+    """Leave the state's pairs that reach a least count in `reached`, coded in the order of the ids.
 
-    merge: bring changed counts back into one table now, however few. Returns which of co_purchase,
-    co_view and purchase_after_view any pair shows.
+    From then on `products`, `buyers` and `population` are coded alike. merge: bring changed counts
+    back into one table now, however few. Returns which of co_purchase, co_view and
+    purchase_after_view any pair shows.
     """
     names = ("min_co_purchase", "min_co_view", "min_purchase_after_view")
     work.values.update(zip(names, minimums, strict=True))
@@ -124,8 +126,12 @@ def read_out(work: Workspace, minimums: Sequence[int], *, merge: bool) -> tuple[
     if merge or changed * _MERGE_AT > counted:
         for statement in MERGE:
             work.run(statement)
-    for statement in (*READING, REACHED):
-        work.run(statement)
+    work.run(RANKED)
+    work.run(REACHED)
     # the pairs kept show all three relations in most logs; else all pairs are asked
     shown = work.run(PRESENT.format(pairs="SELECT * FROM reached"))[0]
-    return shown if all(shown) else work.run(PRESENT.format(pairs=MERGED))[0]
+    if not all(shown):
+        shown = work.run(PRESENT.format(pairs=MERGED))[0]
+    for statement in RENAMED:
+        work.run(statement)
+    return shown

@@ -41,11 +41,18 @@ FROM (
 
 ROWS = "customer, session, product, is_purchase, t"
 FRESH = f"CREATE TEMP TABLE fresh AS SELECT DISTINCT {ROWS} FROM ({sql.CODED})"
+READING = (ADD_PRODUCTS, ADD_VISITORS, FRESH)
 NOTHING_FRESH = f"CREATE TEMP TABLE fresh AS SELECT {ROWS} FROM events LIMIT 0"
 OLD = f"""
 CREATE TEMP TABLE old AS SELECT {ROWS} FROM events SEMI JOIN (
   SELECT customer FROM fresh UNION SELECT customer FROM forgotten) USING (customer)
 """
+# returns how many were found: one or none
+FORGET = """
+INSERT INTO forgotten
+SELECT customer FROM visitors WHERE NOT is_anonymous AND visitor = $visitor
+"""
+DROP_UNSEEN = "DELETE FROM products WHERE product NOT IN (SELECT product FROM events)"
 MET = """
 SELECT customer, count(*) AS n FROM (
   SELECT customer FROM old UNION ALL SELECT customer FROM fresh) GROUP BY ALL ORDER BY ALL
@@ -70,7 +77,7 @@ class Change:
     after: Totals
 
 
-def change_state(work: Workspace, rules: Rules) -> list[Change]:
+def change(work: Workspace, rules: Rules) -> list[Change]:
     """Bring a state up to date with the tables `fresh` (coded events) and `forgotten` (customers).
 
     Differences of counts go to the table `changes`; the changes of everything else are returned.

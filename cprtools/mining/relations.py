@@ -2,6 +2,7 @@
 
 from cprtools.errors import SchemaError, list_names, quote
 from cprtools.mining import sql
+from cprtools.mining.engine import Engine
 from cprtools.mining.progress import Progress
 from cprtools.mining.report import MiningReport
 from cprtools.mining.workspace import Workspace
@@ -37,7 +38,7 @@ def count_relations(work: Workspace, source: Source, progress: Progress) -> Mini
     return report
 
 
-def read_lists(work: Workspace, source: Source) -> MiningReport:
+def read_lists(work: Engine, source: Source) -> MiningReport:
     """What the view `log` holds, checked; for use inside `work.reading`. Raises as above."""
     report = MiningReport()
     kinds, skipped = set(), {"no query_id or candidate_id": 0, "a product paired with itself": 0}

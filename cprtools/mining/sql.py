@@ -25,7 +25,7 @@ SELECT
   END AS reason,
   CASE WHEN coalesce(event NOT IN ('view', 'purchase'), TRUE) THEN event END AS other_event,
   count(*) AS n,
-  count(*) FILTER (ts < $earliest) AS early, count(*) FILTER (ts > $latest) AS late
+  count(*) FILTER (WHERE ts < $earliest) AS early, count(*) FILTER (WHERE ts > $latest) AS late
 FROM log GROUP BY ALL ORDER BY reason NULLS FIRST, n DESC, other_event NULLS LAST
 """
 
@@ -86,9 +86,9 @@ CREATE TABLE counted (low INTEGER, high INTEGER, bought_up BIGINT, bought_down B
 DIRECTED = """
 CREATE TEMP VIEW directed AS
 SELECT low AS query, high AS candidate, bought_up AS co_purchase, viewed AS co_view,
-  after_up AS purchase_after_view FROM counted
+  after_up AS purchase_after_view FROM {counted}
 UNION ALL
-SELECT high, low, bought_down, viewed, after_down FROM counted
+SELECT high, low, bought_down, viewed, after_down FROM {counted}
 """
 
 USABLE_RELATIONS = """
@@ -99,8 +99,8 @@ FROM log WHERE query_id <> candidate_id
 
 RELATION_ROWS = """
 SELECT relation, count(*) AS n, coalesce(min(count), 1) AS least,
-  count(*) FILTER (query_id IS NULL OR candidate_id IS NULL) AS no_id,
-  count(*) FILTER (query_id = candidate_id) AS itself
+  count(*) FILTER (WHERE query_id IS NULL OR candidate_id IS NULL) AS no_id,
+  count(*) FILTER (WHERE query_id = candidate_id) AS itself
 FROM log GROUP BY relation ORDER BY relation NULLS FIRST
 """
 
@@ -136,7 +136,7 @@ READING_RELATIONS = (PRODUCTS_OF_RELATIONS, DIRECTED_RELATIONS, NO_BUYERS, NO_PO
 IN_ORDER = "SET preserve_insertion_order = true"
 
 # around `kept_sql`, the cleaning that every engine shares
-KEPT = "CREATE TABLE kept AS {kept_sql} ORDER BY query, candidate"
+KEPT = "CREATE {kind}TABLE kept AS {kept_sql} ORDER BY query, candidate"
 
 # whole queries, some BLOCK_ROWS rows together: read one after the other, no result is ever larger
 BLOCK_ROWS = 1 << 18
@@ -147,17 +147,18 @@ SELECT min(query), max(query) FROM (
 GROUP BY block ORDER BY block
 """
 
+# ids are put in place of the codes afterwards: sorting and joining integers is several times faster
 PAIRS = f"""
-SELECT query_id, candidate_id, co_purchase, co_view, purchase_after_view,
+SELECT query AS query_id, candidate AS candidate_id, co_purchase, co_view, purchase_after_view,
   query_count, candidate_count, {LIFT} AS lift, {CONFIDENCE_LOW} AS confidence_low,
   complement, similar_pair AS "similar"
 FROM (
-  SELECT kept.*, q.product_id AS query_id, c.product_id AS candidate_id,
-    coalesce(qb.customers, 0) AS query_count, coalesce(cb.customers, 0) AS candidate_count,
-    population.customers AS population_count
-  FROM kept JOIN products q ON q.product = query JOIN products c ON c.product = candidate
-  CROSS JOIN population
+  SELECT kept.*, coalesce(qb.customers, 0) AS query_count,
+    coalesce(cb.customers, 0) AS candidate_count, population.customers AS population_count
+  FROM kept CROSS JOIN population
   LEFT JOIN buyers qb ON qb.product = query LEFT JOIN buyers cb ON cb.product = candidate
   WHERE query BETWEEN $first AND $last)
 ORDER BY query, candidate
 """
+FIRST_CODE = "SELECT coalesce(min(product), 0) FROM products"
+IDS = "SELECT product_id FROM products ORDER BY product"

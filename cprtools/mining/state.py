@@ -7,14 +7,16 @@ that is rare today may be frequent tomorrow.
 import contextlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cprtools.errors import DataError, SchemaError, UsageError
 from cprtools.mining.rules import Rules, micros
 from cprtools.mining.workspace import Workspace, open_workspace
+from cprtools.tables import describe_input
+from cprtools.tables.source import Source
 
 FILE = "state.duckdb"
 VERSION = 1
@@ -48,7 +50,8 @@ def open_state(
             work.run("COMMIT")
             if purge:
                 work.connection.execute(f"ATTACH {_quoted(part)} AS purged")
-                work.run(f'COPY FROM DATABASE "{FILE.removesuffix(".duckdb")}" TO purged')
+                (name,) = work.run("SELECT current_database()")[0]
+                work.run(f'COPY FROM DATABASE "{name}" TO purged')
                 work.run("DETACH purged")
         if purge:
             os.replace(part, place)
@@ -126,6 +129,31 @@ def _check(folder: str, work: Workspace, rules: Rules) -> None:
     wanted = _described(rules)
     for name, value in json.loads(kept).items():
         if wanted[name] != value:
-            option = "--" + name.replace("_", "-")
-            shown = f"{value / 1_000_000:.0f}s" if "window" in name else value
-            raise UsageError(f"{folder}: this state was made with {option} {shown}; keep to it")
+            raise UsageError(f"{folder}: this state was made {_spelled(name, value)}; keep to it")
+
+
+def _spelled(name: str, value: int | bool) -> str:
+    option = "--" + name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"{'with' if value else 'without'} {option}"
+    return f"with {option} {value / 1_000_000:g}s" if "window" in name else f"with {option} {value}"
+
+
+@dataclass(frozen=True)
+class Described:
+    """An input of an earlier run, as that run described it."""
+
+    facts: Mapping[str, Any]
+
+    def describe(self) -> Mapping[str, Any]:
+        """Name, rows and digest."""
+        return self.facts
+
+
+def all_inputs(work: Workspace, source: Source | None) -> list[Described]:
+    """What the state was made from, this run's log included; remembers that log."""
+    work.run("CREATE TABLE IF NOT EXISTS inputs (facts VARCHAR)")
+    if source is not None:
+        work.values["facts"] = json.dumps(describe_input(source), sort_keys=True)
+        work.run("INSERT INTO inputs SELECT $facts")
+    return [Described(json.loads(facts)) for (facts,) in work.run("SELECT facts FROM inputs")]

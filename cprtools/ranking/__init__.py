@@ -2,7 +2,7 @@
 
 from cprtools.ranking.calibration import Calibration, fit_calibration, load_calibration
 from cprtools.ranking.evidence import Evidence
-from cprtools.ranking.holdout import hold_out_listings, hold_out_pairs
+from cprtools.ranking.holdout import hold_out_later, hold_out_listings, hold_out_pairs
 from cprtools.ranking.storage import load_stage, stage_members
 from cprtools.ranking.trees import Trees, fit_trees, load_trees
 from cprtools.ranking.two_stage import Settings, TwoStage, fit_two_stage, query_blocks
@@ -16,6 +16,7 @@ __all__ = [
     "fit_calibration",
     "fit_trees",
     "fit_two_stage",
+    "hold_out_later",
     "hold_out_listings",
     "hold_out_pairs",
     "load_calibration",

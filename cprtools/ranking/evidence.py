@@ -19,6 +19,13 @@ from cprtools.baselines.sparse import column_neighbours
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
+EXPECTED = "expected"
+"""The column that a ranker of pairs that may be bought again starts from."""
+
+_PRIOR = "type-popularity"
+# purchases that the query's type counts for, beside the pair's own
+_PSEUDO_COUNTS = 300
+_LEAST_EXPECTED = 1e-3
 # similar queries that lend their complements
 _NEIGHBOURS = 100
 
@@ -55,6 +62,8 @@ class Evidence:
         columns.update(self._popularity(query_idx, rows, cols))
         if self.problem.is_square:
             columns.update(self._pair_columns(query_idx, rows, cols))
+            prior = scores[_PRIOR][rows, cols] if _PRIOR in scores else None
+            columns[EXPECTED] = self._expected(columns["bought"], prior, cols)
         else:
             columns.update(self._seller_columns(query_idx, rows, cols))
         return {name: _clean(values) for name, values in columns.items()}
@@ -85,6 +94,7 @@ class Evidence:
             same = (codes[queries] == codes[cols]) & (codes[cols] >= 0)
             columns[f"same_{name}"] = same.astype(np.float32)
         columns["type_transition"] = self._type_transition(queries, cols)
+        columns.update(self._known(queries, cols))
         for name in ("similar_queries", "siblings", "co_viewed"):
             operator = self._operator(name)
             if operator is not None:
@@ -98,6 +108,30 @@ class Evidence:
         if problem.vectors is not None:
             columns["text"] = np.einsum("pd,pd->p", problem.vectors[queries], problem.vectors[cols])
         return columns
+
+    def _known(self, queries: IntArray, cols: IntArray) -> dict[str, Any]:
+        """Counts of the pair itself and of its reverse, where those are known."""
+        bought = np.asarray(self.problem.matrix[queries, cols]).ravel()
+        back = np.asarray(self.problem.matrix[cols, queries]).ravel()
+        totals = self._totals
+        return {
+            "bought": np.log1p(bought),
+            "confidence": bought / np.maximum(totals[queries], 1),
+            "reverse": np.log1p(back),
+            "reverse_confidence": back / np.maximum(totals[cols], 1),
+        }
+
+    def _expected(self, bought: FloatArray, prior: FloatArray | None, cols: IntArray) -> FloatArray:
+        """Log of the pair's count, smoothed by P(candidate | the query's type) or popularity."""
+        weight = np.expm1(self._margins[0])
+        share = weight[cols] / max(float(weight.sum()), 1.0) if prior is None else prior
+        expected: FloatArray = np.log(np.expm1(bought) + _PSEUDO_COUNTS * share + _LEAST_EXPECTED)
+        return expected
+
+    @cached_property
+    def _totals(self) -> FloatArray:
+        """Weight of the pairs from each query."""
+        return np.asarray(self.problem.matrix.sum(axis=1), dtype=np.float32).ravel()
 
     def _attributes(self) -> dict[str, IntArray]:
         return {"type": self.problem.types, **self.problem.attributes}
@@ -169,7 +203,7 @@ def _normalise_rows(matrix: csr_matrix) -> csr_matrix:
 
 
 def _build_operator(problem: Problem, name: str) -> csr_matrix | None:
-    matrix = problem.matrix
+    matrix = problem.wide
     if name == "co_viewed":
         if problem.co_views is None or not problem.co_views.nnz:
             return None
@@ -179,7 +213,7 @@ def _build_operator(problem: Problem, name: str) -> csr_matrix | None:
         # queries that share complements with this one
         return column_neighbours(binary.T.tocsr(), _NEIGHBOURS)
     # products bought after the same products: x -> q and x -> c
-    return _normalise_rows(binary.T.tocsr())
+    return _normalise_rows(binary[:, : problem.num_candidates].T.tocsr())
 
 
 def _type_log_lift(problem: Problem) -> npt.NDArray[np.float64]:

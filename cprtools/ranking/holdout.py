@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags
 
 from cprtools.baselines.contract import Problem
+from cprtools.baselines.sparse import canonical
+from cprtools.baselines.tuning import divide_later
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -54,11 +56,24 @@ def hold_out_pairs(
     low, high = np.minimum(rows, cols).astype(np.int64), np.maximum(rows, cols).astype(np.int64)
     _, unordered = np.unique(low * n + high, return_inverse=True)
     held = (rng.random(unordered.max(initial=-1) + 1) < pairs)[unordered]
-    held |= (rng.random(n) < queries)[rows]
+    is_cold = rng.random(n) < queries
+    held |= is_cold[rows]
     is_new = rng.random(n) < products
     held |= is_new[rows] | is_new[cols]
     inner, positives = _divide(problem, held)
+    if problem.context is not None:
+        kept = diags((~(is_new | is_cold)).astype(np.float32)) @ problem.context
+        inner = replace(inner, context=canonical(kept.tocsr()))
     return _forget_behaviour(inner, is_new), positives
+
+
+def hold_out_later(problem: Problem) -> tuple[Problem, csr_matrix]:
+    """Complements: the problem without its `later` pairs, and their counts.
+
+    Raises ValueError where there are none.
+    """
+    earlier, later = divide_later(problem)
+    return replace(problem, matrix=earlier, later=None), later
 
 
 def _divide(problem: Problem, held: BoolArray) -> tuple[Problem, csr_matrix]:
@@ -79,8 +94,6 @@ def _forget_behaviour(problem: Problem, is_new: BoolArray) -> Problem:
     def without(matrix: csr_matrix | None) -> csr_matrix | None:
         if matrix is None:
             return None
-        from scipy.sparse import diags
-
         kept = (diags(keep) @ matrix.astype(np.float32) @ diags(keep)).tocsr()
         kept.eliminate_zeros()
         return kept.astype(matrix.dtype)

@@ -16,7 +16,8 @@ from cprtools.errors import SchemaError
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-_BLOCK = 100_000
+# rows that fit the processor's cache
+_BLOCK = 4096
 _ROWS_FOR_THREADS = 300_000
 
 
@@ -34,24 +35,33 @@ class Trees:
     value: npt.NDArray[np.float64]
     """Leaf values in log-odds; 0 at inner nodes. A leaf is its own child."""
     depth: int
+    start: str | None = None
+    """The feature whose value the sum of the trees is added to; None: they start from 0."""
 
     def predict(self, features: FloatArray) -> npt.NDArray[np.float64]:
-        """Sum of the trees, log-odds: (rows,) float64 of features (rows, len(names)) float32."""
+        """Sum of the trees, log-odds: (rows,) float64 of features (rows, len(names)) float32.
+
+        Trees of counts give the log of the expected count.
+        """
         result = np.zeros(len(features))
         for start in range(0, len(features), _BLOCK):
             block = features[start : start + _BLOCK].astype(np.float64)
             result[start : start + _BLOCK] = self._predict_block(block)
+        if self.start is not None:
+            result += features[:, self.names.index(self.start)]
         return result
 
     def _predict_block(self, block: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        rows = np.arange(len(block))
+        # flat arrays and `take`: a third of the time of indexing by pairs
+        rows = np.arange(len(block)) * block.shape[1]
+        flat, children = block.ravel(), np.stack([self.right, self.left], axis=1).ravel()
         total = np.zeros(len(block))
         for root in self.roots:
             node = np.full(len(block), root)
             for _ in range(self.depth):
-                goes_left = block[rows, self.feature[node]] <= self.threshold[node]
-                node = np.where(goes_left, self.left[node], self.right[node])
-            total += self.value[node]
+                value = flat.take(rows + self.feature.take(node))
+                node = children.take(2 * node + (value <= self.threshold.take(node)))
+            total += self.value.take(node)
         return total
 
     def importance(self) -> dict[str, int]:
@@ -74,13 +84,16 @@ class Trees:
                 "value": pa.array(self.value),
             }
         )
-        return {"ranker": nodes, "ranker_features": pa.table({"feature": list(self.names)})}
+        features = {"feature": list(self.names), "is_start": [n == self.start for n in self.names]}
+        return {"ranker": nodes, "ranker_features": pa.table(features)}
 
 
 def load_trees(nodes: pa.Table, features: pa.Table) -> Trees:
     """The stored forest. Raises SchemaError where its arrays are no forest."""
     names = tuple(features.column("feature").to_pylist())
     ints = {n: nodes.column(n).to_numpy().astype(np.int64) for n in ("feature", "left", "right")}
+    starts = np.flatnonzero(features.column("is_start").to_numpy(zero_copy_only=False))
+    start = names[starts[0]] if len(starts) else None
     n = nodes.num_rows
     value, threshold = nodes.column("value").to_numpy(), nodes.column("threshold").to_numpy()
     inside = all(
@@ -95,7 +108,7 @@ def load_trees(nodes: pa.Table, features: pa.Table) -> Trees:
     roots = np.flatnonzero(nodes.column("is_root").to_numpy(zero_copy_only=False))
     depth = _depth(ints["left"], ints["right"])
     return Trees(
-        names, roots, ints["feature"], threshold, ints["left"], ints["right"], value, depth
+        names, roots, ints["feature"], threshold, ints["left"], ints["right"], value, depth, start
     )
 
 
@@ -119,17 +132,19 @@ def fit_trees(
     num_leaves: int = 15,
     learning_rate: float = 0.06,
     min_leaf: int = 30,
+    start: str | None = None,
     seed: int = 0,
 ) -> Trees:
     """Boosted trees on log loss (Ke et al., NeurIPS 2017).
 
     features (rows, len(names)) float32 without NaN; labels (rows,) 0 or 1; `monotone` +1 where more
-    evidence may only raise the score.
+    evidence may only raise the score. With `start`, the name of a feature, labels are counts and
+    the loss is Poisson's: trees correct that feature, a first guess of the log of the count.
     """
     import lightgbm
 
     params: dict[str, Any] = {
-        "objective": "binary",
+        "objective": "binary" if start is None else "poisson",
         "learning_rate": learning_rate,
         "num_leaves": num_leaves,
         "max_depth": 8,
@@ -149,12 +164,22 @@ def fit_trees(
     if monotone is not None:
         params["monotone_constraints"] = monotone.tolist()
         params["monotone_constraints_method"] = "basic"
-    data = lightgbm.Dataset(features, label=labels, weight=weights, params={"verbosity": -1})
+    first = None if start is None else _first_guess(features[:, names.index(start)], labels)
+    data = lightgbm.Dataset(
+        features, label=labels, weight=weights, init_score=first, params={"verbosity": -1}
+    )
     booster = lightgbm.train(params, data, num_boost_round=num_trees)
-    return _flatten(booster.dump_model()["tree_info"], names)
+    return _flatten(booster.dump_model()["tree_info"], names, start)
 
 
-def _flatten(trees: list[dict[str, Any]], names: tuple[str, ...]) -> Trees:
+def _first_guess(guess: FloatArray, labels: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The guess, shifted so that the counts it foretells add up to those of the labels."""
+    values = guess.astype(np.float64)
+    shifted: npt.NDArray[np.float64] = values + np.log(labels.sum() / np.exp(values).sum())
+    return shifted
+
+
+def _flatten(trees: list[dict[str, Any]], names: tuple[str, ...], start: str | None) -> Trees:
     rows: list[list[float]] = []
     roots = []
 
@@ -181,4 +206,5 @@ def _flatten(trees: list[dict[str, Any]], names: tuple[str, ...]) -> Trees:
         right,
         array[:, 4],
         _depth(left, right),
+        start,
     )

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import Problem, Recommender
 from cprtools.ranking.calibration import Calibration, fit_calibration
-from cprtools.ranking.evidence import Evidence, Pairs, monotone_columns
+from cprtools.ranking.evidence import EXPECTED, Evidence, Pairs, monotone_columns
 from cprtools.ranking.trees import Trees, fit_trees
 from cprtools.retrieval import top_k
 
@@ -23,6 +23,8 @@ Progress = Callable[[str], None]
 
 # memory of one block's dense scores, per source, in entries
 _BLOCK_ENTRIES = 8_000_000
+# log-odds that a known complement is ahead of a guess, beside the log of its count
+_KNOWN_FIRST = 6.0
 _POSITIVES_FOR_LARGE_TREES = 2000
 
 
@@ -79,11 +81,26 @@ class TwoStage:
                 (row[row >= 0], values[row >= 0]) for row, values in zip(best, scores, strict=True)
             ]
         pairs = self.evidence_block(query_idx, allowed)
-        scores = self.trees.predict(pairs.features).astype(np.float32)
+        scores = self._rank(self.trees, pairs)
         order = np.lexsort((pairs.cols, -scores, pairs.rows))
         bounds = np.searchsorted(pairs.rows, np.arange(len(query_idx) + 1))
         ranked = [(pairs.cols[order[a:b]], scores[order[a:b]]) for a, b in pairwise(bounds)]
         return self._fill(query_idx, allowed, depth, ranked)
+
+    def _known_scores(self, query_idx: IntArray) -> dict[str, FloatArray]:
+        """Counts of known complements, -inf elsewhere: they are retrieved, too, where allowed."""
+        if not self.problem.is_square:
+            return {}
+        counts = self.problem.matrix[query_idx].toarray()
+        return {"known": np.where(counts > 0, counts, -np.inf).astype(np.float32)}
+
+    def _rank(self, trees: Trees, pairs: Pairs) -> FloatArray:
+        """The trees' scores; where these learned from unknown pairs alone, known ones go first."""
+        scores = trees.predict(pairs.features).astype(np.float32)
+        if self.problem.is_square and trees.start is None:
+            count = pairs.features[:, trees.names.index("bought")]
+            scores += np.where(count > 0, _KNOWN_FIRST + count, 0).astype(np.float32)
+        return scores
 
     def _fill(
         self,
@@ -110,7 +127,8 @@ class TwoStage:
     def evidence_block(self, query_idx: IntArray, allowed: BoolArray) -> Pairs:
         """Retrieved candidates of a block of queries with their features."""
         scores = {name: source.score(query_idx) for name, source in self.sources.items()}
-        rows, cols = retrieve(scores, allowed, self.settings.per_source)
+        known = self._known_scores(query_idx)
+        rows, cols = retrieve({**scores, **known}, allowed, self.settings.per_source)
         columns = self._evidence().features(query_idx, rows, cols, scores)
         names = self.trees.names if self.trees is not None else tuple(columns)
         features = np.column_stack([columns[name] for name in names]).astype(np.float32)
@@ -150,13 +168,17 @@ def query_blocks(query_idx: IntArray, num_candidates: int, sources: int) -> Iter
         yield query_idx[start : start + size]
 
 
-def known_mask(problem: Problem, query_idx: IntArray) -> BoolArray:
-    """What may be learnt from as a candidate: not known, in the candidate set, not the query."""
+def known_mask(problem: Problem, query_idx: IntArray, *, keep_known: bool = False) -> BoolArray:
+    """What may be learnt from as a candidate: in the candidate set, not the query, not similar.
+
+    Known pairs are no candidates either, unless `keep_known` says so.
+    """
     allowed = np.ones((len(query_idx), problem.num_candidates), dtype=bool)
     if problem.is_candidate is not None:
         allowed &= problem.is_candidate[None, :]
-    known = problem.matrix[query_idx]
-    allowed[np.repeat(np.arange(len(query_idx)), np.diff(known.indptr)), known.indices] = False
+    if not keep_known:
+        known = problem.matrix[query_idx]
+        allowed[np.repeat(np.arange(len(query_idx)), np.diff(known.indptr)), known.indices] = False
     if problem.is_square:
         allowed[np.arange(len(query_idx)), query_idx] = False
         if problem.similar is not None:
@@ -174,6 +196,7 @@ def fit_two_stage(
     *,
     settings: Settings = DEFAULT_SETTINGS,
     with_ranker: bool = True,
+    keep_known: bool = False,
     seed: int = 0,
     say: Progress = lambda _: None,
 ) -> TwoStage:
@@ -181,25 +204,30 @@ def fit_two_stage(
 
     inner: the problem without the pairs of `positives` (queries x candidates, held out inside the
     training part). The ranker never sees a score that was fitted on the pair it judges.
+    keep_known: pairs of the inner problem are candidates, since they may be bought again.
     """
     say("fitting on the training part without held-out pairs")
     stage = TwoStage(inner, fit_sources(inner), settings=settings)
     say("collecting evidence")
-    features, labels, groups = _collect(stage, positives, seed)
+    features, counts, groups = _collect(stage, positives, keep_known, seed)
     names = stage.feature_names()
     # the model's own scores are already among the evidence
-    model_scores = features[:, names.index(next(iter(stage.sources)))]
+    at = names.index(next(iter(stage.sources)))
     what = "fitting the ranker" if with_ranker else "calibrating"
-    say(f"{what} on {len(labels):,} candidates")
+    say(f"{what} on {len(counts):,} candidates")
     fitted: dict[str, Any] = {"settings": settings}
-    if labels.any() and not labels.all():
-        depth = settings.calibration_depth
-        own = _calibrate(model_scores, labels, groups, depth)
-        fitted |= {"calibration": own, "retrieval_calibration": own}
+    if counts.any() and not counts.all():
+        fit = _tree_fitter(stage, features, counts, names, keep_known, seed)
+        if not problem.is_square:
+            labels = (counts > 0).astype(np.float32)
+            own = _calibrate(features[:, at], labels, groups, settings.calibration_depth)
+            fitted |= {"calibration": own, "retrieval_calibration": own}
+            if with_ranker:
+                scores = _scores_out_of_fold(fit, features, labels, groups, settings.folds, seed)
+                curve = _calibrate(scores, labels, groups, settings.calibration_depth)
+                fitted |= {"calibration": curve}
         if with_ranker:
-            trees, held_out_scores = _fit_folds(stage, features, labels, groups, names, seed)
-            curve = _calibrate(held_out_scores, labels, groups, depth)
-            fitted |= {"trees": trees, "calibration": curve}
+            fitted |= {"trees": fit(np.ones(len(counts), dtype=bool))}
     say("fitting on the whole training part")
     return replace(TwoStage(problem, fit_sources(problem)), **fitted)
 
@@ -220,53 +248,74 @@ def _calibrate(
 
 
 def _collect(
-    stage: TwoStage, positives: csr_matrix, seed: int
+    stage: TwoStage, positives: csr_matrix, keep_known: bool, seed: int
 ) -> tuple[FloatArray, FloatArray, IntArray]:
     queries = np.flatnonzero(np.diff(positives.indptr)).astype(np.int64)
     limit = stage.settings.max_queries
     if len(queries) > limit:
-        queries = np.sort(np.random.default_rng(seed).choice(queries, limit, replace=False))
-    features, labels, groups = [], [], []
+        # where pairs recur most purchases follow few queries: these weigh more, but not alone
+        sums = np.asarray(positives[queries].sum(axis=1)).ravel()
+        chances = np.sqrt(sums) / np.sqrt(sums).sum() if keep_known else None
+        drawn = np.random.default_rng(seed).choice(queries, limit, replace=False, p=chances)
+        queries = np.sort(drawn)
+    features, counts, groups = [], [], []
     for block in query_blocks(queries, stage.problem.num_candidates, len(stage.sources)):
-        pairs = stage.evidence_block(block, known_mask(stage.problem, block))
-        truth = positives[block].toarray() > 0
+        pairs = stage.evidence_block(block, known_mask(stage.problem, block, keep_known=keep_known))
+        truth = positives[block].toarray()
         features.append(pairs.features)
-        labels.append(truth[pairs.rows, pairs.cols].astype(np.float32))
+        counts.append(truth[pairs.rows, pairs.cols].astype(np.float32))
         groups.append(block[pairs.rows])
     if not features:
         empty = np.zeros(0, dtype=np.float32)
         return np.zeros((0, 1), dtype=np.float32), empty, np.zeros(0, dtype=np.int64)
-    return np.concatenate(features), np.concatenate(labels), np.concatenate(groups)
+    return np.concatenate(features), np.concatenate(counts), np.concatenate(groups)
 
 
-def _fit_folds(
+def _tree_fitter(
     stage: TwoStage,
     features: FloatArray,
-    labels: FloatArray,
-    groups: IntArray,
+    counts: FloatArray,
     names: tuple[str, ...],
+    keep_known: bool,
     seed: int,
-) -> tuple[Trees, npt.NDArray[np.float64]]:
-    """The ranker on all rows, and out-of-fold scores for an honest calibration."""
-    settings = stage.settings
+) -> Callable[[BoolArray], Trees]:
+    """Fits the ranker on some of the rows. Pairs count as often as they were bought."""
     monotone = monotone_columns(names, stage.sources)
+    start = EXPECTED if keep_known else None
+    labels = counts if keep_known else (counts > 0).astype(np.float32)
+    # of listings and ready-made lists all counts are alike
+    weights = None if keep_known or counts.max() <= 1 else np.maximum(counts, 1)
 
     def fit(rows: BoolArray) -> Trees:
         return fit_trees(
             features[rows],
             labels[rows],
             names,
-            num_trees=settings.num_trees,
+            num_trees=stage.settings.num_trees,
             # few positives cannot carry large trees
-            num_leaves=15 if labels.sum() >= _POSITIVES_FOR_LARGE_TREES else 7,
+            num_leaves=15 if (counts > 0).sum() >= _POSITIVES_FOR_LARGE_TREES else 7,
             monotone=monotone,
+            weights=None if weights is None else weights[rows],
+            start=start,
             seed=seed,
         )
 
-    fold = np.random.default_rng(seed).permutation(int(groups.max()) + 1)[groups] % settings.folds
+    return fit
+
+
+def _scores_out_of_fold(
+    fit: Callable[[BoolArray], Trees],
+    features: FloatArray,
+    labels: FloatArray,
+    groups: IntArray,
+    folds: int,
+    seed: int,
+) -> npt.NDArray[np.float64]:
+    """Scores of every row by trees that were fitted on other queries: an honest calibration."""
+    fold = np.random.default_rng(seed).permutation(int(groups.max()) + 1)[groups] % folds
     held_out = np.zeros(len(labels))
-    for number in range(settings.folds):
+    for number in range(folds):
         rows = fold != number
         if labels[rows].any():
             held_out[~rows] = fit(rows).predict(features[~rows])
-    return fit(np.ones(len(labels), dtype=bool)), held_out
+    return held_out

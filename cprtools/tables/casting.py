@@ -9,13 +9,13 @@ from cprtools.errors import SchemaError, quote
 from cprtools.tables.schemas import Field
 
 # the largest epoch number taken for each unit: the year 5138, in nanoseconds as far as 64 bits go
-_EPOCH_LIMITS = {"s": 10**11 - 1, "ms": 10**14 - 1, "us": 10**17 - 1, "ns": 2**63 - 1}
-_ZONE = r":[0-9.]+(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
-_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?)?$"
+EPOCH_LIMITS = {"s": 10**11 - 1, "ms": 10**14 - 1, "us": 10**17 - 1, "ns": 2**63 - 1}
+ZONE = r":[0-9.]+(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?)?$"
 # text has no type to tell a day from seconds: 20240501 is a day, 1704067200.25 seconds
-_DAY = r"^((19|20)[0-9]{2})([0-9]{2})([0-9]{2})$"
-_NUMBER = r"^([+-]?)([0-9]{1,19})([.]([0-9]{1,9}))?$"
-_WHOLE = r"^([+-]?[0-9]+)([.]0+)?$"
+DAY = r"^((19|20)[0-9]{2})([0-9]{2})([0-9]{2})$"
+NUMBER = r"^([+-]?)([0-9]{1,19})([.]([0-9]{1,9}))?$"
+WHOLE = r"^([+-]?[0-9]+)([.]0+)?$"
 
 
 def cast_column(column: pa.ChunkedArray, field: Field, label: str, name: str) -> pa.ChunkedArray:
@@ -85,10 +85,16 @@ def _cast_id(column: pa.ChunkedArray, label: str, name: str) -> pa.ChunkedArray:
 
 def check_id_type(kind: pa.DataType, label: str, name: str) -> None:
     """Raise SchemaError where a column's type is none of an id's."""
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if not (is_text or is_number or pa.types.is_string_view(kind) or pa.types.is_null(kind)):
+    if not (is_text(kind) or is_number or pa.types.is_null(kind)):
         raise _no_id(kind, label, name)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type is one of Arrow's strings."""
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
 
 
 def _no_id(kind: pa.DataType, label: str, name: str) -> SchemaError:
@@ -108,7 +114,7 @@ def _parse_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _parse_whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
     # anything else stays as it is, and the cast refuses it
-    return pc.replace_substring_regex(column, _WHOLE, r"\1").cast(pa.int64())
+    return pc.replace_substring_regex(column, WHOLE, r"\1").cast(pa.int64())
 
 
 def cast_time(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -130,7 +136,7 @@ def _epoch_times(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
     size = pc.abs_checked(numbers)
     times = []
     below = pa.scalar(-1)
-    for unit, limit in _EPOCH_LIMITS.items():
+    for unit, limit in EPOCH_LIMITS.items():
         fits = pc.and_(pc.greater(size, below), pc.less_equal(size, limit))
         values = pc.if_else(fits, numbers, None).cast(pa.timestamp(unit))
         times.append(values.cast(pa.timestamp("us"), safe=False))
@@ -140,14 +146,14 @@ def _epoch_times(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _parse_times(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     texts = pc.utf8_trim_whitespace(texts)
-    numbers = pc.match_substring_regex(texts, _NUMBER)
-    texts = pc.replace_substring_regex(texts, _DAY, r"\1-\3-\4")
-    numbers = pc.and_(numbers, pc.match_substring_regex(texts, _NUMBER))
+    numbers = pc.match_substring_regex(texts, NUMBER)
+    texts = pc.replace_substring_regex(texts, DAY, r"\1-\3-\4")
+    numbers = pc.and_(numbers, pc.match_substring_regex(texts, NUMBER))
     # digits below a microsecond are cut off, as everywhere
     texts = pc.replace_substring_regex(texts, r"(:[0-9]{2}\.[0-9]{6})[0-9]+", r"\1")
     texts = pc.replace_substring_regex(texts, r" ?UTC$", "Z")
     texts = pc.replace_substring_regex(texts, r" ([+-])", r"\1")
-    zoned = pc.match_substring_regex(texts, _ZONE)
+    zoned = pc.match_substring_regex(texts, ZONE)
     with_zone = pc.if_else(zoned, texts, None).cast(pa.timestamp("us", "UTC"))
     without = pc.if_else(pc.or_(zoned, numbers), None, texts).cast(pa.timestamp("us"))
     return pc.coalesce(
@@ -157,7 +163,7 @@ def _parse_times(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _number_times(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     whole = pc.replace_substring_regex(texts, r"^[+]|[.].*$", "").cast(pa.int64())
-    seconds = pc.less_equal(pc.abs_checked(whole), _EPOCH_LIMITS["s"])
+    seconds = pc.less_equal(pc.abs_checked(whole), EPOCH_LIMITS["s"])
     fraction = pc.replace_substring_regex(texts, r"^[^.]*[.]?", "")
     fraction = pc.utf8_slice_codeunits(pc.utf8_rpad(fraction, 6, "0"), 0, 6).cast(pa.int64())
     fraction = pc.if_else(pc.starts_with(texts, "-"), pc.negate(fraction), fraction)
@@ -186,9 +192,9 @@ def cast_sql(column: str, field: Field, stored: pa.DataType) -> str:
         # the cast to integers would round: 1.5 is no id
         refused = f"CASE WHEN {column} <> round({column}) THEN {_refuse('id', column)}"
         return f"{refused} WHEN NOT isnan({column}) THEN {column}::BIGINT::{sql_type(field)} END"
-    text = pa.types.is_string(stored) or pa.types.is_large_string(stored)
+    text = is_text(stored)
     if is_whole and text:
-        whole = f"regexp_extract({column}, '{_WHOLE}', 1)"
+        whole = f"regexp_extract({column}, '{WHOLE}', 1)"
         return f"CASE WHEN {column} IS NOT NULL THEN {_or_refuse(whole, 'number', column)} END"
     if not pa.types.is_timestamp(field.type or pa.null()):
         return f"{column}::{sql_type(field)}"
@@ -225,12 +231,12 @@ def _parse_time_sql(column: str) -> str:
     form = f"substr({column}, 5, 1) = '-' AND substr({column}, 17, 1) = ':'"
     utc = f"(length({column}) = 20 AND ends_with({column}, 'Z'))"
     text = f"regexp_replace(regexp_replace(trim({column}), ' ?UTC$', 'Z'), ' ([+-])', '\\1')"
-    day = f"regexp_replace(trim({column}), '{_DAY}', '\\1-\\3-\\4')"
+    day = f"regexp_replace(trim({column}), '{DAY}', '\\1-\\3-\\4')"
     return (
         f"CASE WHEN {form} AND (length({column}) = 19 OR {utc}) THEN {column}::TIMESTAMP "
-        f"WHEN regexp_matches({text}, '{_ZONE}') THEN ({text})::TIMESTAMPTZ AT TIME ZONE 'UTC' "
-        f"WHEN regexp_matches({day}, '{_TIME}') THEN ({day})::TIMESTAMP "
-        f"WHEN regexp_matches({text}, '{_NUMBER}') THEN {_number_time_sql(text)} "
+        f"WHEN regexp_matches({text}, '{ZONE}') THEN ({text})::TIMESTAMPTZ AT TIME ZONE 'UTC' "
+        f"WHEN regexp_matches({day}, '{TIME}') THEN ({day})::TIMESTAMP "
+        f"WHEN regexp_matches({text}, '{NUMBER}') THEN {_number_time_sql(text)} "
         f"WHEN {column} IS NOT NULL THEN {_refuse('time', column)} END"
     )
 

@@ -60,7 +60,7 @@ def _bad_value(source: Source, connection: Any) -> CprError | None:
         if error is not None:
             where = name_file(source.label, source.paths[0])
             return fault_of(source.label, source.paths, error) or SchemaError(
-                f"{where}: column '{theirs}' must hold {_expected(only.spec.fields[0])}; "
+                f"{where}: column '{theirs}' must hold {expected(only.spec.fields[0])}; "
                 f"found values {_example(error)}"
             )
     return None
@@ -85,7 +85,8 @@ def _example(error: Exception) -> str:
     return f"such as {quote(value)}" if value else "of another type"
 
 
-def _expected(field: Field) -> str:
+def expected(field: Field) -> str:
+    """What a column must hold, for messages."""
     if pa.types.is_timestamp(field.type or pa.null()):
         return "times or epoch numbers"
     return "whole numbers" if field.type == pa.int64() else "strings or whole numbers"

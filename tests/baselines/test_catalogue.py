@@ -13,6 +13,7 @@ from cprtools.baselines import Problem
 from cprtools.baselines.catalogue import (
     attribute_codes,
     encode,
+    numeric_columns,
     numeric_prices,
     title_brand,
     title_words,
@@ -84,6 +85,8 @@ def problem():
         words=csr_matrix(np.array([[1, 0], [0, 0], [0, 1]], dtype=np.float32)),
         attributes={"brand": np.array([0, 0, -1])},
         prices=np.array([1, np.nan, 3], dtype=np.float32),
+        numbers={"weight": np.array([np.nan, 2, 7], dtype=np.float32)},
+        context=csr_matrix(np.array([[0, 4], [3, 0], [0, 1]], dtype=np.float32)),
         is_candidate=np.array([True, False, True]),
         similar=csr_matrix(square.T, dtype=bool),
         co_views=square,
@@ -95,11 +98,12 @@ def test_a_stored_problem_comes_back_as_it_was():
     before = problem()
     members = problem_tables(before)
     after = load_problem(stored(members), frozenset(members), 3, 2, True)
-    for name in ("matrix", "words", "similar", "co_views"):
+    for name in ("matrix", "words", "similar", "co_views", "context"):
         assert (getattr(before, name) != getattr(after, name)).nnz == 0, name
     for name in ("types", "vectors", "prices", "is_candidate"):
         np.testing.assert_array_equal(getattr(before, name), getattr(after, name), name)
     np.testing.assert_array_equal(before.attributes["brand"], after.attributes["brand"])
+    np.testing.assert_array_equal(before.numbers["weight"], after.numbers["weight"])
     assert after.co_purchases is None
 
 
@@ -116,3 +120,34 @@ def test_tables_that_do_not_fit_each_other_are_refused(member, broken):
     members[member] = problem_tables(replace(problem(), **broken))[member]
     with pytest.raises(SchemaError):
         load_problem(stored(members), frozenset(members), 3, 2, True)
+
+
+def test_further_columns_of_shared_words_and_flags_are_attributes_and_names_are_not():
+    n = 20
+    products = pa.table(
+        {
+            "product_id": [f"p{i}" for i in range(n)],
+            "colour": ["red", None, "blue", "red"] * 5,
+            "is_organic": [True, False] * 10,
+            "barcode": [f"{i:04}" for i in range(n)],
+            "always": ["same"] * n,
+        }
+    )
+    codes = attribute_codes(products)
+    assert sorted(codes) == ["colour", "is_organic"]
+    assert codes["colour"][:4].tolist() == [1, -1, 0, 1]
+
+
+def test_further_numbers_keep_their_gaps_and_constants_tell_nothing():
+    products = pa.table(
+        {
+            "product_id": ["a", "b", "c"],
+            "price": [1.0, 2.0, 3.0],
+            "weight": pa.array([3, None, 5], pa.int64()),
+            "volume": [1.0, float("inf"), 1.0],
+        }
+    )
+    numbers = numeric_columns(products)
+    assert list(numbers) == ["weight"]
+    assert numbers["weight"].tolist()[::2] == [3, 5]
+    assert np.isnan(numbers["weight"][1])

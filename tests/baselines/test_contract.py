@@ -5,7 +5,7 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines import BASELINES, Problem
 from tests.contracts.recommender_contract import RecommenderContract, planted_problem
 
-SQUARE_ONLY = ["co-purchase", "type-counts", "type-popularity"]
+SQUARE_ONLY = ["co-purchase", "item2vec", "reverse", "sceptre", "type-counts", "type-popularity"]
 
 
 class BaselineContract(RecommenderContract):
@@ -33,6 +33,12 @@ TestItemKnnProducts = contract("item-knn", True)
 TestItemKnnSellers = contract("item-knn", False)
 TestMfProducts = contract("mf", True, seeded=True, tune=False)
 TestMfSellers = contract("mf", False, seeded=True, factors=8, weighting="binary")
+TestReverseProducts = contract("reverse", True)
+TestReverseLiftProducts = contract("reverse", True, variant="lift")
+TestEaseProducts = contract("ease", True)
+TestEaseSellers = contract("ease", False, regularisation=2.0)
+TestItem2VecProducts = contract("item2vec", True, seeded=True, embedding_dim=8, epochs=2)
+TestSceptreProducts = contract("sceptre", True, seeded=True, topics=4)
 TestTextKnnProducts = contract("text-knn", True)
 TestTextKnnSellers = contract("text-knn", False)
 
@@ -40,9 +46,13 @@ TestTextKnnSellers = contract("text-knn", False)
 def test_registry_holds_the_methods_by_their_names():
     assert sorted(BASELINES) == [
         "co-purchase",
+        "ease",
         "item-knn",
+        "item2vec",
         "mf",
         "popularity",
+        "reverse",
+        "sceptre",
         "text-knn",
         "type-counts",
         "type-popularity",
@@ -79,6 +89,13 @@ def test_unknown_options_are_refused(name):
     ("name", "options", "text"),
     [
         ("co-purchase", {"variant": "pmi"}, "count, lift, confidence, got 'pmi'"),
+        ("reverse", {"variant": "pmi"}, "count, lift, confidence, got 'pmi'"),
+        ("ease", {"regularisation": 0}, "regularisation must be at least"),
+        ("ease", {"weighting": "sqrt"}, "raw, log, binary, got 'sqrt'"),
+        ("item2vec", {"epochs": 0}, "epochs must be at least 1, got 0"),
+        ("item2vec", {"negatives": 0}, "negatives must be at least 1, got 0"),
+        ("sceptre", {"topics": 1}, "topics must be at least 2, got 1"),
+        ("sceptre", {"regularisation": 0}, "regularisation must be at least"),
         ("item-knn", {"neighbours": 0}, "neighbours must be at least 1, got 0"),
         ("item-knn", {"shrinkage": -1}, "shrinkage must be at least 0, got -1"),
         ("item-knn", {"weighting": "sqrt"}, "raw, log, binary, got 'sqrt'"),

@@ -1,5 +1,7 @@
 """Item-knn and text-knn: worked by hand, against slow loops, and on planted structure."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_matrix
 
-from cprtools.baselines import ItemKnn, Problem, TextKnn
+from cprtools.baselines import Ease, ItemKnn, Problem, TextKnn
 from cprtools.baselines import sparse as sparse_module
 from cprtools.baselines.sparse import column_neighbours, matrix_table, reweight, table_matrix
 from cprtools.errors import SchemaError
@@ -74,7 +76,7 @@ def test_item_knn_equals_the_loop(weights, neighbours, shrinkage):
     expected = oracle_scores.item_knn(weights.astype(float).tolist(), 7, shrinkage)
     whole = ItemKnn.fit(sellers(weights), neighbours=7, shrinkage=shrinkage)
     np.testing.assert_allclose(whole.score(np.arange(5)), expected, rtol=1e-5, atol=1e-6)
-    assert (fitted._similarity.toarray() > 0).sum(axis=0).max() <= neighbours
+    assert (fitted._items.toarray() > 0).sum(axis=0).max() <= neighbours
 
 
 def test_item_knn_equals_the_loop_where_neighbours_are_cut():
@@ -149,3 +151,23 @@ def test_text_knn_equals_the_loop(weights, rows, nearest):
 def test_text_knn_without_vectors_says_what_it_needs():
     with pytest.raises(SchemaError, match="text-knn needs --vectors"):
         TextKnn.fit(sellers([[1, 0]]))
+
+
+@pytest.mark.parametrize("method", [ItemKnn, Ease])
+def test_ids_outside_the_catalogue_tell_which_products_go_together(method):
+    # 0 leads to a and 1; 2 leads to a: what follows 0 is near for 2, and nothing else says so
+    matrix = csr_matrix(([1.0], ([0], [1])), shape=(4, 4), dtype=np.float32)
+    context = csr_matrix(([1.0, 1.0], ([0, 2], [0, 0])), shape=(4, 1), dtype=np.float32)
+    problem = Problem(
+        matrix=matrix, types=np.zeros(4, np.int64), num_types=1, context=context, is_square=True
+    )
+
+    fitted = method.fit(problem)
+
+    scores = fitted.score(np.array([2]))
+    assert scores.shape == (1, 4)
+    assert scores[0].argmax() == 1
+    assert method.fit(replace(problem, context=None)).score(np.array([2])).max() <= 0
+    tables = fitted.tables()
+    loaded = method.load(problem, tables.__getitem__)
+    assert np.array_equal(loaded.score(np.array([2])), scores)

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_matrix
 
-from cprtools.baselines import CoPurchase, Popularity, Problem, TypeCounts, TypePopularity
+from cprtools.baselines import (
+    CoPurchase,
+    Popularity,
+    Problem,
+    Reverse,
+    TypeCounts,
+    TypePopularity,
+)
 from tests.baselines import oracle_scores
 
 # phones 0 and 1, case 2, charger 3, and 4 without a type
@@ -56,10 +63,30 @@ def test_co_purchase_lift_compares_with_independence():
     np.testing.assert_allclose(scores, [lift, [0] * 5], rtol=1e-6)
 
 
+def test_reverse_reads_the_pairs_that_lead_to_the_query():
+    scores = Reverse.fit(example()).score(np.array([2, 3, 4]))
+    np.testing.assert_array_equal(scores, [[4, 2, 0, 0, 0], [0, 1, 0, 0, 2], [0, 0, 1, 0, 0]])
+
+
+def test_reverse_confidence_is_the_share_of_the_candidates_pairs():
+    scores = Reverse.fit(example(), variant="confidence").score(np.array([2, 3]))
+    # to 2: 4 of the 5 from 0, 2 of the 3 from 1; to 3: 1 of the 3 from 1, both of 4
+    expected = [[4 / 5, 2 / 3, 0, 0, 0], [0, 1 / 3, 0, 0, 2 / 2]]
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)
+
+
+def test_reverse_answers_a_query_that_only_others_lead_to():
+    # nobody bought anything after 3, but 4 led to it twice and 1 once
+    query = np.array([3])
+    assert not CoPurchase.fit(example()).score(query).any()
+    assert Reverse.fit(example()).score(query).argmax() == 4
+
+
+@pytest.mark.parametrize("method", [CoPurchase, Reverse])
 @pytest.mark.parametrize("variant", ["count", "lift", "confidence"])
-def test_co_purchase_variant_survives_storage(variant):
-    fitted = CoPurchase.fit(example(), variant=variant)
-    loaded = CoPurchase.load(example(), lambda name: fitted.tables()[name])
+def test_co_purchase_variant_survives_storage(method, variant):
+    fitted = method.fit(example(), variant=variant)
+    loaded = method.load(example(), lambda name: fitted.tables()[name])
     np.testing.assert_array_equal(loaded.score(EVERYONE), fitted.score(EVERYONE))
 
 

@@ -233,6 +233,8 @@ def test_other_column_names_are_mapped(market):
         (["good.parquet", "--truth", "truth.parquet", "--format", "xml"], 2, "--format must be"),
         (["good.parquet", "--truth", "truth.parquet", "--sellers", "listings.parquet"], 2,
          "for recommendations to sellers"),
+        (["sellers.parquet", "--truth", "listings.parquet", "--keep-train"], 2,
+         "--keep-train is for complements"),
         (["good.parquet", "--truth", "truth.parquet", "--report", "no/r.html"], 4,
          "does not exist"),
         (["-", "--truth", "-"], 2, "only one input"),

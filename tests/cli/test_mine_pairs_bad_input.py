@@ -306,7 +306,6 @@ def test_customers_with_very_many_events_are_told_in_one_line(tmp_path):
 
 # 250,000 purchases of one customer are billions of pairs of rows where each meets each in a window
 @pytest.mark.slow
-@pytest.mark.xfail(reason="waits for an engine that looks once at repeated events", run=False)
 def test_a_customer_with_a_million_events_costs_neither_minutes_nor_the_memory(tmp_path):
     folder, output = tmp_path / "logs", tmp_path / "pairs.parquet"
     folder.mkdir()

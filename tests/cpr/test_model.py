@@ -53,6 +53,11 @@ class TestPaperPreset(TestDefaultPreset):
         return PCompanion.fit(problem, seed=seed, preset="paper", **FAST)
 
 
+class TestArticlePreset(TestDefaultPreset):
+    def make(self, problem, seed=0):
+        return PCompanion.fit(problem, seed=seed, preset="article", **FAST)
+
+
 def test_a_model_of_another_catalogue_is_refused():
     fitted = PCompanion.fit(planted_problem(is_square=True), **FAST)
     other = planted_problem(is_square=True, num_candidates=39)
@@ -68,7 +73,8 @@ def test_sellers_are_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"preset": "article"}, "preset must be one of default, paper, got 'article'"),
+        ({"preset": "book"}, "preset must be one of default, paper, article, got 'book'"),
+        ({"num_outputs": 0}, "num_outputs must be at least 1, got 0"),
         ({"num_negatives": 0}, "num_negatives must be at least 1, got 0"),
         ({"alpha": 1.5}, "alpha must be between 0 and 1, got 1.5"),
         ({"margin": -1.0}, "margin must be at least 0, got -1.0"),
@@ -85,6 +91,11 @@ def test_the_paper_preset_keeps_what_is_asked_for():
     config = make_config({"preset": "paper", "num_negatives": 9}, seed=4)
     assert (config.preset, config.num_negatives, config.seed) == ("paper", 9, 4)
     assert config.pretrain_epochs > 0
+
+
+def test_the_article_preset_judges_items_alone():
+    config = make_config({"preset": "article"}, seed=0)
+    assert (config.alpha, config.type_weight, config.num_outputs) == (1, 0, 3)
 
 
 def test_a_query_of_a_strange_type_is_answered():

@@ -23,6 +23,10 @@ def paper_network(problem, **options):
     return PaperNetwork(encode_features(problem), config).eval()
 
 
+def pair_batch(network, problem):
+    return next(PairSampler(problem.matrix, network.config, np.random.default_rng(0)).epoch())
+
+
 def directed_network(problem, **options):
     torch.manual_seed(1)
     config = make_config({**SMALL, **options}, seed=0)
@@ -126,8 +130,7 @@ def test_the_joint_loss_reaches_every_parameter(market, preset):
     problem = market.problem
     if preset == "paper":
         network = paper_network(problem, margin=0.01)
-        batch = next(PairSampler(problem.matrix, network.config, np.random.default_rng(0)).epoch())
-        paper_loss(network, batch).backward()
+        paper_loss(network, pair_batch(network, problem)).backward()
     else:
         network = directed_network(problem)
         sampler = SoftmaxSampler(problem.matrix, network.config, np.random.default_rng(0))

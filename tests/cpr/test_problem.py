@@ -45,6 +45,31 @@ def test_only_complement_pairs_inside_the_catalogue_count():
     assert built.pairs_outside == 1
 
 
+def test_all_labels_count_every_co_purchase_whatever_was_viewed():
+    products = pa.table({"product_id": ["a", "b", "c", "d"]})
+    built = build_problem(pairs(*ROWS), products, labels="all")
+    place = {name: i for i, name in enumerate(built.catalogue.ids.to_pylist())}
+    dense = built.problem.matrix.toarray()
+    # c -> d was bought together four times and viewed together four times
+    assert dense[place["c"], place["d"]] == 4
+    assert dense.sum() == 5 + 2 + 1 + 4
+    # a -> d was only viewed together: no label, whichever way
+    assert dense[place["a"], place["d"]] == 0
+    assert list(place) == ["b", "d", "c", "a"]
+
+
+def test_labels_are_cleaned_or_all():
+    with pytest.raises(ValueError, match="cleaned"):
+        build_problem(pairs(*ROWS), None, labels="dirty")
+
+
+def test_all_labels_serve_where_every_co_purchase_was_viewed_too():
+    viewed = pairs(("a", "b", 2, 3, False, False))
+    assert build_problem(viewed, None, labels="all").problem.matrix.nnz == 1
+    with pytest.raises(SchemaError, match="no complement pair joins"):
+        build_problem(viewed, None)
+
+
 def test_similar_pairs_hold_in_both_directions():
     built = build_problem(pairs(*ROWS), pa.table({"product_id": ["a", "b", "c", "d"]}))
     place = {name: i for i, name in enumerate(built.catalogue.ids.to_pylist())}
@@ -101,3 +126,24 @@ def test_types_are_clusters_of_the_vectors_where_nothing_names_them(tmp_path):
 def test_tables_that_share_no_id_are_refused():
     with pytest.raises(SchemaError, match="no complement pair joins two of the 1 products"):
         build_problem(pairs(*ROWS), pa.table({"product_id": ["x"]}))
+
+
+def test_ids_outside_that_two_products_lead_to_are_context():
+    products = pa.table({"product_id": ["a", "b", "c", "d"]})
+    more = (("a", "outside", 2, 0, True, False), ("a", "alone", 3, 0, True, False))
+
+    problem = build_problem(pairs(*ROWS, *more), products).problem
+
+    # b and a lead to `outside`; only a leads to `alone`, which says nothing of any other product
+    assert problem.context.shape == (4, 1)
+    assert sorted(problem.context.data.tolist()) == [2, 9]
+    assert problem.matrix.shape == (4, 4)
+    assert build_problem(pairs(*ROWS), products).problem.context is None
+
+
+def test_later_pairs_are_laid_out_like_the_pairs():
+    products = pa.table({"product_id": ["a", "b", "c", "d"]})
+    built = build_problem(pairs(*ROWS), products, later=pairs(("a", "b", 2, 0, True, False)))
+    place = {name: i for i, name in enumerate(built.catalogue.ids.to_pylist())}
+    assert built.problem.later[place["a"], place["b"]] == 2
+    assert built.problem.later.nnz == 1

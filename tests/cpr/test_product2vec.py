@@ -69,3 +69,11 @@ def test_products_of_equal_features_have_equal_embeddings():
     assert theta.shape == (3, 5)
     assert torch.allclose(theta[0], theta[1])
     assert not torch.allclose(theta[0], theta[2], atol=1e-3)
+
+
+def test_numbers_are_standardised_over_what_is_known_and_gaps_are_flagged():
+    weights = np.array([1, np.nan, 3, np.nan], dtype=np.float32)
+    dense = encode_features(problem_of(numbers={"weight": weights})).dense
+    # mean 2, deviation 1
+    assert dense[:, -2].tolist() == [-1, 0, 1, 0]
+    assert dense[:, -1].tolist() == [1, 0, 1, 0]

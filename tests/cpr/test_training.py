@@ -4,6 +4,7 @@ import torch
 
 from cprtools.baselines import Problem
 from cprtools.cpr.config import make_config
+from cprtools.cpr.run import Run
 from cprtools.cpr.training import Session, closed_form, similar_loss, train
 from cprtools.errors import SchemaError
 from tests.cpr.market import SMALL, make_market, share_of_right_heads
@@ -13,6 +14,7 @@ PAPER = {
     "num_negatives": 10, "margin": 2.0, "slack": 0.5, "type_margin": 2.0, "type_slack": 0.5,
     "validation_fraction": 0.0,
 }  # fmt: skip
+ARTICLE = {**PAPER, "preset": "article", "alpha": 1.0, "type_weight": 0.0}
 STILL = {"learning_rate": 0.0, "identity_learning_rate": 0.0}
 
 
@@ -21,15 +23,15 @@ def market():
     return make_market()
 
 
-@pytest.fixture(scope="module", params=["default", "paper"])
+@pytest.fixture(scope="module", params=[SMALL, PAPER, ARTICLE], ids=["default", "paper", "article"])
 def trained(request, market):
-    options = SMALL if request.param == "default" else PAPER
+    options = request.param
     return train(market.problem, make_config(options, seed=0)).form
 
 
-@pytest.fixture(scope="module")
-def untrained(market):
-    config = make_config({**PAPER, **STILL, "epochs": 1, "pretrain_epochs": 1}, seed=0)
+@pytest.fixture(scope="module", params=[PAPER, ARTICLE], ids=["paper", "article"])
+def untrained(request, market):
+    config = make_config({**request.param, **STILL, "epochs": 1, "pretrain_epochs": 1}, seed=0)
     return train(market.problem, config).form
 
 
@@ -37,24 +39,26 @@ def right_heads(market, form, queries):
     return share_of_right_heads(market, form.probabilities(queries), queries)
 
 
-def test_the_planted_type_transition_is_recovered(market, trained, untrained):
+def test_the_planted_type_transition_is_recovered(market, trained):
     queries = np.arange(market.problem.num_candidates)
     expected = market.next_type[market.types]
-    found = trained.type_probabilities(queries)
-    assert (found.argmax(axis=1) == expected).all()
-    assert not (untrained.type_probabilities(queries).argmax(axis=1) == expected).all()
+    assert (trained.type_probabilities(queries).argmax(axis=1) == expected).all()
 
 
-def test_known_products_get_complements_of_the_right_type_and_brand(market, trained, untrained):
-    queries = np.unique(market.held_out[:, 0])
-    assert right_heads(market, trained, queries) > 0.9
-    assert right_heads(market, untrained, queries) < 0.5
+def test_known_products_get_complements_of_the_right_type_and_brand(market, trained):
+    assert right_heads(market, trained, np.unique(market.held_out[:, 0])) > 0.9
 
 
-def test_new_products_get_complements_of_the_right_type_and_brand(market, trained, untrained):
-    queries = np.flatnonzero(market.is_new)
-    assert right_heads(market, trained, queries) > 0.9
-    assert right_heads(market, untrained, queries) < 0.5
+def test_new_products_get_complements_of_the_right_type_and_brand(market, trained):
+    assert right_heads(market, trained, np.flatnonzero(market.is_new)) > 0.9
+
+
+def test_an_untrained_model_knows_none_of_it(market, untrained):
+    everyone = np.arange(market.problem.num_candidates)
+    types = untrained.type_probabilities(everyone).argmax(axis=1)
+    assert not (types == market.next_type[market.types]).all()
+    assert right_heads(market, untrained, np.unique(market.held_out[:, 0])) < 0.5
+    assert right_heads(market, untrained, np.flatnonzero(market.is_new)) < 0.5
 
 
 def test_new_products_are_scored_as_their_kind_is(market, trained):
@@ -93,7 +97,7 @@ def test_training_leaves_the_global_random_state_alone(market):
     assert (np.random.rand(3) == expected[1]).all()  # noqa: NPY002
 
 
-@pytest.mark.parametrize("options", [SMALL, PAPER])
+@pytest.mark.parametrize("options", [SMALL, PAPER, ARTICLE])
 def test_each_step_follows_the_gradient_of_its_own_batch(market, options):
     config = make_config({**options, **STILL, "dropout": 0.0}, seed=0)
     session = Session(market.problem, config, market.problem.matrix)
@@ -124,7 +128,7 @@ def test_the_best_epoch_is_kept(market):
             seen.append((label, step, total))
             yield step
 
-    trained = train(market.problem, make_config(options, seed=0), progress=watch)
+    trained = train(market.problem, make_config(options, seed=0), Run(progress=watch))
     assert seen == [("p-companion", step, 6) for step in range(len(trained.hits))]
     assert max(trained.hits) > 0
 
@@ -135,7 +139,7 @@ def test_similar_products_end_up_nearer_than_others(market):
         torch.manual_seed(0)
         session = Session(market.problem, config, market.problem.matrix)
         before = similar_loss(session.network, session.neighbours, 100).item()
-        session.pretrain(None)
+        session.pretrain()
         after = similar_loss(session.network, session.neighbours, 100).item()
     theta = closed_form(session.network, market.problem.matrix).embeddings
     distances = ((theta[:, None] - theta) ** 2).sum(axis=2)

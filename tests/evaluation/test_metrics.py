@@ -267,3 +267,35 @@ def test_no_lists_at_all_are_all_misses():
     found = values_of(evaluate_complements(recs, pairs("x a 2"), bootstrap=10))
 
     assert found["Hit", 10, "all"] == 0
+
+
+def test_kept_training_pairs_are_truth_and_stay_in_the_lists_but_similar_ones_leave():
+    train = pairs(
+        "x a 2, x s 0, x d 0", complement=[True, False, False], similar=[False, True, False]
+    )
+    recs, truth = lists("x: a s b"), pairs("x a 3, x s 4, x b 1")
+
+    kept = evaluate_complements(recs, truth, train=train, keep_known=True, bootstrap=0)
+    left_out = evaluate_complements(recs, truth, train=train, bootstrap=0)
+
+    assert values_of(kept)["Hit", 1, "all"] == pytest.approx(3 / 4)
+    assert values_of(kept)["Hit", 3, "all"] == pytest.approx((3 + 1) / 4)
+    assert values_of(left_out)["Hit", 1, "all"] == pytest.approx(1 / 1)
+
+
+def test_segments_by_customers_need_counts_and_put_unknown_queries_among_the_rare():
+    train = pairs("r a 1, m a 1, f a 1, f b 1", query_count=[3, 4, 100, 100])
+    truth = pairs("r b 1, n b 2, m b 1, f c 1")
+    recs = lists("r: b; n: a; m: b; f: b c")
+
+    found = values_of(
+        evaluate_complements(recs, truth, train=train, keep_known=True, ks=(1,), bootstrap=0)
+    )
+
+    assert found["Hit", 1, "rare queries"] == pytest.approx(1 / 3)
+    assert found["Hit", 1, "middle queries"] == pytest.approx(1 / 1)
+    assert found["Hit", 1, "frequent queries"] == 0
+    without = evaluate_complements(
+        recs, truth, train=train.drop_columns(["query_count"]), ks=(1,), bootstrap=0
+    )
+    assert ("Hit", 1, "rare queries") not in values_of(without)

@@ -68,6 +68,13 @@ def test_the_benchmark_finds_the_plain_query_and_the_command_to_agree(tmp_path):
     assert int(rows.replace(",", "")) > 1000
 
 
+def test_a_day_added_to_a_state_gives_the_rows_of_the_whole_log(tmp_path):
+    told = [
+        line.split() for line in run("bench_nightly.py", tmp_path, "--events", "20000").splitlines()
+    ]
+    assert told[-1][-3:-1] == ["0", "of"]
+
+
 def test_the_curve_is_a_table_and_a_picture(tmp_path):
     shown = run("mining_curve.py", tmp_path, tmp_path / "curve.png", "--events", "5000,10000")
     assert [line.split("|")[1].strip() for line in shown.splitlines()[2:]] == ["5,000", "10,000"]

@@ -1,4 +1,5 @@
 import os
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cprtools import mining, tables
+from cprtools.mining.spark_session import open_session
 
 START = datetime(2024, 1, 1)
 EVENTS_SCHEMA = pa.schema(
@@ -47,6 +49,44 @@ def mine(tmp_path):
         pq.write_table(table, path)
         source = tables.open_table(str(path), spec, mapping)
         with mining.mine_pairs(source, mining.Rules(**rules), threads=threads) as mined:
+            result = mined.pairs.read_all()
+        assert result.schema == tables.PAIRS.schema
+        return result.to_pylist(), mined.report
+
+    return run
+
+
+# queries over a handful of rows: what speeds up large ones only costs time
+QUICK = {
+    "spark.sql.shuffle.partitions": "2",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+}
+
+
+@pytest.fixture(scope="session")
+def spark_session(tmp_path_factory):
+    """The one Spark session of a test process: it takes longer to start than a test takes."""
+    pytest.importorskip("pyspark")
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        pytest.skip("no Java here")
+    path = tmp_path_factory.mktemp("spark") / "log.parquet"
+    pq.write_table(pa.table({"product_id": ["a"], "event": ["view"]}), path)
+    source = tables.open_table(str(path), tables.EVENTS)
+    with open_session(mining.SparkCluster("local[2]", QUICK), source) as session:
+        yield session
+
+
+@pytest.fixture
+def mine_with_spark(spark_session, tmp_path):
+    """As the fixture `mine`, with Spark."""
+
+    def run(table, spec=tables.EVENTS, mapping=None, cluster=None, **rules):
+        path = tmp_path / "log.parquet"
+        pq.write_table(table, path)
+        source = tables.open_table(str(path), spec, mapping)
+        with mining.mine_pairs_on_spark(source, mining.Rules(**rules), cluster=cluster) as mined:
             result = mined.pairs.read_all()
         assert result.schema == tables.PAIRS.schema
         return result.to_pylist(), mined.report

@@ -105,3 +105,36 @@ def test_damaged_trees_are_refused(column, value):
     broken = nodes.set_column(place, column, pa.array(values, nodes.schema.field(column).type))
     with pytest.raises(SchemaError, match="ranker is damaged"):
         load_trees(broken, members["ranker_features"])
+
+
+def counted(rows=6000, seed=0):
+    """Counts that follow a first guess, which is three times too high where `other` is positive."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(rows, 3)).astype(np.float32)
+    rate = np.exp(features[:, 0]) * np.where(features[:, 2] > 0, 1 / 3, 1)
+    return features, rng.poisson(rate).astype(np.float32), rate
+
+
+def test_trees_that_start_from_a_guess_of_the_count_correct_it_and_keep_it_elsewhere():
+    features, counts, _ = counted()
+    trees = fit_trees(features, counts, NAMES, num_trees=80, start="signal")
+    features, _, rate = counted(seed=1)
+
+    error = trees.predict(features) - np.log(rate)
+    error -= error.mean()
+
+    # the guess alone is off by half of log 3 on average
+    guess = features[:, 0] - np.log(rate)
+    assert np.abs(error).mean() < np.abs(guess - guess.mean()).mean() / 3
+    # beyond all that was seen the guess goes on, where trees alone would stay as they are
+    far = np.array([[8, 0, -1], [9, 0, -1]], dtype=np.float32)
+    assert np.diff(trees.predict(far))[0] == pytest.approx(1.0)
+
+
+def test_the_start_is_stored_with_the_trees():
+    features, counts, _ = counted(rows=2000)
+    trees = fit_trees(features, counts, NAMES, num_trees=5, start="signal")
+    tables = trees.tables()
+    loaded = load_trees(stored(tables["ranker"]), stored(tables["ranker_features"]))
+    assert loaded.start == "signal"
+    np.testing.assert_array_equal(loaded.predict(features), trees.predict(features))

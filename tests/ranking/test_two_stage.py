@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from cprtools.baselines import Problem
+from cprtools.baselines import Popularity, Problem
 from cprtools.baselines.contract import Recommender
 from cprtools.ranking import Evidence, Settings, TwoStage, fit_two_stage
-from cprtools.ranking.holdout import hold_out_listings, hold_out_pairs
+from cprtools.ranking.holdout import hold_out_later, hold_out_listings, hold_out_pairs
 from cprtools.ranking.two_stage import known_mask, retrieve
 
 
@@ -224,3 +224,68 @@ def test_complement_evidence_counts_by_hand():
     assert columns["price_ratio"][0] == pytest.approx(np.log(20 / 10))
     # nothing is bought after 0 is
     assert columns["siblings"][0] == 0
+
+
+def test_later_pairs_leave_the_counts_and_what_mining_would_have_dropped_goes_too():
+    matrix = csr_matrix(np.array([[0, 5, 2], [5, 0, 3], [2, 3, 0]], np.float32))
+    later = csr_matrix(np.array([[0, 1, 1], [1, 0, 3], [1, 3, 0]], np.float32))
+    problem = Problem(
+        matrix=matrix, types=np.zeros(3, np.int64), num_types=1, later=later, is_square=True
+    )
+
+    inner, positives = hold_out_later(problem)
+
+    # the least count is 2: a pair with 1 left would not have been mined without these orders
+    assert inner.matrix.toarray().tolist() == [[0, 4, 0], [4, 0, 0], [0, 0, 0]]
+    assert positives.toarray().tolist() == later.toarray().tolist()
+    assert inner.later is None
+
+
+def test_ids_outside_leave_with_the_queries_that_are_held_out():
+    n = 40
+    matrix = csr_matrix(np.ones((n, n), np.float32) - np.eye(n, dtype=np.float32))
+    context = csr_matrix(np.ones((n, 3), np.float32))
+    problem = Problem(
+        matrix=matrix, types=np.zeros(n, np.int64), num_types=1, context=context, is_square=True
+    )
+
+    inner, _ = hold_out_pairs(problem, pairs=0.1, queries=0.2, products=0.2, seed=0)
+
+    silent = np.diff(inner.matrix.indptr) == 0
+    assert 0 < silent.sum() < n
+    assert (np.diff(inner.context.indptr)[silent] == 0).all()
+    assert (np.diff(inner.context.indptr)[~silent] == 3).all()
+
+
+def test_a_ranker_of_later_orders_finds_known_pairs_again():
+    rng = np.random.default_rng(0)
+    n = 60
+    popular = rng.gamma(0.5, size=n) + 0.02
+    rate = rng.gamma(0.3, size=(n, n)) * popular
+    np.fill_diagonal(rate, 0)
+    earlier, later, future = (rng.poisson(rate * share) for share in (27, 3, 3))
+    problem = Problem(
+        matrix=csr_matrix((earlier + later).astype(np.float32)),
+        types=np.zeros(n, np.int64),
+        num_types=1,
+        later=csr_matrix(later.astype(np.float32)),
+        is_square=True,
+    )
+    inner, positives = hold_out_later(problem)
+
+    stage = fit_two_stage(
+        problem, inner, positives, lambda p: {"popularity": Popularity.fit(p)}, keep_known=True
+    )
+
+    assert stage.trees.start == "expected"
+    queries = np.arange(n)
+    allowed = known_mask(problem, queries, keep_known=True)
+    assert allowed.sum() == n * (n - 1)
+    lists = stage.lists(queries, allowed, 5)
+    found = sum(future[q, cols[:5]].sum() for q, (cols, _) in enumerate(lists)) / future.sum()
+    best = np.argsort(-np.where(allowed, problem.matrix.toarray(), -1), axis=1)[:, :5]
+    known = sum(future[q, best[q]].sum() for q in range(n)) / future.sum()
+    by_popularity = stage.lists(queries, allowed, 5, use_ranker=False)
+    simple = sum(future[q, cols[:5]].sum() for q, (cols, _) in enumerate(by_popularity))
+    assert found > 1.2 * simple / future.sum()
+    assert found > known - 0.02

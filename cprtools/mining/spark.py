@@ -1,0 +1,191 @@
+"""Pair mining on Apache Spark: the same rows and the same report as on DuckDB."""
+
+import contextlib
+import re
+from collections.abc import Generator, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cprtools.mining import spark_sql as sql
+from cprtools.mining import spark_tasks as tasks
+from cprtools.mining.catalogue import read_catalogue
+from cprtools.mining.counting import Reach
+from cprtools.mining.definition import CONFIDENCE_LOW, LIFT, kept_sql
+from cprtools.mining.events import read_log
+from cprtools.mining.pairs import Mined
+from cprtools.mining.progress import Progress, silent
+from cprtools.mining.relations import KINDS, read_lists
+from cprtools.mining.report import RELATIONS, MiningReport
+from cprtools.mining.rules import FROM_EVENTS, FROM_RELATIONS, Rules
+from cprtools.mining.spark_session import SparkCluster, open_session
+from cprtools.mining.sql import BLOCK_ROWS
+from cprtools.mining.summary import compare_with_catalogue, summarise
+from cprtools.tables import PAIRS
+from cprtools.tables import RELATIONS as RELATIONS_TABLE
+from cprtools.tables.source import Source
+from cprtools.tables.spark import scan_spark
+
+
+@contextlib.contextmanager
+def mine_pairs_on_spark(
+    source: Source,
+    rules: Rules | None = None,
+    *,
+    products: Source | None = None,
+    cluster: SparkCluster | None = None,
+    progress: Progress = silent,
+) -> Iterator[Mined]:
+    """What `mine_pairs` yields, counted by Spark: equal rows in the same order, an equal report.
+
+    Spark reads the source's files itself, so its executors must see them under the same paths.
+    Raises as `mine_pairs` does, and as `open_session` does where Spark does not run.
+    """
+    rules, cluster = rules or Rules(), cluster or SparkCluster()
+    # first, since a wrong table is better refused before the hours that a log may take
+    catalogue = None if products is None else read_catalogue(products)
+    is_log = source.spec != RELATIONS_TABLE
+    least = rules.minimums(FROM_EVENTS if is_log else FROM_RELATIONS)
+    with open_session(cluster, source) as session, _work(session) as work:
+        work.view("log", scan_spark(source, session))
+        report = _count_events(work, source, rules) if is_log else _count_relations(work, source)
+        report.minimums = dict(zip(RELATIONS, least, strict=True))
+        kept = kept_sql(least, needs_both=report.single_relation is None)
+        pairs = sql.PAIRS.format(kept=kept, lift=LIFT, confidence_low=CONFIDENCE_LOW)
+        # near each other as they are read later
+        work.keep("kept", work.session.sql(pairs).repartitionByRange("query"))
+        summarise(report, work.ask)
+        if catalogue is not None:
+            work.view("catalogue", session.createDataFrame(catalogue))
+            compare_with_catalogue(report, work.ask)
+        with contextlib.closing(_batches(work)) as batches:
+            reader = pa.RecordBatchReader.from_batches(PAIRS.schema, batches)
+            yield Mined(reader, report, [source])
+
+
+class SparkWork:
+    """A session, what is kept in it, and what `$name` stands for in its statements."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+        self.kept: list[Any] = []
+        self.values: dict[str, Any] = {}
+
+    def run(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a query of few."""
+        query = re.sub(r"\$(\w+)", lambda found: _literal(self.values[found[1]]), statement)
+        return [tuple(row) for row in self.session.sql(query).collect()]
+
+    def ask(self, query: str) -> tuple[Any, ...]:
+        """The one row of a query."""
+        return self.run(query)[0]
+
+    def table(self, query: str) -> pa.Table:
+        """The rows of a query as an Arrow table."""
+        return self.session.sql(query).toArrow()
+
+    def view(self, name: str, query: str | Any) -> None:
+        """Let statements read a query or frame under this name, computed whenever they do."""
+        frame = self.session.sql(query) if isinstance(query, str) else query
+        frame.createOrReplaceTempView(name)
+
+    def keep(self, name: str, query: str | Any) -> None:
+        """The same, computed once; what does not fit into memory goes to disk."""
+        from pyspark import StorageLevel
+
+        frame = self.session.sql(query) if isinstance(query, str) else query
+        self.kept.append(frame.persist(StorageLevel.MEMORY_AND_DISK))
+        self.view(name, frame)
+
+
+def _literal(value: Any) -> str:
+    return f"TIMESTAMP '{value}'" if isinstance(value, datetime) else str(value)
+
+
+@contextlib.contextmanager
+def _work(session: Any) -> Iterator[SparkWork]:
+    from py4j.protocol import Py4JError
+
+    work = SparkWork(session)
+    try:
+        yield work
+    finally:
+        # the memory of a session that goes on; after a failure Java itself may be gone
+        with contextlib.suppress(Py4JError, OSError):
+            for frame in reversed(work.kept):
+                frame.unpersist()
+
+
+def _count_events(work: SparkWork, source: Source, rules: Rules) -> MiningReport:
+    report = read_log(work, source)
+    least = rules.minimums(FROM_EVENTS)
+    work.view("usable", sql.USABLE_EVENTS)
+    work.keep("products", sql.PRODUCTS_OF_EVENTS)
+    reach = _reach(work, least)
+    work.view("looked", _looked(work, rules, reach))
+    work.keep("added_up", sql.ADDED_UP.format(pair=tasks.PAIR, least=least))
+    numbers = work.run(sql.NUMBERS.format(buyers=tasks.BUYERS))
+    # without a usable row there may be no task
+    of_kind = {tasks.TOTALS: [0] * 5, tasks.SIGNS: [0] * 5}
+    of_kind |= {kind: counts for kind, _, *counts in numbers}
+    customers, purchasers, sessions, bots, bot_rows = of_kind[tasks.TOTALS]
+    heavy = [(row[2], row[1]) for row in numbers if row[0] == tasks.HEAVY]
+    report.doubts.heavy = sum(n for n, _ in heavy)
+    report.doubts.heaviest = max((most for _, most in heavy), default=0)
+    work.view("buyers", sql.BUYERS.format(kind=tasks.BUYERS))
+    work.view("population", sql.POPULATION.format(customers=purchasers))
+    work.view("directed", sql.DIRECTED.format(pair=tasks.PAIR))
+    report.totals = {
+        "products": len(reach.viewed),
+        "customers": customers,
+        "customers with a purchase": purchasers,
+        "sessions": sessions,
+        "sessions dropped as bots": bots,
+        "rows dropped as bots": bot_rows,
+    }
+    up, down, viewed, after_up, after_down = of_kind[tasks.SIGNS]
+    present = (up or down, viewed, after_up or after_down)
+    report.present = frozenset(n for n, found in zip(RELATIONS, present, strict=True) if found)
+    return report
+
+
+def _reach(work: SparkWork, least: Sequence[int]) -> Reach:
+    bought, seen, after = least
+    query = sql.REACH.format(purchases=min(bought, after), views=min(seen, after))
+    product, purchased, viewed = (c.to_numpy() for c in work.table(query).columns)
+    order = np.argsort(product)
+    # no customer is put aside: tasks do not know each other's
+    return Reach((1, 1, 1), purchased[order], viewed[order])
+
+
+def _looked(work: SparkWork, rules: Rules, reach: Reach) -> Any:
+    """What tasks count of their customers, each customer being known to one task."""
+    task = tasks.Task(rules, reach)
+    partitions = int(work.session.conf.get("spark.sql.shuffle.partitions"))
+    events = work.session.sql(sql.EVENTS).repartition(partitions, "customer")
+    # sorted, so that a task takes a few customers after the other and not all at once
+    ordered = events.sortWithinPartitions("customer")
+    return ordered.mapInArrow(lambda batches: task(batches), tasks.SCHEMA)
+
+
+def _count_relations(work: SparkWork, source: Source) -> MiningReport:
+    report = read_lists(work, source)
+    listed = ", ".join(f"('{relation}', '{kind}')" for relation, kind in KINDS.items())
+    work.view("kinds", f"SELECT * FROM VALUES {listed} AS kinds(relation, kind)")
+    work.view("usable", sql.USABLE_RELATIONS)
+    work.keep("products", sql.PRODUCTS_OF_RELATIONS)
+    work.keep("directed", sql.DIRECTED_RELATIONS)
+    work.view("buyers", sql.NO_BUYERS)
+    work.view("population", sql.POPULATION.format(customers=0))
+    report.totals = {"products": work.run("SELECT COUNT(*) FROM products")[0][0]}
+    return report
+
+
+def _batches(work: SparkWork) -> Generator[pa.RecordBatch]:
+    for first, last in work.run(sql.BLOCKS.format(rows=BLOCK_ROWS)):
+        rows = work.table(f"SELECT * FROM kept WHERE query BETWEEN {first} AND {last}")
+        rows = rows.sort_by([("query", "ascending"), ("candidate", "ascending")])
+        block = rows.select(PAIRS.schema.names).cast(PAIRS.schema).combine_chunks()
+        yield from block.to_batches()
