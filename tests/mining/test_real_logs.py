@@ -129,6 +129,7 @@ def check_totals(report, log, rows):
     assert report.totals["customers"] == rows.who.nunique()
     assert report.totals["sessions"] == rows.session.nunique()
     assert report.totals["sessions dropped as bots"] == len(dropped)
+    assert report.totals["rows dropped as bots"] == len(rows) - len(left)
     purchasers = left[left.event == "purchase"].who.nunique()
     assert report.totals["customers with a purchase"] == purchasers
     return left, purchasers
