@@ -50,3 +50,12 @@ class Doubts:
                 "in every pair it makes; leave it out if it is no shopper"
             )
         return found
+
+    def as_dict(self) -> dict[str, int]:
+        """The counts, as JSON holds them."""
+        return {
+            f"rows_dated_before_{EARLIEST.year}": self.early,
+            "rows_dated_in_the_future": self.late,
+            f"customers_of_over_{HEAVY}_events": self.heavy,
+            "most_events_of_one_customer": self.heaviest,
+        }

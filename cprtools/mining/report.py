@@ -180,6 +180,7 @@ class MiningReport:
                 "skipped": self.skipped,
                 "other_events": dict(list(self.other_events.items())[:_OTHER_EVENTS_SHOWN]),
             },
+            "doubts": self.doubts.as_dict(),
             "totals": {name.replace(" ", "_"): n for name, n in self.totals.items()},
             "relations": {
                 name: {
