@@ -5,28 +5,25 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.contract import IntArray, Problem
+from cprtools.baselines.items import ItemToItem
 from cprtools.baselines.options import check_choice, check_least, refuse_unknown
 from cprtools.baselines.sparse import (
     WEIGHTINGS,
     WEIGHTINGS_BY_STRENGTH,
     canonical,
-    matrix_table,
     reweight,
-    table_matrix,
 )
 
 DoubleArray = npt.NDArray[np.float64]
-_ITEMS, _SETTINGS = "ease_items", "ease_settings"
 _BLOCK = 512
 # the inverse is dense: at most about 2 GB, twice while it is made
 MOST_ITEMS = 16_000
 
 
-class Ease(Recommender):
+class Ease(ItemToItem):
     """Scores c for q by the sum over q's items i of f(w(q,i)) B(i,c), B of zero diagonal.
 
     B minimises |X - X B|^2 + regularisation |B|^2: with P = (X'X + regularisation I)^-1,
@@ -41,11 +38,6 @@ class Ease(Recommender):
         ("weighting", WEIGHTINGS_BY_STRENGTH),
         ("regularisation", [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0]),
     )
-
-    def __init__(self, matrix: csr_matrix, items: csr_matrix, weighting: str):
-        self._matrix = matrix
-        self._items = items
-        self._weighting = weighting
 
     @classmethod
     def fit(
@@ -67,33 +59,9 @@ class Ease(Recommender):
         check_least(cls.method, "regularisation", regularisation, 1e-9)
         check_least(cls.method, "neighbours", neighbours, 1)
         check_choice(cls.method, "weighting", weighting, WEIGHTINGS)
-        matrix = canonical(reweight(problem.wide, weighting))
-        items = item_weights(matrix, regularisation, neighbours, problem.num_candidates)
-        return cls(matrix, items, weighting)
-
-    def score(self, query_idx: IntArray) -> FloatArray:
-        """Row of the query times B: (len(query_idx), num_candidates) float32."""
-        return np.asarray((self._matrix[query_idx] @ self._items).toarray(), dtype=np.float32)
-
-    def tables(self) -> dict[str, pa.Table]:
-        """B, and how the weights of the query's items are read."""
-        return {
-            _ITEMS: matrix_table(self._items),
-            _SETTINGS: pa.table({"weighting": [self._weighting]}),
-        }
-
-    @classmethod
-    def load(cls, problem: Problem, read: ReadTable) -> Self:
-        """The stored B over the problem's rows. Raises SchemaError where they do not fit."""
-        wide = problem.wide
-        weighting = read(_SETTINGS).column("weighting")[0].as_py()
-        items = table_matrix(read(_ITEMS), (wide.shape[1], problem.num_candidates), _ITEMS)
-        return cls(canonical(reweight(wide, weighting)), items, weighting)
-
-    @property
-    def num_candidates(self) -> int:
-        """Columns of what `score` returns."""
-        return int(self._items.shape[1])
+        weighted = canonical(reweight(problem.wide, weighting))
+        items = item_weights(weighted, regularisation, neighbours, problem.num_candidates)
+        return cls(problem.wide, items, weighting)
 
 
 def item_weights(

@@ -33,9 +33,9 @@ class Item2Vec(DirectedVectors):
 
     method: ClassVar[str] = "item2vec"
     search = (
-        ("epochs", [10, 20, 40, 80]),
+        ("epochs", [5, 10, 20, 30, 40]),
         ("power", [0.0, 0.25, 0.5, 0.75, 1.0]),
-        ("negatives", [5, 20, 80, 320]),
+        ("negatives", [1, 2, 5, 20]),
         ("embedding_dim", [32, 64, 128]),
         ("weighting", WEIGHTINGS_BY_STRENGTH),
     )
@@ -48,8 +48,8 @@ class Item2Vec(DirectedVectors):
         seed: int = 0,
         embedding_dim: int = 64,
         epochs: int = 20,
-        negatives: int = 20,
-        power: float = 0.5,
+        negatives: int = 5,
+        power: float = 0.25,
         weighting: str = "log",
         learning_rate: float = 0.01,
         **options: Any,

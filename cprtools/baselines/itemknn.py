@@ -2,27 +2,18 @@
 
 from typing import Any, ClassVar, Self
 
-import numpy as np
-import pyarrow as pa
-from scipy.sparse import csr_matrix
-
-from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.contract import Problem
+from cprtools.baselines.items import ItemToItem
 from cprtools.baselines.options import check_choice, check_least, refuse_unknown
 from cprtools.baselines.sparse import (
     WEIGHTINGS,
     WEIGHTINGS_BY_STRENGTH,
-    canonical,
     column_neighbours,
-    matrix_table,
     reweight,
-    table_matrix,
 )
 
-_SIMILARITY = "item_knn_similarity"
-_SETTINGS = "item_knn_settings"
 
-
-class ItemKnn(Recommender):
+class ItemKnn(ItemToItem):
     """Scores c for q by the sum over q's items i of w(q,i) cos(i,c), i among c's neighbours.
 
     For complements the items of q are those bought with it, so c completes q where it is bought
@@ -36,11 +27,6 @@ class ItemKnn(Recommender):
         ("shrinkage", [0.0, 1.0, 3.0, 10.0, 30.0]),
         ("neighbours", [50, 100, 200, 400, 800]),
     )
-
-    def __init__(self, matrix: csr_matrix, similarity: csr_matrix, weighting: str):
-        self._matrix = matrix
-        self._similarity = similarity
-        self._weighting = weighting
 
     @classmethod
     def fit(
@@ -66,30 +52,4 @@ class ItemKnn(Recommender):
         # every candidate keeps its own neighbours: kept per item of the query instead, popular
         # products crowd out the rest
         similarity = column_neighbours(matrix, neighbours, shrinkage)[: problem.num_candidates]
-        similarity = similarity.T.tocsr()
-        return cls(matrix, canonical(similarity), weighting)
-
-    def score(self, query_idx: IntArray) -> FloatArray:
-        """Row of the query times the similarities: (len(query_idx), num_candidates) float32."""
-        return np.asarray((self._matrix[query_idx] @ self._similarity).toarray(), dtype=np.float32)
-
-    def tables(self) -> dict[str, pa.Table]:
-        """The similarities, and how the weights of the query's items are read."""
-        return {
-            _SIMILARITY: matrix_table(self._similarity),
-            _SETTINGS: pa.table({"weighting": [self._weighting]}),
-        }
-
-    @classmethod
-    def load(cls, problem: Problem, read: ReadTable) -> Self:
-        """Stored similarities over the problem's rows. Raises SchemaError where they do not fit."""
-        wide = problem.wide
-        size = problem.num_candidates
-        weighting = read(_SETTINGS).column("weighting")[0].as_py()
-        similarity = table_matrix(read(_SIMILARITY), (wide.shape[1], size), _SIMILARITY)
-        return cls(reweight(wide, weighting), canonical(similarity), weighting)
-
-    @property
-    def num_candidates(self) -> int:
-        """Columns of what `score` returns."""
-        return int(self._similarity.shape[1])
+        return cls(problem.wide, similarity.T.tocsr(), weighting)

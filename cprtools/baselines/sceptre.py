@@ -9,13 +9,12 @@ from scipy.sparse import csr_matrix, hstack
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
 from cprtools.baselines.dense import stable_product
-from cprtools.baselines.options import check_choice, check_least, refuse_unknown, require_square
+from cprtools.baselines.options import check_least, refuse_unknown, require_square
 from cprtools.baselines.sparse import canonical
 from cprtools.errors import SchemaError
 from cprtools.tables import to_matrix, vector_array
 
 DoubleArray = npt.NDArray[np.float64]
-LINKS = ("diagonal", "full")
 _PRODUCTS, _TOPICS = "sceptre_products", "sceptre_topics"
 _SMALL = 3000
 _PAIRS = 40_000
@@ -24,16 +23,14 @@ _PAIRS = 40_000
 class Sceptre(Recommender):
     """Scores by P(linked) P(the link leads this way), both logistic in the topics t of the texts.
 
-    `diagonal`, as published: log-odds of a link are b + sum over topics of m_k t_qk t_ck; `full`:
-    b + t_q' M t_c. Log-odds of the direction are sum of d_k (t_ck - t_qk). Source: McAuley, Pandey
-    and Leskovec, Inferring networks of substitutable and complementary products, KDD 2015.
-    Departures: docs/methods/baselines.md.
+    Log-odds of a link are b + sum over topics of m_k t_qk t_ck, of the direction sum of
+    d_k (t_ck - t_qk). Source: McAuley, Pandey and Leskovec, Inferring networks of substitutable and
+    complementary products, KDD 2015. Departures: docs/methods/baselines.md.
     """
 
     method: ClassVar[str] = "sceptre"
     search = (
-        ("link", LINKS),
-        ("topics", [10, 20, 40, 80]),
+        ("topics", [20, 40, 80, 160]),
         ("regularisation", [0.01, 0.1, 1.0, 10.0]),
     )
 
@@ -41,11 +38,11 @@ class Sceptre(Recommender):
         self._topics = topics
         """(num_candidates, topics) float32, scaled as `_topic_shares` says."""
         self._link = link
-        """(topics, topics) float32 M, for `diagonal` of zero off-diagonal entries."""
+        """(topics,) float32 m."""
         self._bias = np.float32(bias)
         self._direction = direction
         """(topics,) float32 d."""
-        self._query_side = np.ascontiguousarray(topics @ link, dtype=np.float32)
+        self._query_side = np.ascontiguousarray(topics * link, dtype=np.float32)
         self._lean = np.asarray(topics @ direction, dtype=np.float32)
 
     @classmethod
@@ -54,8 +51,7 @@ class Sceptre(Recommender):
         problem: Problem,
         *,
         seed: int = 0,
-        topics: int = 20,
-        link: str = "diagonal",
+        topics: int = 80,
         regularisation: float = 0.1,
         **options: Any,
     ) -> Self:
@@ -64,21 +60,17 @@ class Sceptre(Recommender):
         Raises SchemaError for sellers and for products without any text or attribute, UsageError
         for values out of range.
         """
-        refuse_unknown(cls.method, options, ["topics", "link", "regularisation"])
+        refuse_unknown(cls.method, options, ["topics", "regularisation"])
         check_least(cls.method, "topics", topics, 2)
         check_least(cls.method, "regularisation", regularisation, 1e-9)
-        check_choice(cls.method, "link", link, LINKS)
         require_square(cls.method, problem)
         shares = _topic_shares(_documents(problem), topics, seed)
         true, sampled = _pairs(problem.matrix, seed)
         if not len(true):
-            return cls(
-                shares, np.zeros((topics,) * 2, np.float32), 0.0, np.zeros(topics, np.float32)
-            )
-        matrix, bias = _fit_link(shares, true, sampled, link, regularisation)
-        return cls(
-            shares, matrix, bias, _fit_direction(problem.matrix, shares, true, regularisation)
-        )
+            return cls(shares, np.zeros(topics, np.float32), 0.0, np.zeros(topics, np.float32))
+        link, bias = _fit_link(shares, true, sampled, regularisation)
+        direction = _fit_direction(problem.matrix, shares, true, regularisation)
+        return cls(shares, link, bias, direction)
 
     def score(self, query_idx: IntArray) -> FloatArray:
         """P(linked) P(this way): (len(query_idx), num_candidates) float32."""
@@ -86,9 +78,9 @@ class Sceptre(Recommender):
         return linked * _logistic(self._lean[None, :] - self._lean[query_idx][:, None])
 
     def tables(self) -> dict[str, pa.Table]:
-        """Topics of the products; M, d and the bias by topic."""
+        """Topics of the products; m, d and the bias by topic."""
         by_topic = {
-            "link": vector_array(self._link),
+            "link": pa.array(self._link, pa.float32()),
             "direction": pa.array(self._direction, pa.float32()),
             "bias": pa.array(np.full(len(self._link), self._bias), pa.float32()),
         }
@@ -102,12 +94,13 @@ class Sceptre(Recommender):
         """The stored models. Raises SchemaError where they do not fit the problem."""
         topics = to_matrix(read(_PRODUCTS).column("topics"), _PRODUCTS)
         table = read(_TOPICS)
-        link = to_matrix(table.column("link"), _TOPICS)
-        if len(topics) != problem.num_candidates or link.shape != (topics.shape[1],) * 2:
+        if len(topics) != problem.num_candidates or table.num_rows != topics.shape[1]:
             raise SchemaError(
                 f"{_PRODUCTS}: topics of {len(topics)} products; need {problem.num_candidates}"
             )
-        direction = table.column("direction").to_numpy().astype(np.float32)
+        link, direction = (
+            table.column(name).to_numpy().astype(np.float32) for name in ("link", "direction")
+        )
         return cls(topics, link, table.column("bias")[0].as_py(), direction)
 
     @property
@@ -173,20 +166,13 @@ def _pairs(matrix: csr_matrix, seed: int) -> tuple[IntArray, IntArray]:
 
 
 def _fit_link(
-    topics: FloatArray, true: IntArray, sampled: IntArray, link: str, regularisation: float
+    topics: FloatArray, true: IntArray, sampled: IntArray, regularisation: float
 ) -> tuple[FloatArray, float]:
     pairs = np.concatenate([true, sampled])
+    features = topics[pairs[:, 0]] * topics[pairs[:, 1]]
     labels = np.arange(len(pairs)) < len(true)
-    left, right = topics[pairs[:, 0]], topics[pairs[:, 1]]
-    size = topics.shape[1]
-    if link == "diagonal":
-        features = left * right
-    else:
-        # (pairs, topics, topics) -> (pairs, topics * topics)
-        features = (left[:, :, None] * right[:, None, :]).reshape(len(pairs), size * size)
     weights, bias = _logistic_regression(features, labels, regularisation, with_bias=True)
-    matrix = np.diag(weights) if link == "diagonal" else weights.reshape(size, size)
-    return np.ascontiguousarray(matrix, dtype=np.float32), bias
+    return weights.astype(np.float32), bias
 
 
 def _fit_direction(

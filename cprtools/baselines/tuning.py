@@ -126,10 +126,23 @@ def fit_tuned(
     say: Callable[[str], None] = lambda _: None,
     **options: Any,
 ) -> Recommender:
-    """Fit a method with the settings of its `search` that do best on a validation part.
+    """Fit a method with the settings that `tune` chooses. Raises what `fit` raises."""
+    chosen = tune(method, problem, seed=seed, say=say, **options)
+    return method.fit(problem, seed=seed, **chosen)
 
-    Options given are taken as they are, the others climb from the defaults of `fit`. What was
-    chosen, and the measure it reached, go to `say`. Raises what `fit` raises.
+
+def tune(
+    method: type[Recommender],
+    problem: Problem,
+    *,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+    **options: Any,
+) -> Settings:
+    """Options for `fit`: those given, and of the method's `search` what does best in validation.
+
+    Settings climb from the defaults of `fit`. What was tried, and the measure it reached, go to
+    `say`. Raises what `fit` raises.
     """
     steps = [(name, values) for name, values in method.search if name not in options]
     weights = problem.matrix.data
@@ -138,7 +151,7 @@ def fit_tuned(
         steps = [(name, values) for name, values in steps if name != "weighting"]
     validation = hold_out(problem, seed) if steps else None
     if validation is None:
-        return method.fit(problem, seed=seed, **options)
+        return options
     inner = replace(problem, matrix=validation.train)
 
     def measure(settings: Settings) -> float:
@@ -152,7 +165,7 @@ def fit_tuned(
     start = {name: defaults[name].default for name, _ in steps}
     best, _ = choose(start, steps, measure)
     say(f"{method.method}: chosen {_listed(best)}")
-    return method.fit(problem, seed=seed, **{**options, **best})
+    return {**options, **best}
 
 
 def scores_of_others(score: ScoreRows, problem: Problem, rows: IntArray) -> FloatArray:

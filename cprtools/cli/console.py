@@ -39,6 +39,8 @@ _NOT_RECORDED = frozenset(
         "report",
         "format",
         "memory_limit",
+        "checkpoint",
+        "resume",
     ]
 )
 

@@ -44,6 +44,14 @@ def train_cpr(
         typer.Option(help="co-purchase, reverse: count (default), lift or confidence."),
     ] = None,
     ranker: Annotated[bool, typer.Option(help="p-companion: fit the second stage too.")] = True,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="p-companion: keep the state of training here."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from --checkpoint to the same result.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="p-companion: cpu or cuda.")] = "cpu",
     columns: Columns = "",
     seed: Seed = 0,
 ) -> None:
@@ -76,9 +84,18 @@ def train_cpr(
         seed=seed,
     )
     console.report("problem", built.summary())
+    footer = console.footer(pairs_source, products_source, later_source, *vector_sources)
+    run = recipe.make_run(
+        method, device, checkpoint, resume, footer, progress=console.progress, say=console.note
+    )
     stage = recipe.train(
-        built.problem, method, options=options, with_ranker=ranker, seed=seed, say=console.note
+        built.problem,
+        method,
+        options=options,
+        with_ranker=ranker,
+        seed=seed,
+        say=console.note,
+        run=run,
     )
     members, facts = answers.model_members(stage, built.catalogue)
-    footer = console.footer(pairs_source, products_source, later_source, *vector_sources)
     tables.write_folder(members, output, answers.COMPLEMENTS, footer, facts)

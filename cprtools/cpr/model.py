@@ -1,7 +1,7 @@
 """P-Companion as a recommender: trained with torch, answers with numpy alone."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -9,12 +9,10 @@ import pyarrow as pa
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
 from cprtools.baselines.options import require_square
 from cprtools.cpr.config import METHOD, make_config
+from cprtools.cpr.run import Run
 from cprtools.cpr.scoring import ClosedForm
 from cprtools.errors import SchemaError
 from cprtools.tables import to_matrix, vector_array
-
-if TYPE_CHECKING:
-    from cprtools.cpr.training import Progress
 
 _ITEMS, _TYPES, _SETTINGS = "p_companion_items", "p_companion_types", "p_companion_settings"
 _THETA, _SOURCE, _TARGET, _BIAS, _TRANSITION = "theta", "source", "target", "bias", "transition"
@@ -40,12 +38,12 @@ class PCompanion(Recommender):
         problem: Problem,
         *,
         seed: int = 0,
-        progress: "Progress | None" = None,
+        run: Run | None = None,
         **options: Any,
     ) -> Self:
         """Train on the complement pairs; options are the fields of `CprConfig`.
 
-        progress: wraps the epochs, (steps, label, total) to the same steps.
+        run: what it shows and where it computes; it changes no number.
         Raises UsageError for unknown options and values out of range, SchemaError for sellers and
         for a problem without pairs.
         """
@@ -53,7 +51,7 @@ class PCompanion(Recommender):
         require_square(METHOD, problem)
         from cprtools.cpr.training import train
 
-        trained = train(problem, config, progress)
+        trained = train(problem, config, run)
         settings = asdict(config) | {
             "epochs_run": len(trained.hits),
             "validation_hit": max(trained.hits, default=float("nan")),

@@ -18,9 +18,11 @@ from cprtools.baselines import (
 from cprtools.baselines.tuning import fit_tuned
 from cprtools.cpr.config import PRESETS
 from cprtools.cpr.model import PCompanion
+from cprtools.cpr.run import Progress, Run, check_device
 from cprtools.cpr.triplet import Triplet
 from cprtools.errors import UsageError
 from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_later, hold_out_pairs
+from cprtools.tables import Footer
 
 SIMPLE: Mapping[str, type[Recommender]] = {**BASELINES, Triplet.method: Triplet}
 METHODS = (PCompanion.method, *SIMPLE)
@@ -48,6 +50,35 @@ def method_options(
     return {"preset": preset} | ({} if epochs is None else {"epochs": epochs})
 
 
+def make_run(
+    method: str,
+    device: str,
+    checkpoint: str | None,
+    resume: bool,
+    footer: Footer,
+    *,
+    progress: Progress | None,
+    say: Say,
+) -> Run | None:
+    """What surrounds the training of p-companion, None for methods that have no such thing.
+
+    Raises UsageError where the options do not belong together, DataError and SchemaError where
+    `checkpoint` cannot be used.
+    """
+    if resume and checkpoint is None:
+        raise UsageError("--resume needs --checkpoint FOLDER: where the state of training is")
+    if method != PCompanion.method:
+        if checkpoint is not None or device != "cpu":
+            raise UsageError(f"--checkpoint and --device are for p-companion, not for {method}")
+        return None
+    check_device(device)
+    if checkpoint is None:
+        return Run(progress, say, device)
+    from cprtools.cpr.checkpoint import Checkpoints
+
+    return Run(progress, say, device, Checkpoints(checkpoint, footer, resume=resume))
+
+
 def train(
     problem: Problem,
     method: str,
@@ -57,10 +88,12 @@ def train(
     settings: Settings | None = None,
     seed: int = 0,
     say: Say = lambda _: None,
+    run: Run | None = None,
 ) -> TwoStage:
     """Fit a method on the problem; `p-companion` gets the second stage, baselines stand alone.
 
-    `options` go to the method's `fit`. Raises UsageError for a method that does not exist.
+    `options` go to the method's `fit`; `run` is how the training of p-companion is carried out.
+    Raises UsageError for a method that does not exist.
     """
     if method not in METHODS:
         raise UsageError(f"--method must be one of {', '.join(METHODS)}, got {method!r}")
@@ -69,6 +102,7 @@ def train(
         return TwoStage(
             problem, {method: fit_tuned(SIMPLE[method], problem, seed=seed, say=say, **own)}
         )
+    own["run"] = run
     if not with_ranker:
         return TwoStage(problem, {method: PCompanion.fit(problem, seed=seed, **own)})
     keep_known = problem.later is not None

@@ -1,7 +1,7 @@
 """The training loop: seeds, steps, early stopping on held-out pairs, the closed form at the end."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -25,15 +25,16 @@ from cprtools.cpr.batches import (
     damped,
     history_bags,
 )
+from cprtools.cpr.checkpoint import Checkpoint, Loop
 from cprtools.cpr.config import CprConfig
 from cprtools.cpr.features import Features, encode_features
 from cprtools.cpr.pcompanion import DirectedNetwork, Network, PaperNetwork
 from cprtools.cpr.product2vec import pool_neighbours
+from cprtools.cpr.run import Run, memory_note, on_device
 from cprtools.cpr.scoring import ClosedForm
 from cprtools.cpr.warmstart import start_tables
 from cprtools.errors import SchemaError
 
-Progress = Callable[[Iterable[int], str, int | None], Iterator[int]]
 TABLES = ("identity.", "popularity.", "history.")
 
 _MEASURED_QUERIES = 600
@@ -52,12 +53,14 @@ class Trained:
     hits: list[float] = field(default_factory=list)
 
 
-def train(problem: Problem, config: CprConfig, progress: Progress | None = None) -> Trained:
+def train(problem: Problem, config: CprConfig, run: Run | None = None) -> Trained:
     """Train a network on the problem's pairs and reduce it to its closed form.
 
-    The same problem, config, machine and number of threads give the same result; no global random
+    The same problem, config, machine and number of threads give the same result, whether the run
+    was cut off and resumed or not; on a GPU sums may differ in the last bits. No global random
     state is touched. Raises SchemaError where there are no pairs.
     """
+    run = run or Run()
     known = canonical(problem.matrix)
     if not known.nnz:
         raise SchemaError("p-companion needs complement pairs; found none; check the mining report")
@@ -67,11 +70,16 @@ def train(problem: Problem, config: CprConfig, progress: Progress | None = None)
             problem, config.seed, config.validation_fraction, max_rows=_MEASURED_QUERIES
         )
     shown = known if validation is None else validation.train
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[0] if run.device == "cuda" else []):
         torch.manual_seed(config.seed)
-        session = Session(problem, config, shown)
-        session.pretrain(progress)
-        hits = session.run(validation, progress)
+        session = Session(problem, config, shown, run)
+        run.say(memory_note(session.network, config, problem.num_candidates))
+        checkpoint = None
+        if run.checkpoints is not None:
+            checkpoint = run.checkpoints.next_fit(problem, config)
+        if checkpoint is None or not checkpoint.holds_epochs:
+            session.pretrain()
+        hits = session.run(validation, checkpoint)
         return Trained(closed_form(session.network, known), hits)
 
 
@@ -85,6 +93,9 @@ def _reduce(network: Network, matrix: csr_matrix) -> tuple[ClosedForm, FloatArra
     weights = damped(matrix)
     was_training = network.training
     network.eval()
+    # once an epoch: not worth a second way of doing it on another device
+    device = network.dense.device
+    network.to("cpu")
     with torch.no_grad():
         factors = network.factors(history_bags(weights, canonical(weights.T.tocsr())))
     network.train(was_training)
@@ -97,14 +108,18 @@ def _reduce(network: Network, matrix: csr_matrix) -> tuple[ClosedForm, FloatArra
         types=network.codes[:, 0].numpy().copy(),
         type_weight=network.config.type_weight,
     )
+    network.to(device)
     return form, _array(factors.new_source)
 
 
 class Session:
     """One training run: the network, its samplers and its optimiser."""
 
-    def __init__(self, problem: Problem, config: CprConfig, matrix: csr_matrix):
-        random = np.random.default_rng([config.seed, 2])
+    def __init__(
+        self, problem: Problem, config: CprConfig, matrix: csr_matrix, around: Run | None = None
+    ):
+        self.around = around or Run()
+        self.random = random = np.random.default_rng([config.seed, 2])
         features = encode_features(problem)
         self.matrix, self.config = matrix, config
         self.neighbours = None
@@ -122,37 +137,49 @@ class Session:
             directed.start_from(*(torch.from_numpy(table) for table in tables))
             self.network, self.loss = directed, partial(self._loss_with_similar, directed)
             self.sampler = SoftmaxSampler(matrix, config, random)
+        self.network.to(self.around.device)
         self.optimiser = make_optimiser(self.network, config)
 
-    def pretrain(self, progress: Progress | None) -> None:
+    def pretrain(self) -> None:
         """Product2Vec alone on similar products, as the paper does before the joint training."""
         if self.neighbours is None:
             return
         size = self.config.batch_size
         batches = min(-(-self.neighbours.num_items // size), self.config.max_steps)
-        for _ in _steps(progress, self.config.pretrain_epochs, "product2vec"):
+        for _ in self.around.steps(0, self.config.pretrain_epochs, "product2vec"):
             for _ in range(batches):
                 self.step(similar_loss(self.network, self.neighbours, size))
 
-    def run(self, validation: Validation | None, progress: Progress | None) -> list[float]:
+    def run(
+        self, validation: Validation | None, checkpoint: Checkpoint | None = None
+    ) -> list[float]:
         """All epochs, or until `patience` of them brought no better Hit@10; keeps the best."""
         steps = self.config.epochs * self.sampler.num_batches
         schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, _rate_of(steps))
-        best, state, hits = -1.0, None, []
-        for _ in _steps(progress, self.config.epochs, "p-companion"):
-            for batch in self.sampler.epoch():
-                self.step(self.loss(batch))
-                schedule.step()
-            if validation is None:
-                continue
-            hits.append(self._measure(validation))
-            if hits[-1] > best:
-                best, state = hits[-1], _copy(self.network.state_dict())
-            elif len(hits) - 1 - int(np.argmax(hits)) >= self.config.patience:
+        loop = Loop(self.network, self.optimiser, schedule, self.random)
+        if checkpoint is not None:
+            checkpoint.restore(loop)
+        stop = loop.epoch if loop.is_finished else self.config.epochs
+        for epoch in self.around.steps(loop.epoch, stop, "p-companion"):
+            self._one_epoch(schedule)
+            loop.epoch = epoch + 1
+            if validation is not None:
+                loop.keep_best(self._measure(validation))
+            if loop.stale >= self.config.patience:
                 break
-        if state is not None:
-            self.network.load_state_dict(state)
-        return hits
+            if checkpoint is not None:
+                checkpoint.save(loop)
+        if not loop.is_finished and loop.best is not None:
+            self.network.load_state_dict(loop.best)
+        loop.is_finished = True
+        if checkpoint is not None:
+            checkpoint.save(loop)
+        return loop.hits
+
+    def _one_epoch(self, schedule: torch.optim.lr_scheduler.LRScheduler) -> None:
+        for batch in self.sampler.epoch():
+            self.step(self.loss(on_device(batch, self.around.device)))
+            schedule.step()
 
     def step(self, loss: Tensor) -> None:
         """One step down the gradient of this loss alone."""
@@ -219,7 +246,7 @@ def article_loss(network: ArticleNetwork, batch: PairBatch) -> Tensor:
 
 def similar_loss(network: Network, sampler: NeighbourSampler, size: int) -> Tensor:
     """Product2Vec's hinge: near its own neighbourhood, far from another product's."""
-    batch = sampler.draw(size)
+    batch = on_device(sampler.draw(size), network.dense.device)
     items = network.embed(batch.items)
     # (batch * width, dim) -> (batch, width, dim)
     around = network.embed(batch.neighbours.flatten()).view(*batch.neighbours.shape, -1)
@@ -257,10 +284,6 @@ def _rate_of(steps: int) -> Callable[[int], float]:
     return rate
 
 
-def _steps(progress: Progress | None, count: int, label: str) -> Iterator[int]:
-    yield from progress(range(count), label, count) if progress is not None else range(count)
-
-
 def _scores_of_others(form: ClosedForm, rows: IntArray) -> FloatArray:
     scores = form.logits(rows)
     scores[np.arange(len(rows)), rows] = -np.inf
@@ -269,7 +292,3 @@ def _scores_of_others(form: ClosedForm, rows: IntArray) -> FloatArray:
 
 def _array(tensor: Tensor) -> FloatArray:
     return np.ascontiguousarray(tensor.numpy(), dtype=np.float32)
-
-
-def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in state.items()}

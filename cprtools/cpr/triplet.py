@@ -18,10 +18,10 @@ class Triplet(DirectedVectors):
 
     method: ClassVar[str] = "triplet"
     search = (
-        ("margin", [0.05, 0.1, 0.2, 0.4, 0.8]),
+        ("margin", [0.05, 0.1, 0.2, 0.4]),
         ("power", [0.0, 0.5, 1.0]),
         ("epochs", [5, 10, 20, 40]),
-        ("embedding_dim", [32, 64, 128, 256]),
+        ("embedding_dim", [32, 64, 128]),
         ("weighting", ["binary", "log", "raw"]),
     )
 

@@ -38,7 +38,9 @@ def train(problem: Problem, config: TripletConfig) -> tuple[FloatArray, FloatArr
     No global random state is touched.
     """
     draws = PairDraws(reweight(problem.matrix, config.weighting), config.power, config.seed)
-    sizes = CprConfig(embedding_dim=config.embedding_dim, dropout=0.1)
+    sizes = CprConfig(
+        embedding_dim=config.embedding_dim, hidden_dim=128, attribute_dim=16, dropout=0.1
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         towers = TwoTowers(encode_features(problem), sizes)

@@ -5,14 +5,29 @@ from typing import Any
 
 from scipy.sparse import csr_matrix
 
-from cprtools.baselines import BASELINES, Factorisation, ItemKnn, Problem, Recommender, TextKnn
+from cprtools.baselines import (
+    BASELINES,
+    Ease,
+    Factorisation,
+    ItemKnn,
+    Problem,
+    Recommender,
+    TextKnn,
+)
+from cprtools.baselines.tuning import tune
 from cprtools.errors import UsageError
 from cprtools.linkpred.model import GraphModel
 from cprtools.linkpred.problem import BuiltProblem
 from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_listings
 
 # the baselines that make sense for sellers; the others need product pairs
-_SELLER_BASELINES = ("popularity", ItemKnn.method, TextKnn.method, Factorisation.method)
+_SELLER_BASELINES = (
+    "popularity",
+    ItemKnn.method,
+    TextKnn.method,
+    Factorisation.method,
+    Ease.method,
+)
 METHODS = (GraphModel.method, *_SELLER_BASELINES)
 Say = Callable[[str], None]
 
@@ -73,7 +88,7 @@ def train(
         built.problem,
         inner,
         positives,
-        _SourceFitter(method, own, built.views, seed, with_support=is_gnn and with_ranker),
+        _SourceFitter(method, own, built.views, seed, with_support=is_gnn and with_ranker, say=say),
         settings=settings or Settings(),
         with_ranker=is_gnn and with_ranker,
         seed=seed,
@@ -92,7 +107,9 @@ class _SourceFitter:
         seed: int,
         *,
         with_support: bool,
+        say: Say,
     ):
+        self.say = say
         self.method = method
         self.views = views
         self.options = options
@@ -118,7 +135,11 @@ class _SourceFitter:
 
     def _baseline(self, name: str, problem: Problem) -> Recommender:
         if name != Factorisation.method:
-            return BASELINES[name].fit(problem, seed=self.seed)
+            # only the method that was asked for is worth the time of choosing its settings
+            if name == self.method and not self.tuned:
+                self.tuned = tune(BASELINES[name], problem, seed=self.seed, say=self.say)
+            settings = self.tuned if name == self.method else {}
+            return BASELINES[name].fit(problem, seed=self.seed, **settings)
         fitted = Factorisation.fit(problem, seed=self.seed, **self.tuned)
         self.tuned = fitted.chosen
         return fitted

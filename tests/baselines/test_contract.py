@@ -38,7 +38,7 @@ TestReverseLiftProducts = contract("reverse", True, variant="lift")
 TestEaseProducts = contract("ease", True)
 TestEaseSellers = contract("ease", False, regularisation=2.0)
 TestItem2VecProducts = contract("item2vec", True, seeded=True, embedding_dim=8, epochs=2)
-TestSceptreProducts = contract("sceptre", True, seeded=True, topics=4, link="full")
+TestSceptreProducts = contract("sceptre", True, seeded=True, topics=4)
 TestTextKnnProducts = contract("text-knn", True)
 TestTextKnnSellers = contract("text-knn", False)
 
@@ -95,7 +95,7 @@ def test_unknown_options_are_refused(name):
         ("item2vec", {"epochs": 0}, "epochs must be at least 1, got 0"),
         ("item2vec", {"negatives": 0}, "negatives must be at least 1, got 0"),
         ("sceptre", {"topics": 1}, "topics must be at least 2, got 1"),
-        ("sceptre", {"link": "both"}, "diagonal, full, got 'both'"),
+        ("sceptre", {"regularisation": 0}, "regularisation must be at least"),
         ("item-knn", {"neighbours": 0}, "neighbours must be at least 1, got 0"),
         ("item-knn", {"shrinkage": -1}, "shrinkage must be at least 0, got -1"),
         ("item-knn", {"weighting": "sqrt"}, "raw, log, binary, got 'sqrt'"),

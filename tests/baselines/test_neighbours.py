@@ -76,7 +76,7 @@ def test_item_knn_equals_the_loop(weights, neighbours, shrinkage):
     expected = oracle_scores.item_knn(weights.astype(float).tolist(), 7, shrinkage)
     whole = ItemKnn.fit(sellers(weights), neighbours=7, shrinkage=shrinkage)
     np.testing.assert_allclose(whole.score(np.arange(5)), expected, rtol=1e-5, atol=1e-6)
-    assert (fitted._similarity.toarray() > 0).sum(axis=0).max() <= neighbours
+    assert (fitted._items.toarray() > 0).sum(axis=0).max() <= neighbours
 
 
 def test_item_knn_equals_the_loop_where_neighbours_are_cut():

@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.commands import fails, write
+from tests.cli.commands import fails, ok, planted_pairs, run, write
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,58 @@ def test_bad_graphs_and_options_get_one_line(home, code, words, said):
         words = (*words, "--num-layers", "3")
     assert said in fails(home, code, "train-linkpred", *words, "-o", "bad.model")
     assert not (home / "bad.model").exists()
+
+
+def test_a_checkpoint_belongs_to_p_companion_and_resume_to_a_checkpoint(home):
+    for code, words, said in (
+        (2, ("--resume",), "--resume needs --checkpoint"),
+        (2, ("--method", "mf", "--checkpoint", "state"), "for p-companion, not for mf"),
+        (2, ("--device", "tpu"), "--device must be one of cpu, cuda"),
+        (4, ("--checkpoint", "tables"), "not ours"),
+    ):
+        (home / "tables").mkdir(exist_ok=True)
+        (home / "tables" / "precious.txt").write_text("mine")
+        assert said in fails(home, code, "train-cpr", "pairs.parquet", *words, "-o", "bad.model")
+        assert not (home / "bad.model").exists()
+
+
+def test_a_resumed_training_writes_the_same_bytes(home):
+    words = ("train-cpr", "pairs.parquet", "--products", "products.parquet", "--epochs", "2")
+    ok(home, *words, "-o", "plain.model")
+    ok(home, *words, "--checkpoint", "state", "-o", "kept.model")
+    # both fits, of the training part and of everything, are in the checkpoint and done
+    done = run(home, *words, "--checkpoint", "state", "--resume", "-o", "resumed.model")
+    assert done.returncode == 0
+    assert "GB of memory" in done.stderr.decode()
+    names = sorted(path.name for path in (home / "plain.model").iterdir())
+    for model in ("kept.model", "resumed.model"):
+        assert sorted(path.name for path in (home / model).iterdir()) == names
+        for name in names:
+            same = (home / model / name).read_bytes() == (home / "plain.model" / name).read_bytes()
+            assert same, name
+    state = pq.read_table(home / "state" / "manifest.parquet").column("member").to_pylist()
+    assert state == ["state_1", "state_2", "tensors_1", "tensors_2"]
+
+
+def test_all_labels_learn_from_pairs_that_were_viewed_together_too(home):
+    viewed = planted_pairs(4)
+    viewed["complement"] = [False] * len(viewed["complement"])
+    write(home / "viewed.parquet", **viewed)
+    words = ("train-cpr", "viewed.parquet", "--method", "co-purchase", "--variant", "lift")
+    assert "no complement pair joins" in fails(home, 3, *words, "-o", "bad.model")
+    ok(home, *words, "--labels", "all", "-o", "all.model")
+    kept = pq.read_table(home / "all.model" / "interactions.parquet")
+    assert kept.num_rows == len(viewed["query_id"])
+    settings = pq.read_table(home / "all.model" / "co_purchase_settings.parquet")
+    assert settings.column("variant").to_pylist() == ["lift"]
+
+
+@pytest.mark.parametrize(
+    "method", ["reverse", "ease", "item2vec", "triplet", "sceptre", "item-knn", "type-popularity"]
+)
+def test_a_baseline_trains_stores_and_answers_from_the_command_line(home, method):
+    words = ("--products", "products.parquet", "--method", method)
+    write(home / "small.parquet", **planted_pairs(8))
+    done = run(home, "train-cpr", "small.parquet", *words, "-o", f"{method}.model")
+    assert done.returncode == 0, done.stderr.decode()
+    ok(home, "recommend", "--model", f"{method}.model", "--product", "B1", "--format", "json")

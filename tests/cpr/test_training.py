@@ -4,6 +4,7 @@ import torch
 
 from cprtools.baselines import Problem
 from cprtools.cpr.config import make_config
+from cprtools.cpr.run import Run
 from cprtools.cpr.training import Session, closed_form, similar_loss, train
 from cprtools.errors import SchemaError
 from tests.cpr.market import SMALL, make_market, share_of_right_heads
@@ -127,7 +128,7 @@ def test_the_best_epoch_is_kept(market):
             seen.append((label, step, total))
             yield step
 
-    trained = train(market.problem, make_config(options, seed=0), progress=watch)
+    trained = train(market.problem, make_config(options, seed=0), Run(progress=watch))
     assert seen == [("p-companion", step, 6) for step in range(len(trained.hits))]
     assert max(trained.hits) > 0
 
@@ -138,7 +139,7 @@ def test_similar_products_end_up_nearer_than_others(market):
         torch.manual_seed(0)
         session = Session(market.problem, config, market.problem.matrix)
         before = similar_loss(session.network, session.neighbours, 100).item()
-        session.pretrain(None)
+        session.pretrain()
         after = similar_loss(session.network, session.neighbours, 100).item()
     theta = closed_form(session.network, market.problem.matrix).embeddings
     distances = ((theta[:, None] - theta) ** 2).sum(axis=2)
