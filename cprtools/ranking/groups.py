@@ -34,7 +34,7 @@ class Groups:
 
 
 def build_groups(problem: Problem) -> dict[str, Groups]:
-    """Groups by type, by brand, by both, and by all attributes but the brand, where there are any."""
+    """Groups by type, by brand, by both, and by all attributes but the brand, if there are any."""
     brand = problem.attributes.get(c.BRAND)
     kinds: dict[str, list[IntArray]] = {"type": [problem.types]}
     if brand is not None:
