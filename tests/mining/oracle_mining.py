@@ -120,3 +120,15 @@ def _rows(counts, buyers, population, minimums):
             }
         )
     return rows
+
+
+def check_rows(found, expected):
+    """Every row equal; the confidence bound, which each side rounds in its own order, nearly so."""
+    assert [_without_bound(row) for row in found] == [_without_bound(row) for row in expected]
+    for row, other in zip(found, expected, strict=True):
+        bounds = row["confidence_low"], other["confidence_low"]
+        assert bounds[0] == bounds[1] or abs(bounds[0] - bounds[1]) < 1e-12
+
+
+def _without_bound(row):
+    return {name: value for name, value in row.items() if name != "confidence_low"}
