@@ -41,6 +41,8 @@ _NOT_RECORDED = frozenset(
         "memory_limit",
         "checkpoint",
         "resume",
+        # a footer that named who was taken out would not have forgotten them
+        "forget",
         "engine",
         "master",
         "spark_conf",

@@ -107,6 +107,7 @@ class Join:
     right: Stretches
     step: int
     signs: Signs
+    only_asked: bool = False
 
     @property
     def is_ordered(self) -> bool:
@@ -117,8 +118,15 @@ class Join:
     def spans(self) -> Spans:
         """For each row of left the rows of right that it meets."""
         if self.is_ordered:
-            return later_rows(self.left.key)
-        return spans_of(self.right.key, self.left.key + self.step)
+            spans = later_rows(self.left.key)
+        else:
+            spans = spans_of(self.right.key, self.left.key + self.step)
+        if not self.only_asked:
+            return spans
+        # most places have no row that is asked for: nothing is looked at there
+        asked = np.append(0, np.cumsum(self.right.is_asked))
+        is_met = self.left.is_asked | (asked[spans.end] > asked[spans.start])
+        return Spans(spans.start, np.where(is_met, spans.end, spans.start))
 
 
 def find_bots(events: Events, max_session: int) -> Bools:
@@ -182,7 +190,9 @@ def find_joins(
         Join(seen, seen, NEXT, _unless_both(seen, near)),
         Join(visits, visits, SAME, _unless_both(visits, compared)),
     ]
-    return joins if asked is None else [replace(join, signs=_if_asked(join)) for join in joins]
+    if asked is None:
+        return joins
+    return [replace(join, signs=_if_asked(join), only_asked=True) for join in joins]
 
 
 def _buys_it(events: Events) -> Bools:

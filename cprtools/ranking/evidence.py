@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix, diags, issparse
 
 from cprtools.baselines.contract import Problem, Recommender
 from cprtools.baselines.sparse import column_neighbours
+from cprtools.ranking.groups import Groups, build_groups
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -95,6 +96,9 @@ class Evidence:
             columns[f"same_{name}"] = same.astype(np.float32)
         columns["type_transition"] = self._type_transition(queries, cols)
         columns.update(self._known(queries, cols))
+        for name, groups in self._groups.items():
+            columns.update(_source_columns(name, groups.scores(query_idx), rows, cols))
+            columns[f"{name}_size"] = groups.sizes[queries]
         for name in ("similar_queries", "siblings", "co_viewed"):
             operator = self._operator(name)
             if operator is not None:
@@ -127,6 +131,10 @@ class Evidence:
         share = weight[cols] / max(float(weight.sum()), 1.0) if prior is None else prior
         expected: FloatArray = np.log(np.expm1(bought) + _PSEUDO_COUNTS * share + _LEAST_EXPECTED)
         return expected
+
+    @cached_property
+    def _groups(self) -> dict[str, Groups]:
+        return build_groups(self.problem)
 
     @cached_property
     def _totals(self) -> FloatArray:

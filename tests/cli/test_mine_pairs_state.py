@@ -63,6 +63,14 @@ def test_a_forgotten_customer_was_never_there(shop):
     assert len(rows_of(shop, "monday-pairs.parquet")) == len(left)
 
 
+def test_a_footer_does_not_name_who_was_forgotten(shop):
+    ok(shop, "mine-pairs", "both.parquet", "--state", "kept", "-q", "-o", "pairs.parquet")
+    ok(shop, "mine-pairs", "--state", "kept", "--forget", "3", "-q", "-o", "pairs.parquet")
+    params = json.loads(tables.read_footer(str(shop / "pairs.parquet"))["params"])
+    assert params["state"] == "kept"
+    assert "forget" not in params
+
+
 def test_a_state_alone_can_be_read_with_another_least_count(shop):
     ok(shop, "mine-pairs", "both.parquet", "--state", "kept", "-q", "-o", "pairs.parquet")
     few = ok(shop, "mine-pairs", "--state", "kept", "-q")

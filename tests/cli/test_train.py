@@ -1,5 +1,7 @@
 """cprtools train-cpr and train-linkpred on bad input: one line, the right code, nothing left."""
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -116,3 +118,24 @@ def test_a_baseline_trains_stores_and_answers_from_the_command_line(home, method
     done = run(home, "train-cpr", "small.parquet", *words, "-o", f"{method}.model")
     assert done.returncode == 0, done.stderr.decode()
     ok(home, "recommend", "--model", f"{method}.model", "--product", "B1", "--format", "json")
+
+
+def test_later_pairs_choose_the_ranker_and_known_pairs_are_measured(home):
+    pairs = pq.read_table(home / "pairs.parquet")
+    counts = np.random.default_rng(0).binomial(pairs.column("co_purchase").to_numpy(), 0.4)
+    at = pairs.column_names.index("co_purchase")
+    later = pairs.set_column(at, "co_purchase", pa.array(counts, pa.int64()))
+    pq.write_table(later.filter(pa.array(counts > 0)), home / "later.parquet")
+
+    ok(home, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--later",
+       "later.parquet", "--epochs", "1", "-o", "later.model")  # fmt: skip
+    ok(home, "recommend", "--model", "later.model", "--all", "--types", "0", "-o", "r.parquet")
+    ok(home, "evaluate", "r.parquet", "--truth", "later.parquet", "--train", "pairs.parquet",
+       "--keep-train", "-o", "m.parquet")  # fmt: skip
+
+    features = pq.read_table(home / "later.model" / "ranker_features.parquet").to_pylist()
+    assert [row["feature"] for row in features if row["is_start"]] == ["expected"]
+    metrics = pq.read_table(home / "m.parquet").to_pylist()
+    hit = {(m["metric"], m["k"]): m["value"] for m in metrics if m["segment"] == "all"}
+    # every later pair is known, and each product has but a few
+    assert hit["Hit", 10] > 0.9

@@ -1,0 +1,61 @@
+"""What products of the same kind lead to: evidence for queries that have no pairs of their own."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix, diags
+
+from cprtools.baselines.contract import Problem
+from cprtools.tables import columns as c
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+# queries without any pair that every group is smoothed by
+_SMOOTHING = 3
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Products that share some attributes, and the share of a group that leads to a candidate."""
+
+    members: csr_matrix
+    """(products, groups) float32, 1 where a product belongs; one of unknown kind has no group."""
+    shares: csr_matrix
+    """(groups, candidates) float32: queries that lead there / (queries with pairs + 3)."""
+    sizes: FloatArray
+    """(products,) float32 log(1 + number of queries with pairs in the product's group)."""
+
+    def scores(self, query_idx: IntArray) -> FloatArray:
+        """Shares of the queries' groups: (len(query_idx), num_candidates) float32."""
+        dense: FloatArray = (self.members[query_idx] @ self.shares).toarray()
+        return dense
+
+
+def build_groups(problem: Problem) -> dict[str, Groups]:
+    """Groups by type, by brand, by both, and by all attributes but the brand, if there are any."""
+    brand = problem.attributes.get(c.BRAND)
+    kinds: dict[str, list[IntArray]] = {"type": [problem.types]}
+    if brand is not None:
+        kinds |= {"brand": [brand], "type_and_brand": [problem.types, brand]}
+    # a path that ends early is a path, too: unknown entries count as a value
+    path = [codes + 1 for name, codes in sorted(problem.attributes.items()) if name != c.BRAND]
+    if path:
+        kinds["attributes"] = path
+    return {f"alike_{name}": _group(problem, columns) for name, columns in kinds.items()}
+
+
+def _group(problem: Problem, columns: list[IntArray]) -> Groups:
+    codes = np.stack(columns, axis=1)
+    known = np.flatnonzero((codes >= 0).all(axis=1))
+    names, group = np.unique(codes[known], axis=0, return_inverse=True)
+    shape = (problem.num_candidates, max(len(names), 1))
+    ones = np.ones(len(known), dtype=np.float32)
+    members = csr_matrix((ones, (known, group.ravel())), shape=shape)
+    leads = problem.matrix.copy()
+    leads.data = np.ones_like(leads.data)
+    queries = members.T @ (np.diff(leads.indptr) > 0).astype(np.float32)
+    shares = (diags(1 / (queries + _SMOOTHING)) @ (members.T @ leads)).tocsr()
+    sizes = np.log1p(members @ queries).astype(np.float32)
+    return Groups(members, shares.astype(np.float32), sizes)
