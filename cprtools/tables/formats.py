@@ -21,8 +21,8 @@ _ENDINGS = {".parquet": PARQUET, ".csv": CSV, ".tsv": CSV}
 _ENDINGS |= dict.fromkeys((".jsonl", ".ndjson", ".json"), JSON)
 _PACKED = (".gz", ".zst")
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_HEAD = 1 << 20
-_LONGEST_HEADER = 1 << 16
+# what is looked at to learn the columns
+_HEAD = {CSV: 1 << 16, JSON: 1 << 20}
 _DELIMITERS = ",;\t|"
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 NOT_UTF8 = "not UTF-8 text; iconv -t UTF-8 converts it"
@@ -112,7 +112,7 @@ def _text_layout(path: str, label: str, kind: str, size: int, changed: int) -> L
         start = file.read(4)
     packed = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "none")
     with pa.input_stream(path, compression=None if packed == "none" else packed) as stream:
-        head = stream.read(_HEAD)
+        head = stream.read(_HEAD[kind])
         whole = not stream.read(1)
     text, where = _decode(head, whole, name_file(label, path)), name_file(label, path)
     if kind == JSON:
@@ -135,7 +135,7 @@ def _decode(head: bytes, whole: bool, where: str) -> str:
 def _csv_header(text: str, ending: str, where: str) -> tuple[str, tuple[str, ...]]:
     if not text:
         raise DataError(f"{where}: empty; the first line of a CSV file must name its columns")
-    first = re.split(r"[\r\n]", _QUOTED.sub("", text[:_LONGEST_HEADER]), maxsplit=1)[0]
+    first = re.split(r"[\r\n]", _QUOTED.sub("", text), maxsplit=1)[0]
     delimiter = "\t" if ending == ".tsv" else max(_DELIMITERS, key=first.count)
     try:
         names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
