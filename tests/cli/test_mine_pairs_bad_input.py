@@ -312,16 +312,15 @@ def test_a_customer_with_a_million_events_costs_neither_minutes_nor_the_memory(t
     write_log(folder / "1.parquet", 1_000_000, 1, 3_000, letter="bot")
     write_log(folder / "2.parquet", 100_000, 2_000, 3_000)
     words = ["-o", str(output), "--memory-limit", "500MB", "--quiet"]
-    started = time.monotonic()
     with (tmp_path / "stderr").open("wb") as errors:
         process = subprocess.Popen([*COMMAND, str(folder), *words], stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.monotonic() - started
 
     told = (tmp_path / "stderr").read_text()
     assert process.returncode == 0, told
-    assert seconds < 180
+    # of the processor, since other tests may run beside it
+    assert usage.ru_utime + usage.ru_stime < 240
     assert usage.ru_maxrss * 1024 < 1.25 * 500e6 + 500e6
     assert told.count("\n") == 1
     assert "one customer has 1,000,000 events" in told
