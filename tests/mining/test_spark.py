@@ -23,7 +23,7 @@ LOGS_TOGETHER = 10
 FEW = settings(
     deadline=None,
     derandomize=True,
-    max_examples=3,
+    max_examples=2,
     # a smaller log that fails, too, would take minutes to find
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
