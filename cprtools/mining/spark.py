@@ -15,6 +15,7 @@ from cprtools.mining.catalogue import read_catalogue
 from cprtools.mining.counting import Reach
 from cprtools.mining.definition import CONFIDENCE_LOW, LIFT, kept_sql
 from cprtools.mining.events import read_log
+from cprtools.mining.observing import Join
 from cprtools.mining.pairs import Mined
 from cprtools.mining.progress import Progress, silent
 from cprtools.mining.relations import KINDS, read_lists
@@ -27,6 +28,9 @@ from cprtools.tables import PAIRS
 from cprtools.tables import RELATIONS as RELATIONS_TABLE
 from cprtools.tables.source import Source
 from cprtools.tables.spark import scan_spark
+
+# a customer of fewer rows is looked at with the others
+HEAVY_ROWS = 50_000
 
 
 @contextlib.contextmanager
@@ -124,8 +128,7 @@ def _count_events(work: SparkWork, source: Source, rules: Rules) -> MiningReport
     work.view("usable", sql.USABLE_EVENTS)
     work.keep("products", sql.PRODUCTS_OF_EVENTS)
     reach = _reach(work, least)
-    work.view("looked", _looked(work, rules, reach))
-    work.keep("added_up", sql.ADDED_UP.format(pair=tasks.PAIR, least=least))
+    _add_up(work, rules, reach, report.rows)
     numbers = work.run(sql.NUMBERS.format(buyers=tasks.BUYERS))
     # without a usable row there may be no task
     of_kind = {tasks.TOTALS: [0] * 5, tasks.SIGNS: [0] * 5}
@@ -156,18 +159,50 @@ def _reach(work: SparkWork, least: Sequence[int]) -> Reach:
     query = sql.REACH.format(purchases=min(bought, after), views=min(seen, after))
     product, purchased, viewed = (c.to_numpy() for c in work.table(query).columns)
     order = np.argsort(product)
-    # no customer is put aside: tasks do not know each other's
-    return Reach((1, 1, 1), purchased[order], viewed[order])
+    return Reach(least, purchased[order], viewed[order])
 
 
-def _looked(work: SparkWork, rules: Rules, reach: Reach) -> Any:
-    """What tasks count of their customers, each customer being known to one task."""
-    task = tasks.Task(rules, reach)
+def _add_up(work: SparkWork, rules: Rules, reach: Reach, rows: int) -> None:
+    """Keep `added_up`: what tasks count of their customers, each being known to one task."""
+    events = work.session.sql(sql.EVENTS)
+    heaviest = _heaviest(work, reach, rows)
+    if not heaviest:
+        work.view("looked", _looked(work, rules, reach, events))
+    else:
+        theirs = events.where(events.customer.isin(heaviest)).toArrow().sort_by("customer")
+        task = tasks.Task(rules, reach)
+        totals = task.nothing()
+        found = pa.Table.from_batches(task.count(theirs.to_batches(), totals), tasks.ARROW_SCHEMA)
+        others = events.where(~events.customer.isin(heaviest))
+        looked = _looked(work, rules, reach, others).unionAll(work.session.createDataFrame(found))
+        if totals.aside:
+            work.view("looked", looked)
+            work.keep("added_up", sql.ADDED_UP)
+            pairs = work.session.sql(sql.PAIRS_OF_OTHERS.format(pair=tasks.PAIR))
+            looked = work.session.table("added_up").unionAll(_checked(pairs, totals.aside))
+        work.view("looked", looked)
+    work.keep("added_up", sql.REACHED.format(pair=tasks.PAIR, least=reach.minimums))
+
+
+def _heaviest(work: SparkWork, reach: Reach, rows: int) -> list[str]:
+    most = min(reach.minimums) - 1
+    if most == 0 or rows <= HEAVY_ROWS:
+        return []
+    return [name for (name,) in work.run(sql.HEAVIEST.format(rows=HEAVY_ROWS, most=most))]
+
+
+def _looked(work: SparkWork, rules: Rules, reach: Reach, events: Any) -> Any:
+    # tasks put nobody aside: they do not know of each other
+    task = tasks.Task(rules, Reach((1, 1, 1), reach.purchased, reach.viewed))
     partitions = int(work.session.conf.get("spark.sql.shuffle.partitions"))
-    events = work.session.sql(sql.EVENTS).repartition(partitions, "customer")
     # sorted, so that a task takes a few customers after the other and not all at once
-    ordered = events.sortWithinPartitions("customer")
+    ordered = events.repartition(partitions, "customer").sortWithinPartitions("customer")
     return ordered.mapInArrow(lambda batches: task(batches), tasks.SCHEMA)
+
+
+def _checked(pairs: Any, customers: Sequence[Sequence[Join]]) -> Any:
+    check = tasks.Check(customers)
+    return pairs.mapInArrow(lambda batches: check(batches), tasks.SCHEMA)
 
 
 def _count_relations(work: SparkWork, source: Source) -> MiningReport:

@@ -1,5 +1,7 @@
 """The statements of pair mining on Spark; what tells of a pair is counted by spark_tasks.py."""
 
+from cprtools.mining.spark_tasks import COUNTS
+
 USABLE_EVENTS = """
 SELECT customer_id, session_id, product_id, event = 'purchase' AS is_purchase,
   UNIX_MICROS(ts) AS t
@@ -28,18 +30,28 @@ SELECT COALESCE('c' || customer_id, 's' || session_id) AS customer, session_id A
 FROM usable JOIN products USING (product_id)
 """
 
-_COUNTS = ("bought_up", "bought_down", "viewed", "after_up", "after_down")
-_SUMS = ", ".join(f"SUM({name}) AS {name}" for name in _COUNTS)
-ADDED_UP = f"""
-SELECT kind, low, high, {_SUMS}
-FROM looked GROUP BY kind, low, high
+# large customers, who make pairs without number; as many as may be asked for others' pairs alone
+HEAVIEST = """
+SELECT customer
+FROM (
+  SELECT COALESCE('c' || customer_id, 's' || session_id) AS customer, COUNT(*) AS n
+  FROM usable GROUP BY 1)
+WHERE n > {rows} ORDER BY n DESC, customer LIMIT {most}
+"""
+
+_SUMS = ", ".join(f"SUM({name}) AS {name}" for name in COUNTS)
+ADDED_UP = f"SELECT kind, low, high, {_SUMS} FROM looked GROUP BY kind, low, high"
+
+PAIRS_OF_OTHERS = "SELECT low, high FROM added_up WHERE kind = {pair}"
+
+REACHED = f"""{ADDED_UP}
 HAVING kind <> {{pair}} OR viewed >= {{least[1]}}
   OR GREATEST(bought_up, bought_down) >= {{least[0]}}
   OR GREATEST(after_up, after_down) >= {{least[2]}}
 """
 
 # kinds of rows that need no product
-NUMBERS = f"SELECT kind, high, {', '.join(_COUNTS)} FROM added_up WHERE kind > {{buyers}}"
+NUMBERS = f"SELECT kind, high, {', '.join(COUNTS)} FROM added_up WHERE kind > {{buyers}}"
 
 BUYERS = "SELECT low AS product, bought_up AS customers FROM added_up WHERE kind = {kind}"
 

@@ -1,4 +1,4 @@
-"""What a task of Spark does with its customers: the kernel of counting.py over Arrow batches.
+"""What tasks of Spark do: the kernel of counting.py over Arrow batches of some customers.
 
 Runs on executors, which need Python with cprtools.
 """
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cprtools.mining.checking import check_pairs
 from cprtools.mining.counting import Reach, Totals, look
 from cprtools.mining.observing import (
     AFTER_DOWN,
@@ -22,8 +23,9 @@ from cprtools.mining.observing import (
     NO_TIME,
     VIEWED,
     Events,
+    Join,
 )
-from cprtools.mining.records import count_records
+from cprtools.mining.records import PRODUCT_BITS, count_records
 from cprtools.mining.rules import Rules
 
 Ints = npt.NDArray[np.int64]
@@ -41,7 +43,7 @@ customers in the first column; `high` is the most events of one of a task's cust
 
 COUNTS = ("bought_up", "bought_down", "viewed", "after_up", "after_down")
 SCHEMA = "kind INT, low INT, high INT, " + ", ".join(f"{name} BIGINT" for name in COUNTS)
-_ARROW = pa.schema(
+ARROW_SCHEMA = pa.schema(
     [(name, pa.int32()) for name in ("kind", "low", "high")] + [(c, pa.int64()) for c in COUNTS]
 )
 
@@ -59,7 +61,14 @@ class Task:
         batches: customer (string), session (string or null), product (int32), is_purchase (bool),
         t (int64 microseconds or null).
         """
-        totals = Totals(np.zeros(len(self.reach.viewed), np.int64))
+        yield from self.count(batches, self.nothing())
+
+    def nothing(self) -> Totals:
+        """Totals of no customer."""
+        return Totals(np.zeros(len(self.reach.viewed), np.int64))
+
+    def count(self, batches: Iterable[pa.RecordBatch], totals: Totals) -> Iterator[pa.RecordBatch]:
+        """The same, into totals of the caller's own."""
         customers = 0
         waiting: list[Ints] = []
         for rows in _whole_customers(batches, EVENTS_TOGETHER):
@@ -73,6 +82,23 @@ class Task:
         if waiting:
             yield _pair_rows(waiting)
         yield from _totals_rows(totals, customers)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Asks the customers who were put aside for pairs that others make (Totals.put_aside)."""
+
+    customers: Sequence[Sequence[Join]]
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Rows of SCHEMA for those of the pairs that they show. batches: low, high, once each."""
+        pairs = [
+            (low.astype(np.int64) << PRODUCT_BITS) | high
+            for low, high in ([c.to_numpy() for c in batch.columns] for batch in batches)
+        ]
+        if pairs:
+            every = np.concatenate(pairs)
+            yield _pair_rows([check_pairs(joins, every) for joins in self.customers])
 
 
 def _whole_customers(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
@@ -129,4 +155,6 @@ def _totals_rows(totals: Totals, customers: int) -> Iterator[pa.RecordBatch]:
 
 def _batch(kind: int, low: Ints, high: Ints, counts: Sequence[Ints]) -> pa.RecordBatch:
     columns = [np.full(len(low), kind, np.int32), low.astype(np.int32), high.astype(np.int32)]
-    return pa.RecordBatch.from_arrays([pa.array(c) for c in [*columns, *counts]], schema=_ARROW)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(c) for c in [*columns, *counts]], schema=ARROW_SCHEMA
+    )

@@ -61,7 +61,7 @@ QUICK = {
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
 
 
@@ -74,7 +74,7 @@ def spark_session(tmp_path_factory):
     path = tmp_path_factory.mktemp("spark") / "log.parquet"
     pq.write_table(pa.table({"product_id": ["a"], "event": ["view"]}), path)
     source = tables.open_table(str(path), tables.EVENTS)
-    with open_session(mining.SparkCluster("local[2]", QUICK), source) as session:
+    with open_session(mining.SparkCluster("local[1]", QUICK), source) as session:
         yield session
 
 

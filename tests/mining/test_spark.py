@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from cprtools import mining
-from cprtools.mining import spark
+from cprtools.mining import counting, spark
 
 sys.path.insert(0, str(Path(__file__).parent))
 from oracle_mining import check_rows, mine_by_loops
@@ -151,3 +151,23 @@ def test_blocks_and_small_tasks_change_nothing(
     found = check(mine, mine_with_spark, events_table, rows, min_count=1)
     assert len(found) > 20
     assert [r["query_id"].encode() for r in found] == sorted(r["query_id"].encode() for r in found)
+
+
+def test_large_customers_are_asked_for_the_pairs_of_others_and_nothing_changes(
+    mine, mine_with_spark, events_table, at, monkeypatch
+):
+    asked = []
+    checked = spark._checked
+    monkeypatch.setattr(spark, "HEAVY_ROWS", 20)
+    monkeypatch.setattr(counting, "MOST_MEETINGS", 10)
+    monkeypatch.setattr(spark, "_checked", lambda *given: asked.append(given) or checked(*given))
+    # a crawler sees and buys everything, one shopper half of it, and others a little
+    rows = []
+    for customer, products, step in (("1", 12, 1), ("2", 12, 2), ("3", 5, 1), ("4", 6, 3)):
+        for n in range(0, products, step):
+            rows += [(customer, "s", f"p{n:02}", "view", at(5 * n))]
+            rows += [(customer, "t", f"p{n:02}", "purchase", at(5 * n + 300))]
+            rows += [(customer, None, f"p{n:02}", "view", at(5 * n + 1))]
+    found = check(mine, mine_with_spark, events_table, rows, min_count=2)
+    assert len(asked) == 1
+    assert {row["co_purchase"] for row in found} >= {2, 3}
