@@ -63,7 +63,9 @@ def function_sql(
     if layout.format == CSV:
         columns = _struct({f"c{n}": "VARCHAR" for n in range(len(layout.names))})
         delimiter = quote_text(layout.delimiter)
-        return f"read_csv({files}, {_CSV}, delim = {delimiter}, columns = {columns})"
+        rows = f"read_csv({files}, {_CSV}, delim = {delimiter}, columns = {columns})"
+        # a blank line is no row; of a single column DuckDB takes it for a missing value
+        return rows if len(layout.names) > 1 else f"(SELECT * FROM {rows} WHERE c0 IS NOT NULL)"
     if types is None:
         return f"read_ndjson_objects({files})"
     return f"read_json({files}, {_JSON}, records = true, columns = {_struct(types)})"

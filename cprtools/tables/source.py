@@ -247,7 +247,9 @@ def spooled_table(path: str, member: str = "vectors") -> str:
         raise SchemaError(f"standard input: a folder was piped in; it holds no {member}")
     if not head:
         raise DataError("standard input: empty; the command before it in the pipe gave nothing")
-    raise DataError("standard input: neither Parquet nor an Arrow stream")
+    raise DataError(
+        "standard input: neither Parquet nor an Arrow stream; other formats are read from files"
+    )
 
 
 def _stream_to_parquet(path: str) -> str:

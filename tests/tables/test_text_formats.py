@@ -237,6 +237,16 @@ def test_columns_of_any_name_are_mapped(tmp_path):
             assert by_duckdb(path, mapping={"product_id": name}) == row
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_blank_lines_are_no_rows_of_a_list_either(tmp_path, name):
+    (tmp_path / name).write_text("product_id\n007\n\n8\n\n\n")
+    source = tables.open_table(str(tmp_path / name), tables.HIGH_DEMAND)
+
+    assert tables.read(source).column("product_id").to_pylist() == ["007", "8"]
+    assert duckdb.connect().execute(tables.scan_sql(source)).fetchall() == [("007",), ("8",)]
+    assert tables.digest_rows(source)[0] == 2
+
+
 def test_names_that_differ_in_case_alone_are_two_columns_of_csv(tmp_path):
     path = write(tmp_path / "t.csv", {"ID": ["1"], "id": ["2"], "event": ["view"]})
 
