@@ -15,7 +15,7 @@ import numpy.typing as npt
 from cprtools.mining import records, sql
 from cprtools.mining.checking import check_pairs
 from cprtools.mining.doubts import HEAVY
-from cprtools.mining.grouping import distinct, starts_of
+from cprtools.mining.grouping import cut, distinct, starts_of
 from cprtools.mining.observing import (
     AFTER_DOWN,
     AFTER_UP,
@@ -178,20 +178,22 @@ def look(events: Events, rules: Rules, reach: Reach, totals: Totals) -> Iterator
     masks = (reach.purchased, reach.viewed) if all(totals.present) else (None, None)
     events = events.take(~bots)
     joins = find_joins(events, rules, *masks)
-    for customer in np.flatnonzero(records.count_meetings(joins) > MOST_MEETINGS):
+    meetings = records.count_meetings(joins)
+    for customer in np.flatnonzero(meetings > MOST_MEETINGS):
         is_theirs = events.customer == customer
         theirs = find_joins(events.take(is_theirs), rules, *masks)
         if totals.put_aside(theirs, min(reach.minimums) - 1):
             events = events.take(~is_theirs)
             joins = find_joins(events, rules, *masks)
-    for block in records.records_of(joins):
+            meetings[customer] = 0
+    for block in records.records_of(joins, meetings):
         totals.see(records.all_signs(block))
         yield block
 
 
 def _fetch(work: Workspace, part: tuple[int, int]) -> Events:
     first, last = part
-    columns = work.columns(sql.SOME_EVENTS.format(first=first, last=last))
+    columns = work.columns(sql.SOME_EVENTS.format(events="events", first=first, last=last))
     customer, session, product, is_purchase, time = columns
     kinds = is_purchase.astype(np.bool_)
     return Events(customer - first, number_sessions(session), product, kinds, time)
@@ -205,13 +207,11 @@ def number_sessions(session: Ints) -> Ints:
 
 def _parts(work: Workspace) -> list[tuple[int, int]]:
     """Ranges of customers, first and last, that have few enough events to be looked at together."""
-    neighbours, events = work.columns(sql.NEIGHBOURHOODS.format(neighbours=NEIGHBOURS))
-    most = work.share // EVENT_BYTES
-    group = (np.cumsum(events) - 1) // max(1, most)
-    starts = starts_of(group)
-    firsts = neighbours[starts] * NEIGHBOURS
-    lasts = neighbours[np.append(starts, len(group))[1:] - 1] * NEIGHBOURS + NEIGHBOURS - 1
-    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+    neighbours, events = work.columns(sql.NEIGHBOURHOODS)
+    return [
+        (int(neighbours[first]) * NEIGHBOURS, int(neighbours[last] + 1) * NEIGHBOURS - 1)
+        for first, last in cut(events, work.share // EVENT_BYTES)
+    ]
 
 
 def _first_records(rows: Ints) -> Ints:

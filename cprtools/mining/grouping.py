@@ -81,6 +81,14 @@ def spans_of(keys: Ints, wanted: Ints) -> Spans:
     return Spans(start, np.where(found, ends[place], 0))
 
 
+def cut(sizes: Ints, most: int) -> list[tuple[int, int]]:
+    """Neighbours taken together up to about `most`, one at least: the first and last of each."""
+    group = (np.cumsum(sizes) - 1) // max(1, most)
+    starts = starts_of(group)
+    ends = np.append(starts, len(sizes))[1:]
+    return list(zip(starts.tolist(), (ends - 1).tolist(), strict=True))
+
+
 def later_rows(keys: Ints) -> Spans:
     """For each row the rows after it that have its key; the keys are sorted."""
     groups = starts_of(keys)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cprtools.mining import records, sql
 from cprtools.mining.counting import EVENT_BYTES, Totals, number_sessions
-from cprtools.mining.grouping import bits_of, is_in, starts_of
+from cprtools.mining.grouping import bits_of, cut, is_in
 from cprtools.mining.observing import Events, find_bots, find_joins
 from cprtools.mining.parallel import in_order
 from cprtools.mining.rules import Rules
@@ -30,21 +30,18 @@ SELECT product_id,
 FROM (SELECT DISTINCT product_id FROM usable) ANTI JOIN products USING (product_id)
 """
 
-ADD_VISITORS = """
+ADD_VISITORS = f"""
 INSERT INTO visitors
 SELECT is_anonymous, visitor,
   (SELECT coalesce(max(customer), -1) FROM visitors) + row_number() OVER ()
-FROM (
-  SELECT DISTINCT customer_id IS NULL AS is_anonymous, coalesce(customer_id, session_id) AS visitor
-  FROM usable) ANTI JOIN visitors USING (is_anonymous, visitor)
+FROM ({sql.WHO_VISITS}) ANTI JOIN visitors USING (is_anonymous, visitor)
 """
 
-ROWS = "customer, session, product, is_purchase, t"
-FRESH = f"CREATE TEMP TABLE fresh AS SELECT DISTINCT {ROWS} FROM ({sql.CODED})"
+FRESH = f"CREATE TEMP TABLE fresh AS SELECT DISTINCT {sql.ROWS} FROM ({sql.CODED})"
 READING = (ADD_PRODUCTS, ADD_VISITORS, FRESH)
-NOTHING_FRESH = f"CREATE TEMP TABLE fresh AS SELECT {ROWS} FROM events LIMIT 0"
+NOTHING_FRESH = f"CREATE TEMP TABLE fresh AS SELECT {sql.ROWS} FROM events LIMIT 0"
 OLD = f"""
-CREATE TEMP TABLE old AS SELECT {ROWS} FROM events SEMI JOIN (
+CREATE TEMP TABLE old AS SELECT {sql.ROWS} FROM events SEMI JOIN (
   SELECT customer FROM fresh UNION SELECT customer FROM forgotten) USING (customer)
 """
 # returns how many were found: one or none
@@ -57,13 +54,11 @@ MET = """
 SELECT customer, count(*) AS n FROM (
   SELECT customer FROM old UNION ALL SELECT customer FROM fresh) GROUP BY ALL ORDER BY ALL
 """
-CHANGES = """
-CREATE TABLE IF NOT EXISTS changes (low INTEGER, high INTEGER, bought_up BIGINT,
-  bought_down BIGINT, viewed BIGINT, after_up BIGINT, after_down BIGINT)
-"""
+CHANGES = f"CREATE TABLE IF NOT EXISTS changes ({sql.COUNTS})"
 SETTLE = (
     "DELETE FROM events WHERE customer IN (SELECT customer FROM forgotten)",
-    f"INSERT INTO events ({ROWS}) SELECT {ROWS} FROM fresh ANTI JOIN old USING ({ROWS})",
+    f"INSERT INTO events ({sql.ROWS}) "
+    f"SELECT {sql.ROWS} FROM fresh ANTI JOIN old USING ({sql.ROWS})",
     "DELETE FROM visitors WHERE customer IN (SELECT customer FROM forgotten)",
 )
 
@@ -100,18 +95,19 @@ def change(work: Workspace, rules: Rules) -> list[Change]:
 def _parts(work: Workspace, gone: Ints) -> Iterator[tuple[Events, Events, Bools]]:
     """Old and new events of some customers at a time, and which of the old ones are forgotten."""
     met, events = work.columns(MET, shared=False)
-    group = (np.cumsum(events) - 1) // max(1, work.share // EVENT_BYTES)
-    starts = starts_of(group)
-    for first, last in zip(met[starts], met[np.append(starts, len(met))[1:] - 1], strict=True):
-        where = f"WHERE customer BETWEEN {first} AND {last} ORDER BY customer"
-        old = work.columns(f"SELECT {ROWS} FROM old {where}", shared=False)
-        fresh = work.columns(f"SELECT {ROWS} FROM fresh {where}", shared=False)
+    for start, end in cut(events, work.share // EVENT_BYTES):
+        first, last = met[start], met[end]
+        old, fresh = (
+            work.columns(sql.SOME_EVENTS.format(events=name, first=first, last=last), shared=False)
+            for name in ("old", "fresh")
+        )
         session = number_sessions(np.concatenate([old[1], fresh[1]]))
         both = [np.concatenate(columns) for columns in zip(old, fresh, strict=True)]
         forgotten = is_in(old[0], gone)
         rows = Events(both[0] - first, session, both[2], both[3].astype(np.bool_), both[4])
-        cut = np.arange(len(session)) < len(forgotten)
-        yield rows.take(cut), rows.take(np.append(~forgotten, ~cut[len(forgotten) :])), forgotten
+        is_old = np.arange(len(session)) < len(forgotten)
+        is_left = np.append(~forgotten, ~is_old[len(forgotten) :])
+        yield rows.take(is_old), rows.take(is_left), forgotten
 
 
 def _change(part: tuple[Events, Events, Bools], rules: Rules, products: int) -> Change:
@@ -131,6 +127,6 @@ def _change(part: tuple[Events, Events, Bools], rules: Rules, products: int) -> 
     ):
         totals.add(rows, bots)
         joins = find_joins(rows.take(~bots), rules, asked=is_in(keys[~bots], asked))
-        found = list(records.records_of(joins))
+        found = list(records.records_of(joins, records.count_meetings(joins)))
         counts.append(records.count_records(np.concatenate(found or [keys[:0]])))
     return Change(records.difference(counts[1], counts[0]), before, after)

@@ -35,7 +35,7 @@ NO_SESSION = -1
 NO_TIME = -1
 # microseconds before 1970 from which times are counted, so that none of a real log is negative
 LONG_AGO = 1 << 58
-BOUGHT_UP, BOUGHT_DOWN, VIEWED, AFTER_UP, AFTER_DOWN = 1, 2, 4, 8, 16
+SIGNS = BOUGHT_UP, BOUGHT_DOWN, VIEWED, AFTER_UP, AFTER_DOWN = 1, 2, 4, 8, 16
 """Signs of a pair low < high: bought low then high, high then low, viewed both, viewed low then
 bought high, viewed high then bought low."""
 

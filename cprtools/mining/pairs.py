@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools.errors import UsageError
 from cprtools.mining import sql
@@ -127,14 +126,12 @@ def _keep(work: Workspace, report: MiningReport, least: Sequence[int], kind: str
 
 def _batches(work: Workspace) -> Generator[pa.RecordBatch]:
     ids = work.table(sql.IDS).column("product_id").combine_chunks()
-    first_code = work.run(sql.FIRST_CODE)[0][0]
 
     def read(block: tuple[int, int]) -> pa.RecordBatch:
         work.values.update(first=block[0], last=block[1])
         found = work.table(sql.PAIRS).combine_chunks()
         columns = [
-            ids.take(pc.subtract(column, first_code)) if place < 2 else column
-            for place, column in enumerate(found.columns)
+            ids.take(column) if place < 2 else column for place, column in enumerate(found.columns)
         ]
         table = pa.table([column.combine_chunks() for column in columns], found.column_names)
         (batch,) = table.cast(PAIRS.schema).to_batches()

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cprtools.mining.grouping import Spans, bits_of, expand, starts_of
-from cprtools.mining.observing import AFTER_DOWN, AFTER_UP, BOUGHT_DOWN, BOUGHT_UP, VIEWED, Join
+from cprtools.mining.observing import SIGNS, Join
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -80,14 +80,15 @@ def count_meetings(joins: Sequence[Join]) -> Ints:
     return meetings
 
 
-def records_of(joins: Sequence[Join]) -> Iterator[Ints]:
+def records_of(joins: Sequence[Join], meetings: Ints) -> Iterator[Ints]:
     """Blocks of records, one per customer and pair, each block sorted by low, high.
 
+    meetings: what `count_meetings` says of the joins.
     A record is low, high and the signs of observing.py, packed to sort in this order.
     """
     width = max(bits_of(join.right.product) for join in joins)
     most = 1 << max(0, _KEY_BITS - SIGN_BITS - 2 * width)
-    for start, end in _customer_blocks(joins, most):
+    for start, end in _customer_blocks(meetings, most):
         packing = Packing(width, (end - start - 1).bit_length(), start)
         keys = _once_per_customer(joins, (start, end), packing)
         if len(keys):
@@ -132,7 +133,7 @@ def count_records(records: Ints, least: int = 1) -> Counts:
     pair = records[starts] >> SIGN_BITS
     counts = [
         np.add.reduceat((records & sign) // sign, starts) if len(starts) else records
-        for sign in (BOUGHT_UP, BOUGHT_DOWN, VIEWED, AFTER_UP, AFTER_DOWN)
+        for sign in SIGNS
     ]
     return Counts(pair >> PRODUCT_BITS, pair & _PRODUCTS, *counts)
 
@@ -151,9 +152,8 @@ def difference(now: Counts, before: Counts) -> Counts:
     return Counts(pair >> PRODUCT_BITS, pair & _PRODUCTS, *columns).take(changed)
 
 
-def _customer_blocks(joins: Sequence[Join], most: int) -> Iterator[tuple[int, int]]:
+def _customer_blocks(meetings: Ints, most: int) -> Iterator[tuple[int, int]]:
     """Ranges of customers of about BLOCK meetings: one customer at least, `most` at most."""
-    meetings = count_meetings(joins)
     before = np.cumsum(meetings) - meetings
     start = 0
     while start < len(meetings):

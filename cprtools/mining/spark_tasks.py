@@ -11,20 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cprtools.mining import observing
 from cprtools.mining.checking import check_pairs
 from cprtools.mining.counting import Reach, Totals, look
-from cprtools.mining.observing import (
-    AFTER_DOWN,
-    AFTER_UP,
-    BOUGHT_DOWN,
-    BOUGHT_UP,
-    LONG_AGO,
-    NO_SESSION,
-    NO_TIME,
-    VIEWED,
-    Events,
-    Join,
-)
+from cprtools.mining.observing import LONG_AGO, NO_SESSION, NO_TIME, Events, Join
 from cprtools.mining.records import PRODUCT_BITS, count_records
 from cprtools.mining.rules import Rules
 
@@ -148,8 +138,8 @@ def _totals_rows(totals: Totals, customers: int) -> Iterator[pa.RecordBatch]:
     yield _batch(BUYERS, product, unused, [totals.bought[product], *[unused] * 4])
     numbers = (customers, totals.purchasers, totals.sessions, totals.bots, totals.bot_rows)
     yield _batch(TOTALS, none, none, [one * number for number in numbers])
-    signs = (BOUGHT_UP, BOUGHT_DOWN, VIEWED, AFTER_UP, AFTER_DOWN)
-    yield _batch(SIGNS, none, none, [one * bool(totals.signs & sign) for sign in signs])
+    shown = [one * bool(totals.signs & sign) for sign in observing.SIGNS]
+    yield _batch(SIGNS, none, none, shown)
     yield _batch(HEAVY, none, one * totals.heaviest, [one * totals.heavy, *[none] * 4])
 
 

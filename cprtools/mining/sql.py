@@ -41,12 +41,14 @@ FROM (
 """
 
 # customer '5' and the anonymous session '5' are two people
-VISITORS = """
+WHO_VISITS = """
+SELECT DISTINCT customer_id IS NULL AS is_anonymous, coalesce(customer_id, session_id) AS visitor
+FROM usable
+"""
+VISITORS = f"""
 CREATE TABLE visitors AS
 SELECT is_anonymous, visitor, (row_number() OVER () - 1)::INTEGER AS customer
-FROM (
-  SELECT DISTINCT customer_id IS NULL AS is_anonymous, coalesce(customer_id, session_id) AS visitor
-  FROM usable)
+FROM ({WHO_VISITS})
 """
 
 # sessions are told apart within their customer only: there 63 bits of a hash are as good as the
@@ -68,20 +70,19 @@ SELECT (SELECT count(*) FROM products) AS products, (SELECT count(*) FROM visito
 READING_EVENTS = (PRODUCTS_OF_EVENTS, VISITORS, EVENTS)
 
 NEIGHBOURHOODS = """
-SELECT customer // {neighbours} AS neighbours, count(*) AS n FROM events GROUP BY ALL ORDER BY ALL
+SELECT customer // $neighbours AS neighbours, count(*) AS n FROM events GROUP BY ALL ORDER BY ALL
 """
 
-SOME_EVENTS = """
-SELECT customer, session, product, is_purchase, t FROM events
-WHERE customer BETWEEN {first} AND {last} ORDER BY customer
-"""
+ROWS = "customer, session, product, is_purchase, t"
+SOME_EVENTS = (
+    f"SELECT {ROWS} FROM {{events}} WHERE customer BETWEEN {{first}} AND {{last}} ORDER BY 1"
+)
 
 ROWS_BY_PRODUCT = "SELECT purchases, views FROM products ORDER BY product"
 
-COUNTED = """
-CREATE TABLE counted (low INTEGER, high INTEGER, bought_up BIGINT, bought_down BIGINT,
-  viewed BIGINT, after_up BIGINT, after_down BIGINT)
-"""
+COUNTS = """low INTEGER, high INTEGER, bought_up BIGINT, bought_down BIGINT, viewed BIGINT,
+  after_up BIGINT, after_down BIGINT"""
+COUNTED = f"CREATE TABLE counted ({COUNTS})"
 
 DIRECTED = """
 CREATE TEMP VIEW directed AS
@@ -106,7 +107,7 @@ FROM log GROUP BY relation ORDER BY relation NULLS FIRST
 
 PRODUCTS_OF_RELATIONS = """
 CREATE TABLE products AS
-SELECT product_id, (row_number() OVER (ORDER BY product_id))::INTEGER AS product
+SELECT product_id, (row_number() OVER (ORDER BY product_id) - 1)::INTEGER AS product
 FROM (SELECT query_id AS product_id FROM usable UNION SELECT candidate_id FROM usable)
 """
 
@@ -160,5 +161,4 @@ FROM (
   WHERE query BETWEEN $first AND $last)
 ORDER BY query, candidate
 """
-FIRST_CODE = "SELECT coalesce(min(product), 0) FROM products"
 IDS = "SELECT product_id FROM products ORDER BY product"

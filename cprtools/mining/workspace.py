@@ -75,7 +75,7 @@ class Workspace:
             run = self.connection
             if shared:
                 run = stack.enter_context(self.connection.cursor())
-            found = run.execute(query).fetchnumpy()
+            found = run.execute(query, self._named(query)).fetchnumpy()
         return [np.ascontiguousarray(column, np.int64) for column in found.values()]
 
     def insert(self, table: str, columns: Sequence[IntArray]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 sys.path.insert(0, str(Path(__file__).parent))
-from processes import run_command
+from processes import keep_log, run_command
 
 PLAIN = Path(__file__).with_name("plain_mining.sql")
 COLUMNS = (
@@ -34,10 +34,7 @@ def main() -> None:
     if args.plain:
         mine_plainly(args.folder, args.plain)
         return
-    log = args.folder / f"log-{args.events}"
-    if not log.exists():
-        generator = str(Path(__file__).with_name("logs.py"))
-        run_command([sys.executable, generator, str(log), "--events", str(args.events)])
+    log = keep_log(args.folder, args.events)
     ours, plain = args.folder / "ours.parquet", args.folder / "plain.parquet"
     pairs = [measure(log, ours, plain) for _ in range(args.runs)]
     first, second = (statistics.median(side) for side in zip(*pairs, strict=True))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bench_mining import count_differences, count_rows
-from processes import run_command
+from processes import keep_log, run_command
 
 
 def main() -> None:
@@ -21,10 +21,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--min-count", default="2")
     args = parser.parse_args()
-    log = args.folder / f"log-{args.events}"
-    if not log.exists():
-        generator = str(Path(__file__).with_name("logs.py"))
-        run_command([sys.executable, generator, str(log), "--events", str(args.events)])
+    log = keep_log(args.folder, args.events)
     *before, last = sorted(log.iterdir())
     earlier = args.folder / f"earlier-{args.events}"
     link_days(earlier, before)

@@ -16,7 +16,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 sys.path.insert(0, str(Path(__file__).parent))
-from processes import Cost, run_command
+from processes import Cost, keep_log, run_command
 
 EVENTS = "1000000,3000000,10000000,30000000,100000000"
 
@@ -47,10 +47,7 @@ def main() -> None:
 
 def mine(folder: Path, events: int, memory_limit: str) -> Cost:
     """What the command took on the log of that size, which is made first if it is not there."""
-    log = folder / f"log-{events}"
-    if not log.exists():
-        generator = str(Path(__file__).with_name("logs.py"))
-        run_command([sys.executable, generator, str(log), "--events", str(events)])
+    log = keep_log(folder, events)
     output = str(folder / "pairs.parquet")
     words = [sys.executable, "-m", "cprtools", "mine-pairs", str(log), "-q", "-o", output]
     return run_command([*words, "--memory-limit", memory_limit])

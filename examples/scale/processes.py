@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -23,3 +25,12 @@ def run_command(words: list[str]) -> Cost:
         raise subprocess.CalledProcessError(process.returncode, words)
     # kilobytes of 1024 on Linux
     return Cost(time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e9)
+
+
+def keep_log(folder: Path, events: int) -> Path:
+    """The log of that size in the folder, made by logs.py if it is not there."""
+    log = folder / f"log-{events}"
+    if not log.exists():
+        generator = str(Path(__file__).with_name("logs.py"))
+        run_command([sys.executable, generator, str(log), "--events", str(events)])
+    return log
