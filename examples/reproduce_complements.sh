@@ -49,9 +49,10 @@ else
   cprtools split train_events.parquet "${later_part[@]}" \
     -o earlier_events.parquet --test-out later_events.parquet
   cprtools mine-pairs train_events.parquet "${count[@]}" -o train.parquet
+  cprtools mine-pairs earlier_events.parquet "${count[@]}" -o earlier.parquet
   cprtools mine-pairs later_events.parquet --min-count 1 -o later.parquet
   cprtools mine-pairs test_events.parquet --min-count 1 -o truth/pairs.parquet
-  later=(--later later.parquet) keep=(--keep-train) exclude=()
+  later=(--earlier earlier.parquet --later later.parquet) keep=(--keep-train) exclude=()
   segments=("all" "rare queries" "middle queries" "frequent queries")
 fi
 truth=truth

@@ -52,10 +52,11 @@ class Problem:
     context: csr_matrix | None = None
     """Complements: (num_candidates, ids outside) float32 known pairs towards ids outside the
     catalogue. They are never candidates, and tell which products go with the same things."""
+    earlier: csr_matrix | None = None
     later: csr_matrix | None = None
-    """Complements: (num_candidates, num_candidates) float32 counts of a part of the orders behind
-    `matrix`: settings and ranker are chosen by predicting it from the rest. None: by predicting
-    pairs that are held out at random."""
+    """Complements: (num_candidates, num_candidates) float32 counts of two parts of the orders
+    behind `matrix`: settings and ranker are chosen by foretelling the later one from the earlier
+    one. None: by predicting pairs that are held out at random."""
     is_square: bool = False
 
     @property

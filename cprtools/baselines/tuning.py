@@ -104,18 +104,15 @@ def _hold_out_later(problem: Problem, seed: int, max_rows: int) -> Validation | 
 
 
 def divide_later(problem: Problem) -> tuple[csr_matrix, csr_matrix]:
-    """The matrix without the `later` pairs, and these.
+    """The pairs of the earlier and of the later orders.
 
-    Counts that fall below the least count of the matrix are dropped, as mining without the later
-    orders would have dropped them. Raises ValueError for a problem without later pairs.
+    They are counted apart and not subtracted: a customer who bought a pair in both parts counts
+    once in the whole, so that a difference would hide just those pairs that come back. Raises
+    ValueError for a problem without them.
     """
-    if problem.later is None:
-        raise ValueError("the problem has no later pairs")
-    known = canonical(problem.matrix)
-    rest = (known - problem.later.astype(np.float32)).tocsr()
-    least = known.data.min() if known.nnz else 0
-    rest.data[rest.data < least] = 0
-    return canonical(rest), canonical(problem.later.astype(np.float32))
+    if problem.earlier is None or problem.later is None:
+        raise ValueError("the problem has no earlier and later pairs")
+    return canonical(problem.earlier), canonical(problem.later)
 
 
 def fit_tuned(

@@ -14,6 +14,7 @@ from cprtools.cli.options import (
     parse_choice,
     parse_columns,
 )
+from cprtools.errors import UsageError
 
 
 def train_cpr(
@@ -21,12 +22,15 @@ def train_cpr(
     output: FolderOutput = "-",
     products: Products = None,
     vectors: Vectors = None,
+    earlier: Annotated[
+        str | None, typer.Option(metavar="TABLE", help="With --later: pairs of the other orders.")
+    ] = None,
     later: Annotated[
         str | None,
         typer.Option(
             metavar="TABLE",
-            help="Pairs of some of the same orders, best the latest: settings and ranker learn "
-            "to foretell them, known pairs among them; default: pairs held out at random.",
+            help="Pairs of the last part of the same orders: settings and ranker learn to foretell "
+            "them, known pairs among them, from --earlier; default: pairs held out at random.",
         ),
     ] = None,
     method: Annotated[
@@ -69,22 +73,24 @@ def train_cpr(
 
     tables.check_folder_writable(output)
     mapping = parse_columns(columns)
+    if (earlier is None) != (later is None):
+        raise UsageError("--earlier and --later go together: pairs of two parts of the orders")
     parse_choice("--labels", labels, building.LABELS)
     options = recipe.method_options(method, preset=preset, epochs=epochs, variant=variant)
     pairs_source = tables.open_table(pairs, tables.PAIRS, mapping)
     products_source = tables.open_table(products, tables.PRODUCTS, mapping) if products else None
-    later_source = tables.open_table(later, tables.PAIRS, mapping) if later else None
+    parts = [tables.open_table(part, tables.PAIRS, mapping) for part in (earlier, later) if part]
     vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]
     built = building.build_problem(
         tables.read(pairs_source),
         tables.read(products_source) if products_source else None,
         vector_sources,
-        later=tables.read(later_source) if later_source else None,
+        parts=(tables.read(parts[0]), tables.read(parts[1])) if parts else None,
         labels=labels,
         seed=seed,
     )
     console.report("problem", built.summary())
-    footer = console.footer(pairs_source, products_source, later_source, *vector_sources)
+    footer = console.footer(pairs_source, products_source, *parts, *vector_sources)
     run = recipe.make_run(
         method, device, checkpoint, resume, footer, progress=console.progress, say=console.note
     )

@@ -58,7 +58,7 @@ def build_problem(
     products: pa.Table | None,
     vectors: Sequence[Source] = (),
     *,
-    later: pa.Table | None = None,
+    parts: tuple[pa.Table, pa.Table] | None = None,
     labels: str = "cleaned",
     seed: int = 0,
 ) -> BuiltProblem:
@@ -66,8 +66,8 @@ def build_problem(
 
     Every row of `products` is a query and a candidate; without that table every id of the pairs is.
     Types: product_type, else category, else clusters of the vectors. labels: `cleaned` learns from
-    complements alone, `all` from every co-purchase pair, whatever its views say. later: pairs of a
-    part of the orders behind `pairs`, for choosing settings and the ranker (`Problem.later`).
+    complements alone, `all` from every co-purchase pair, whatever its views say. parts: pairs of
+    the earlier and of the later orders behind `pairs`, to choose settings and ranker by.
     Raises SchemaError where no such pair is left inside the catalogue, ValueError for other labels.
     """
     if labels not in LABELS:
@@ -87,6 +87,7 @@ def build_problem(
             f"no {what} pair joins two of the {products.num_rows:,} products; "
             "do the product ids of both tables agree?"
         )
+    earlier, later = _parts(parts, catalogue, flag)
     similar, _ = _matrix(pairs, catalogue, c.SIMILAR, c.CO_VIEW)
     co_views, _ = _matrix(pairs, catalogue, None, c.CO_VIEW)
     problem = Problem(
@@ -100,11 +101,22 @@ def build_problem(
         numbers=numeric_columns(products),
         similar=csr_matrix(similar + similar.T, dtype=bool) if similar.nnz else None,
         co_views=co_views if co_views.nnz else None,
-        context=_context(pairs, catalogue, flag),
-        later=None if later is None else _matrix(later, catalogue, flag, c.CO_PURCHASE)[0],
+        # counted over all orders it would tell the earlier ones of the later ones
+        context=_context(pairs, catalogue, flag) if parts is None else None,
+        earlier=earlier,
+        later=later,
         is_square=True,
     )
     return BuiltProblem(problem, catalogue, outside)
+
+
+def _parts(
+    parts: tuple[pa.Table, pa.Table] | None, catalogue: Catalogue, flag: str | None
+) -> tuple[csr_matrix | None, csr_matrix | None]:
+    if parts is None:
+        return None, None
+    earlier, later = (_matrix(part, catalogue, flag, c.CO_PURCHASE)[0] for part in parts)
+    return earlier, later
 
 
 def _every_id(pairs: pa.Table) -> pa.Table:

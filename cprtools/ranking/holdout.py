@@ -68,12 +68,12 @@ def hold_out_pairs(
 
 
 def hold_out_later(problem: Problem) -> tuple[Problem, csr_matrix]:
-    """Complements: the problem without its `later` pairs, and their counts.
+    """Complements: the problem of the earlier orders, and the counts of the later ones.
 
     Raises ValueError where there are none.
     """
     earlier, later = divide_later(problem)
-    return replace(problem, matrix=earlier, later=None), later
+    return replace(problem, matrix=earlier, earlier=None, later=None), later
 
 
 def _divide(problem: Problem, held: BoolArray) -> tuple[Problem, csr_matrix]:

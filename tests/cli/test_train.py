@@ -16,6 +16,7 @@ from tests.cli.commands import fails, ok, planted_pairs, run, write
         (2, ("pairs.parquet", "--method", "magic"), "--method must be one of"),
         (2, ("pairs.parquet", "--preset", "magic"), "--preset must be one of"),
         (2, ("pairs.parquet", "--method", "mf", "--epochs", "2"), "options of p-companion"),
+        (2, ("pairs.parquet", "--later", "pairs.parquet"), "--earlier and --later go together"),
         (2, ("pairs.parquet", "--labels", "some"), "--labels must be one of cleaned, all"),
         (2, ("pairs.parquet", "--variant", "lift"), "--variant is an option of co-purchase and"),
         (2, ("pairs.parquet", "--method", "reverse", "--variant", "x"), "count, lift, confidence"),
@@ -122,13 +123,16 @@ def test_a_baseline_trains_stores_and_answers_from_the_command_line(home, method
 
 def test_later_pairs_choose_the_ranker_and_known_pairs_are_measured(home):
     pairs = pq.read_table(home / "pairs.parquet")
-    counts = np.random.default_rng(0).binomial(pairs.column("co_purchase").to_numpy(), 0.4)
+    bought = pairs.column("co_purchase").to_numpy()
+    counts = np.random.default_rng(0).binomial(bought, 0.4)
     at = pairs.column_names.index("co_purchase")
-    later = pairs.set_column(at, "co_purchase", pa.array(counts, pa.int64()))
-    pq.write_table(later.filter(pa.array(counts > 0)), home / "later.parquet")
+    for name, part in (("later", counts), ("earlier", bought - counts)):
+        table = pairs.set_column(at, "co_purchase", pa.array(part, pa.int64()))
+        pq.write_table(table.filter(pa.array(part > 0)), home / f"{name}.parquet")
 
-    ok(home, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--later",
-       "later.parquet", "--epochs", "1", "-o", "later.model")  # fmt: skip
+    ok(home, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--earlier",
+       "earlier.parquet", "--later", "later.parquet", "--epochs", "1", "-o",
+       "later.model")  # fmt: skip
     ok(home, "recommend", "--model", "later.model", "--all", "--types", "0", "-o", "r.parquet")
     ok(home, "evaluate", "r.parquet", "--truth", "later.parquet", "--train", "pairs.parquet",
        "--keep-train", "-o", "m.parquet")  # fmt: skip

@@ -141,9 +141,13 @@ def test_ids_outside_that_two_products_lead_to_are_context():
     assert build_problem(pairs(*ROWS), products).problem.context is None
 
 
-def test_later_pairs_are_laid_out_like_the_pairs():
+def test_pairs_of_two_parts_are_laid_out_like_the_pairs_and_context_is_left_out():
     products = pa.table({"product_id": ["a", "b", "c", "d"]})
-    built = build_problem(pairs(*ROWS), products, later=pairs(("a", "b", 2, 0, True, False)))
+    parts = (pairs(("a", "b", 3, 0, True, False)), pairs(("a", "b", 2, 0, True, False)))
+    more = (("a", "outside", 2, 0, True, False),)
+    built = build_problem(pairs(*ROWS, *more), products, parts=parts)
     place = {name: i for i, name in enumerate(built.catalogue.ids.to_pylist())}
+    assert built.problem.earlier[place["a"], place["b"]] == 3
     assert built.problem.later[place["a"], place["b"]] == 2
     assert built.problem.later.nnz == 1
+    assert built.problem.context is None

@@ -226,18 +226,20 @@ def test_complement_evidence_counts_by_hand():
     assert columns["siblings"][0] == 0
 
 
-def test_later_pairs_leave_the_counts_and_what_mining_would_have_dropped_goes_too():
-    matrix = csr_matrix(np.array([[0, 5, 2], [5, 0, 3], [2, 3, 0]], np.float32))
-    later = csr_matrix(np.array([[0, 1, 1], [1, 0, 3], [1, 3, 0]], np.float32))
+def test_the_ranker_learns_from_earlier_orders_what_later_ones_hold():
+    whole, early, late = (csr_matrix(np.array(m, np.float32)) for m in (
+        [[0, 5], [2, 0]], [[0, 5], [1, 0]], [[0, 1], [1, 0]],
+    ))  # fmt: skip
     problem = Problem(
-        matrix=matrix, types=np.zeros(3, np.int64), num_types=1, later=later, is_square=True
-    )
+        matrix=whole, types=np.zeros(2, np.int64), num_types=1, earlier=early, later=late,
+        is_square=True,
+    )  # fmt: skip
 
     inner, positives = hold_out_later(problem)
 
-    # the least count is 2: a pair with 1 left would not have been mined without these orders
-    assert inner.matrix.toarray().tolist() == [[0, 4, 0], [4, 0, 0], [0, 0, 0]]
-    assert positives.toarray().tolist() == later.toarray().tolist()
+    # one customer bought the pair in both parts: 5 in the whole, and 5 known before the later part
+    assert inner.matrix.toarray().tolist() == [[0, 5], [1, 0]]
+    assert positives.toarray().tolist() == [[0, 1], [1, 0]]
     assert inner.later is None
 
 
@@ -268,6 +270,7 @@ def test_a_ranker_of_later_orders_finds_known_pairs_again():
         matrix=csr_matrix((earlier + later).astype(np.float32)),
         types=np.zeros(n, np.int64),
         num_types=1,
+        earlier=csr_matrix(earlier.astype(np.float32)),
         later=csr_matrix(later.astype(np.float32)),
         is_square=True,
     )
