@@ -64,7 +64,7 @@ def mine_pairs_on_spark(
         if catalogue is not None:
             work.view("catalogue", session.createDataFrame(catalogue))
             compare_with_catalogue(report, work.ask)
-        with contextlib.closing(_batches(work)) as batches:
+        with contextlib.closing(_batches(work, progress)) as batches:
             reader = pa.RecordBatchReader.from_batches(PAIRS.schema, batches)
             yield Mined(reader, report, [source])
 
@@ -218,8 +218,9 @@ def _count_relations(work: SparkWork, source: Source) -> MiningReport:
     return report
 
 
-def _batches(work: SparkWork) -> Generator[pa.RecordBatch]:
-    for first, last in work.run(sql.BLOCKS.format(rows=BLOCK_ROWS)):
+def _batches(work: SparkWork, progress: Progress) -> Generator[pa.RecordBatch]:
+    blocks = work.run(sql.BLOCKS.format(rows=BLOCK_ROWS))
+    for first, last in progress(blocks, "writing pairs", len(blocks)):
         rows = work.table(f"SELECT * FROM kept WHERE query BETWEEN {first} AND {last}")
         rows = rows.sort_by([("query", "ascending"), ("candidate", "ascending")])
         block = rows.select(PAIRS.schema.names).cast(PAIRS.schema).combine_chunks()

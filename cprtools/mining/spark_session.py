@@ -41,7 +41,7 @@ _DEFAULTS = {
     "spark.log.level": "OFF",
 }
 _PACKAGE = Path(__file__).resolve().parents[1]
-_LEAST_MEMORY = 512 << 20
+_LEAST_MEMORY = 512_000_000
 # rows read from this much of a file, and what is made of them, fit into the memory of one task
 _BYTES_OF_A_TASK = 4 << 20
 _MOST_TASKS = 2000

@@ -4,11 +4,13 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cprtools import mining
+from cprtools import mining, tables
 from cprtools.mining import counting, spark
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -172,3 +174,47 @@ def test_large_customers_are_asked_for_the_pairs_of_others_and_nothing_changes(
     found = check(mine, mine_with_spark, events_table, rows, min_count=2)
     assert len(asked) == 1
     assert {row["co_purchase"] for row in found} >= {2, 3}
+
+
+def both(source, **options):
+    """The rows and the report of either engine."""
+    found = []
+    for run in (mining.mine_pairs, mining.mine_pairs_on_spark):
+        with run(source, **options) as mined:
+            found.append((mined.pairs.read_all(), mined.report))
+    return found
+
+
+@pytest.mark.usefixtures("spark_session")
+def test_a_catalogue_is_compared_alike(events_table, at, tmp_path):
+    log = [(c, "s", p, e, at()) for c in "12" for p in "abcd" for e in ("view", "purchase")]
+    log += [(c, "s", p, "view", at()) for c in "34" for p in "aeb"]
+    pq.write_table(events_table(log), tmp_path / "log.parquet")
+    products = {"product_id": [*"abcdx"], "product_type": ["t", "t", "u", None, "u"]}
+    pq.write_table(pa.table(products), tmp_path / "products.parquet")
+    source = tables.open_table(str(tmp_path / "log.parquet"), tables.EVENTS)
+    catalogue = tables.open_table(str(tmp_path / "products.parquet"), tables.PRODUCTS)
+    (rows, report), (by_spark, same_report) = both(source, products=catalogue)
+    assert by_spark.equals(rows)
+    assert same_report == report
+    # x has no row here, and the catalogue lacks e
+    assert (report.catalogue.unseen, report.catalogue.foreign) == (1, 1)
+
+
+@pytest.mark.usefixtures("spark_session")
+def test_a_log_without_a_usable_row_is_empty_alike(tmp_path):
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.table({"session_id": ["s"], "product_id": ["a"], "event": ["cart"]}), path)
+    (rows, report), (by_spark, same_report) = both(tables.open_table(str(path), tables.EVENTS))
+    assert by_spark.equals(rows)
+    assert rows.num_rows == 0
+    assert same_report == report
+
+
+@pytest.mark.usefixtures("spark_session")
+def test_a_real_log_gives_the_same_rows(real_data):
+    source = tables.open_table(real_data("rees46/events.parquet"), tables.EVENTS)
+    (rows, report), (by_spark, same_report) = both(source, rules=mining.Rules(min_count=1))
+    assert by_spark.equals(rows)
+    assert same_report == report
+    assert rows.num_rows > 1000

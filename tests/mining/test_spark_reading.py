@@ -265,6 +265,8 @@ def test_settings_of_the_user_go_over_those_of_cprtools(tmp_path):
     assert found["spark.driver.memory"] == "4096m"
     elsewhere = mining.SparkCluster("spark://host:7077", {}, "1MB", 3)
     assert "spark.driver.memory" not in elsewhere.configuration(source, tmp_path)
+    least = mining.SparkCluster(None, {}, "512MB").configuration(source, tmp_path)
+    assert least["spark.driver.memory"] == "488m"
     with pytest.raises(UsageError, match="--memory-limit 1MB is too small: Spark needs"):
         mining.SparkCluster("local[2]", {}, "1MB").configuration(source, tmp_path)
 
