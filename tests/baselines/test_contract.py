@@ -39,6 +39,7 @@ TestEaseProducts = contract("ease", True)
 TestEaseSellers = contract("ease", False, regularisation=2.0)
 TestItem2VecProducts = contract("item2vec", True, seeded=True, embedding_dim=8, epochs=2)
 TestSceptreProducts = contract("sceptre", True, seeded=True, topics=4)
+TestSceptreProducts.knows_new = False
 TestTextKnnProducts = contract("text-knn", True)
 TestTextKnnSellers = contract("text-knn", False)
 
