@@ -121,21 +121,24 @@ def _append_rows(known: pa.Table, new: pa.Table, label: str) -> pa.Table:
     columns: dict[str, Any] = {}
     for name in known.column_names:
         column = known.column(name)
-        more = pa.nulls(new.num_rows, column.type)
-        if name in new.column_names:
-            more = _as_type(new.column(name), column.type, f"{label}: column '{name}'")
-        columns[name] = pa.chunked_array([*column.chunks, *_chunks(more)], column.type)
+        if name not in new.column_names:
+            more = pa.nulls(new.num_rows, column.type)
+            columns[name] = pa.chunked_array([*column.chunks, more], column.type)
+            continue
+        try:
+            columns[name] = _join(column, new.column(name))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+            raise SchemaError(
+                f"{label}: column '{name}' holds {new.column(name).type}; "
+                f"the model's products hold {column.type}"
+            ) from error
     return pa.table(columns)
 
 
-def _as_type(column: pa.ChunkedArray, wanted: pa.DataType, what: str) -> pa.ChunkedArray:
+def _join(known: pa.ChunkedArray, new: pa.ChunkedArray) -> pa.ChunkedArray:
+    parts = [pa.table({"column": column}) for column in (known, new)]
     try:
-        return column if column.type == wanted else column.cast(wanted)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise SchemaError(
-            f"{what} holds {column.type}; the model's products hold {wanted}"
-        ) from error
-
-
-def _chunks(column: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
-    return [column] if isinstance(column, pa.Array) else list(column.chunks)
+        # whole numbers go with fractions, nothing with anything
+        return pa.concat_tables(parts, promote_options="permissive").column(0)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.chunked_array([*known.chunks, *new.cast(known.type).chunks], known.type)

@@ -24,7 +24,9 @@ def append_products(problem: Problem, new: Problem) -> Problem:
     known, more = problem.num_candidates, new.num_candidates
     n = known + more
     squares = {name: getattr(problem, name) for name in _SQUARES}
-    wide = {name: m if m is None else widen(m, (n, n)) for name, m in squares.items()}
+    wide: dict[str, Any] = {
+        name: m if m is None else widen(m, (n, n)) for name, m in squares.items()
+    }
     context = problem.context
     unknown = np.full(more, -1, dtype=np.int64)
     return replace(

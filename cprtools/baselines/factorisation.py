@@ -101,8 +101,8 @@ class Factorisation(Recommender):
     def extended(self, problem: Problem) -> Self:
         """Products without pairs have no factors: they score 0."""
         more = problem.num_candidates - self.num_candidates
-        sides = (append_rows(side, more) for side in (self._queries, self._candidates))
-        return type(self)(*sides, self.settings)
+        queries, candidates = (append_rows(side, more) for side in self.factors())
+        return type(self)(queries, candidates, self.settings)
 
     @property
     def num_candidates(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from cprtools.baselines.contract import FloatArray, Problem, ReadTable
+from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable
 from cprtools.baselines.dense import stable_product
 from cprtools.baselines.weights import Weights, check_shapes, load_weights, weights_table
 from cprtools.cpr.features import Encoding, Features, dense_width, encode_features
@@ -104,7 +104,7 @@ def embed(weights: Weights, at: str, features: Features) -> FloatArray:
 def cold_factors(weights: Weights, features: Features, settings: Mapping[str, Any]) -> ColdFactors:
     """What `factors` of the preset's network gives products without pairs; see `pcompanion.py`."""
     theta = embed(weights, "product2vec", features)
-    margin = np.float32(settings["margin"] or 1.0)
+    margin: Any = np.float32(settings["margin"] or 1.0)
     types = features.codes[:, 0]
     if settings["preset"] == "article":
         return _article(weights, theta, types, margin, int(settings["num_outputs"]))
@@ -120,7 +120,7 @@ def cold_factors(weights: Weights, features: Features, settings: Mapping[str, An
 
 
 def _article(
-    weights: Weights, theta: FloatArray, types: Any, margin: np.float32, num_outputs: int
+    weights: Weights, theta: FloatArray, types: IntArray, margin: Any, num_outputs: int
 ) -> ColdFactors:
     at = "outputs_of_type"
     hidden = _apply(weights, f"{at}.encoder.0", weights[f"{at}.query.weight"][types])

@@ -16,7 +16,7 @@ from cprtools.cpr.cold import FeatureWeights, embed, product2vec_shapes
 from cprtools.errors import SchemaError
 
 TOWERS = ("query", "candidate")
-SIZES: Mapping[str, int] = {"hidden_dim": 128, "attribute_dim": 16}
+SIZES: Mapping[str, Any] = {"hidden_dim": 128, "attribute_dim": 16}
 
 
 class Triplet(DirectedVectors):
@@ -85,7 +85,8 @@ class Triplet(DirectedVectors):
     @classmethod
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The stored vectors. Raises SchemaError where they are not of the problem's products."""
-        return cls(*cls._stored(problem, read), lambda: FeatureWeights.load(read, cls.method))
+        source, target = cls._stored(problem, read)
+        return cls(source, target, lambda: FeatureWeights.load(read, cls.method))
 
     def extended(self, problem: Problem) -> Self:
         """New products through both towers."""
@@ -96,4 +97,5 @@ class Triplet(DirectedVectors):
         inputs = features.encode(problem, start=self.num_candidates)
         new = [unit_rows(embed(features.weights, tower, inputs)) for tower in TOWERS]
         sides = zip((self._source, self._target), new, strict=True)
-        return type(self)(*(np.concatenate(side) for side in sides), self._features)
+        source, target = (np.concatenate(side) for side in sides)
+        return type(self)(source, target, self._features)
