@@ -212,7 +212,7 @@ def _texts(products: pa.Table) -> Iterator[tuple[str, str, pa.Array]]:
             yield name, name, column
         elif name not in _NO_ATTRIBUTES and _is_word(column.type):
             yield name, name, column.cast(pa.string())
-        elif pa.types.is_list(column.type) and pa.types.is_string(column.type.value_type):
+        elif _is_path(column.type):
             yield from _path_texts(name, column)
 
 
@@ -222,6 +222,14 @@ def _is_word(kind: pa.DataType) -> bool:
         or pa.types.is_large_string(kind)
         or pa.types.is_dictionary(kind)
         or pa.types.is_boolean(kind)
+    )
+
+
+def _is_path(kind: pa.DataType) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return bool(
+        is_list
+        and (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
     )
 
 

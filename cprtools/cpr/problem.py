@@ -21,6 +21,7 @@ from cprtools.baselines.catalogue import (
     sort_catalogue,
     vector_parts,
 )
+from cprtools.baselines.contract import FloatArray
 from cprtools.baselines.vocabulary import Vocabulary, learn_vocabulary
 from cprtools.errors import SchemaError
 from cprtools.tables import Source
@@ -77,13 +78,8 @@ def build_problem(
     flag = c.COMPLEMENT if labels == "cleaned" else None
     products = _by_popularity(pairs, _every_id(pairs) if products is None else products, flag)
     parts_of_vectors = vector_parts(products.column(c.PRODUCT_ID).combine_chunks(), vectors)
-    dense, centres = join_vectors(parts_of_vectors), None
-    catalogue = make_catalogue(products)
-    if not catalogue.type_names and dense is not None:
-        types, centre_of = cluster_types(dense, seed)
-        products = _with_column(products, c.PRODUCT_TYPE, types)
-        catalogue = make_catalogue(products)
-        centres = np.stack([centre_of[name] for name in catalogue.type_names])
+    dense = join_vectors(parts_of_vectors)
+    products, catalogue, centres = _typed(products, dense, seed)
     vocabulary = learn_vocabulary(products, [p.shape[1] for p in parts_of_vectors], centres)
     matrix, outside = _matrix(pairs, catalogue, flag, c.CO_PURCHASE)
     if not matrix.nnz:
@@ -113,6 +109,19 @@ def build_problem(
         is_square=True,
     )
     return BuiltProblem(problem, catalogue, outside, vocabulary)
+
+
+def _typed(
+    products: pa.Table, dense: FloatArray | None, seed: int
+) -> tuple[pa.Table, Catalogue, FloatArray | None]:
+    """Products and catalogue; where these name no type clusters stand in, with their centres."""
+    catalogue = make_catalogue(products)
+    if catalogue.type_names or dense is None:
+        return products, catalogue, None
+    types, centre_of = cluster_types(dense, seed)
+    products = _with_column(products, c.PRODUCT_TYPE, types)
+    catalogue = make_catalogue(products)
+    return products, catalogue, np.stack([centre_of[name] for name in catalogue.type_names])
 
 
 def _parts(

@@ -47,7 +47,8 @@ def test_later_values_get_the_codes_of_the_names_and_strange_ones_none():
         {
             "product_id": ["n", "m"],
             "title": ["ACME lens", "Nobody strap"],
-            "paths": [["a", "b", "c"], None],
+            # as another library writes lists
+            "paths": pa.array([["a", "b", "c"], None], pa.large_list(pa.large_string())),
             "colour": ["red", "green"],
             "brand": ["Bolt", "Bolt"],
         }
