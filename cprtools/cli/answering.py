@@ -83,6 +83,10 @@ def _check(request: Request) -> None:
     given = [request.product, request.seller, request.queries, request.every or None]
     if sum(value is not None for value in given) != 1:
         raise UsageError("name exactly one of --product, --seller, --queries and --all")
+    named = [request.model, request.queries, request.products, request.exclude, request.only]
+    if [*named, *request.vectors].count(STDIN) > 1:
+        # said before a model is waited for
+        raise UsageError("only one input can be read from standard input ('-')")
     if request.format is not None and request.format not in FORMATS:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {request.format!r}")
     if request.search not in ("exact", "hnsw"):
