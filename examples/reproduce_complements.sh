@@ -17,7 +17,7 @@ data=$(cd "$1" && pwd)
 folder=${2:-reproduce/$(basename "$data")-complements}
 seed=${SEED:-0}
 split=${SPLIT:-$([ -e "$data/relations.parquet" ] && echo pairs || echo orders)}
-methods=${METHODS:-popularity type-popularity type-counts co-purchase item-knn mf ease p-companion}
+methods=${METHODS:-popularity type-popularity type-counts co-purchase item-knn mf ease blend p-companion}
 products=$data/products.parquet
 rm -rf "$folder" && mkdir -p "$folder/truth" && cd "$folder"
 

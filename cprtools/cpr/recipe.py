@@ -15,6 +15,7 @@ from cprtools.baselines import (
     TextKnn,
     TypePopularity,
 )
+from cprtools.baselines.ease import QUICK_ITEMS
 from cprtools.baselines.tuning import fit_tuned
 from cprtools.cpr.config import PRESETS
 from cprtools.cpr.model import PCompanion
@@ -28,8 +29,6 @@ SIMPLE: Mapping[str, type[Recommender]] = {**BASELINES, Triplet.method: Triplet}
 METHODS = (PCompanion.method, *SIMPLE)
 # queries whose candidates the ranker learns from
 _RANKED_QUERIES = 5000
-# the time of the closed form grows with the cube of the products
-_MOST_FOR_EASE = 12_000
 # chosen on a part of the training pairs of amazon-cellphones
 _EASE: Mapping[str, Any] = {"regularisation": 50.0, "weighting": "log", "neighbours": 500}
 Say = Callable[[str], None]
@@ -136,7 +135,7 @@ class _SourceFitter:
             ItemKnn.method: ItemKnn.fit(problem),
             TypePopularity.method: TypePopularity.fit(problem),
         }
-        if problem.num_candidates <= _MOST_FOR_EASE:
+        if problem.num_candidates <= QUICK_ITEMS:
             sources[Ease.method] = Ease.fit(problem, **_EASE)
         if problem.vectors is not None:
             sources[TextKnn.method] = TextKnn.fit(problem)
