@@ -110,7 +110,7 @@ def train(
         problem,
         inner,
         positives,
-        _SourceFitter(own, seed),
+        SourceFitter(own, seed),
         settings=settings or Settings(max_queries=_RANKED_QUERIES),
         keep_known=keep_known,
         seed=seed,
@@ -118,7 +118,7 @@ def train(
     )
 
 
-class _SourceFitter:
+class SourceFitter:
     """Fits every source on a problem; what the first fit tuned is kept for the next."""
 
     def __init__(self, options: dict[str, Any], seed: int):
@@ -127,6 +127,7 @@ class _SourceFitter:
         self.tuned: dict[str, Any] = {}
 
     def __call__(self, problem: Problem) -> Mapping[str, Recommender]:
+        """The sources by name, the model itself first."""
         factorisation = Factorisation.fit(problem, seed=self.seed, **self.tuned)
         self.tuned = factorisation.chosen
         sources: dict[str, Recommender] = {
