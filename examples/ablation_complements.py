@@ -11,7 +11,7 @@ measured on the other, both ways. Hit@k is weighted by count.
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,14 +164,12 @@ def kinds_of(problem: Problem, queries: IntArray) -> npt.NDArray[np.str_]:
     return np.where(own, "warm", np.where(arrivals, "no pairs of its own", "new"))
 
 
-def rows_of(setting: Setting) -> list[tuple[str, dict[str, list[float]]]]:
+def rows_of(setting: Setting) -> Iterator[tuple[str, dict[str, list[float]]]]:
     """Every row of the table, the whole model first."""
     sources = SourceFitter({}, setting.seed)(setting.problem)
     full = setting.collect(sources)
-    rows = [
-        ("everything", full.hits(full.without(_nothing))),
-        ("without monotone constraints", full.hits(full.without(_nothing, monotone=False))),
-    ]
+    yield "everything", full.hits(full.without(_nothing))
+    yield "without monotone constraints", full.hits(full.without(_nothing, monotone=False))
     left_out: dict[str, Callable[[str], bool]] = {
         source: {source, f"{source}_relative"}.__contains__ for source in sources
     }
@@ -181,14 +179,15 @@ def rows_of(setting: Setting) -> list[tuple[str, dict[str, list[float]]]]:
             left_out[label] = names.__contains__
     relative = {name for name in full.names if name.endswith("_relative")}
     left_out["scores against the best one"] = relative.__contains__
-    rows += [(f"without {label}", full.hits(full.without(d))) for label, d in left_out.items()]
-    rows += [(f"{source} alone", full.hits(full.alone(source))) for source in sources]
+    for label, dropped in left_out.items():
+        yield f"without {label}", full.hits(full.without(dropped))
+    for source in sources:
+        yield f"{source} alone", full.hits(full.alone(source))
     for label, options in NETWORK.items():
         changed = PCompanion.fit(setting.problem, seed=setting.seed, **options)
         other = setting.collect({**sources, PCompanion.method: changed})
-        rows.append((label, other.hits(other.without(_nothing))))
-        rows.append((f"{label}, alone", other.hits(other.alone(PCompanion.method))))
-    return rows
+        yield label, other.hits(other.without(_nothing))
+        yield f"{label}, alone", other.hits(other.alone(PCompanion.method))
 
 
 def _nothing(name: str) -> bool:
@@ -223,15 +222,18 @@ def main() -> None:
         hold_out_later(problem) if parts else hold_out_pairs(problem, seed=options.seed)
     )
     settings = Settings(max_queries=options.queries)
-    found = rows_of(Setting(inner, positives, parts is not None, settings, options.seed))
-    kinds = list(found[0][1])
-    heads = [f"{kind} Hit@1 / 3 / 10" for kind in kinds]
-    lines = [["", *heads], ["---"] * (len(heads) + 1)]
-    lines += [
-        [label, *(" / ".join(f"{value:.4f}" for value in hits[kind]) for kind in kinds)]
-        for label, hits in found
-    ]
-    sys.stdout.write("".join("| " + " | ".join(line) + " |\n" for line in lines))
+    setting = Setting(inner, positives, parts is not None, settings, options.seed)
+    for number, (label, hits) in enumerate(rows_of(setting)):
+        if not number:
+            _write_line(["", *(f"{kind} Hit@1 / 3 / 10" for kind in hits)])
+            _write_line(["---"] * (len(hits) + 1))
+        cells = (" / ".join(f"{value:.4f}" for value in values) for values in hits.values())
+        _write_line([label, *cells])
+
+
+def _write_line(cells: list[str]) -> None:
+    sys.stdout.write("| " + " | ".join(cells) + " |\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
