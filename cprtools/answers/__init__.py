@@ -2,6 +2,7 @@
 
 from cprtools.answers.complements import ComplementRequest, recommend_complements
 from cprtools.answers.model import COMPLEMENTS, SELLERS, Model, model_members, open_model
+from cprtools.answers.newcomers import Extended, extend
 from cprtools.answers.sellers import (
     SellerRequest,
     list_categories,
@@ -12,8 +13,10 @@ __all__ = [
     "COMPLEMENTS",
     "SELLERS",
     "ComplementRequest",
+    "Extended",
     "Model",
     "SellerRequest",
+    "extend",
     "list_categories",
     "model_members",
     "open_model",

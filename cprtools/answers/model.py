@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from cprtools.answers.approximate import ApproximateScores
 from cprtools.baselines import BASELINES, Recommender, TypePopularity
 from cprtools.baselines.catalogue import Catalogue, encode, index_in
+from cprtools.baselines.vocabulary import Vocabulary
 from cprtools.cpr.model import PCompanion
 from cprtools.cpr.triplet import Triplet
 from cprtools.errors import SchemaError, UsageError, list_names, nearest_names, quote
@@ -122,9 +123,15 @@ def open_model(name: str, kind: str | None = None) -> Model:
 
 
 def model_members(
-    stage: TwoStage, catalogue: Catalogue, sellers: pa.Table | None = None
+    stage: TwoStage,
+    catalogue: Catalogue,
+    sellers: pa.Table | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
-    """Members and facts of a model folder; the counterpart of `open_model`."""
+    """Members and facts of a model folder; the counterpart of `open_model`.
+
+    vocabulary: what products that come later are read by; opening a model does not read it.
+    """
     members, facts = stage_members(stage)
     members["products"] = catalogue.table
     members["types"] = pa.table({"name": pa.array(catalogue.type_names, pa.string())})
@@ -134,6 +141,8 @@ def model_members(
         members["vectors"] = vectors_table(catalogue.ids, embeddings)
     if sellers is not None:
         members["sellers"] = sellers
+    if vocabulary is not None:
+        members.update(vocabulary.tables())
     return members, facts
 
 

@@ -56,6 +56,10 @@ class TypeCounts(Recommender):
         """Counted again from the stored problem."""
         return cls.fit(problem)
 
+    def extended(self, problem: Problem) -> Self:
+        """Counted again: new queries are known by their type, new candidates count 0."""
+        return self.fit(problem)
+
     @property
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""
@@ -132,6 +136,10 @@ class TypePopularity(Recommender):
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """Counted again from the stored problem."""
         return cls(problem, read("type_popularity_settings").column("smoothing")[0].as_py())
+
+    def extended(self, problem: Problem) -> Self:
+        """Counted again: new products share in the pseudo-counts of their type."""
+        return type(self)(problem, self.smoothing)
 
     @property
     def num_candidates(self) -> int:

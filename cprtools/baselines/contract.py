@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy.sparse import csr_matrix, hstack
 
+from cprtools.errors import UsageError
+
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -127,6 +129,17 @@ class Recommender(ABC):
     @abstractmethod
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The fitted recommender from its stored tables and the stored problem."""
+
+    def extended(self, problem: Problem) -> Self:
+        """The same model where products that it never saw follow those that it knows.
+
+        problem: that of the fit with further products at the end, which have no pairs. They get
+        the scores that the fit would have given them. Raises UsageError for methods that cannot.
+        """
+        raise UsageError(
+            f"--products: {self.method} knows only the products that it was trained on; train it "
+            "again with the new ones, or train another --method"
+        )
 
     def score_pairs(self, query_idx: IntArray, candidate_idx: IntArray) -> FloatArray:
         """Scores of single pairs, (pairs,) float32; both arguments are (pairs,) int64."""

@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix, diags
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
 from cprtools.baselines.options import check_choice, refuse_unknown, require_square
-from cprtools.baselines.sparse import canonical, column_sums, row_sums
+from cprtools.baselines.sparse import canonical, column_sums, row_sums, widen
 
 DoubleArray = npt.NDArray[np.float64]
 VARIANTS = ("count", "lift", "confidence")
@@ -55,6 +55,10 @@ class CoPurchase(Recommender):
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The stored variant over the problem's pairs."""
         return cls.fit(problem, variant=read(_member(cls.method)).column("variant")[0].as_py())
+
+    def extended(self, problem: Problem) -> Self:
+        """Products without pairs score 0."""
+        return type(self)(widen(self._scores, problem.matrix.shape), self.variant)
 
     @property
     def num_candidates(self) -> int:

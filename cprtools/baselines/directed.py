@@ -35,6 +35,10 @@ class DirectedVectors(Recommender):
     @classmethod
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The stored vectors. Raises SchemaError where they are not of the problem's products."""
+        return cls(*cls._stored(problem, read))
+
+    @classmethod
+    def _stored(cls, problem: Problem, read: ReadTable) -> tuple[FloatArray, FloatArray]:
         name = cls._member()
         table = read(name)
         source, target = (to_matrix(table.column(side), name) for side in (_SOURCE, _TARGET))
@@ -42,7 +46,7 @@ class DirectedVectors(Recommender):
             raise SchemaError(
                 f"{name}: vectors of {len(source)} products; need {problem.num_candidates}"
             )
-        return cls(source, target)
+        return source, target
 
     @classmethod
     def _member(cls) -> str:

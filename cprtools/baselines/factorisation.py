@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
 from cprtools.baselines.dense import stable_product
+from cprtools.baselines.extension import append_rows
 from cprtools.baselines.options import check_choice, check_least, refuse_unknown
 from cprtools.baselines.sparse import WEIGHTINGS, canonical, reweight
 from cprtools.baselines.tuning import Settings, Validation, choose, hold_out
@@ -96,6 +97,12 @@ class Factorisation(Recommender):
         if shape != problem.matrix.shape or queries.shape[1] != candidates.shape[1]:
             raise SchemaError(f"{_QUERIES}: factors of {shape} rows; need {problem.matrix.shape}")
         return cls(queries, candidates, read(_SETTINGS).to_pylist()[0])
+
+    def extended(self, problem: Problem) -> Self:
+        """Products without pairs have no factors: they score 0."""
+        more = problem.num_candidates - self.num_candidates
+        queries, candidates = (append_rows(side, more) for side in self.factors())
+        return type(self)(queries, candidates, self.settings)
 
     @property
     def num_candidates(self) -> int:

@@ -7,7 +7,7 @@ import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
-from cprtools.baselines.sparse import canonical, matrix_table, reweight, table_matrix
+from cprtools.baselines.sparse import canonical, matrix_table, reweight, table_matrix, widen
 
 
 class ItemToItem(Recommender):
@@ -44,6 +44,13 @@ class ItemToItem(Recommender):
     def _members(cls) -> tuple[str, str]:
         start = cls.method.replace("-", "_")
         return f"{start}_items", f"{start}_settings"
+
+    def extended(self, problem: Problem) -> Self:
+        """Products without pairs score 0, both ways."""
+        known, n = self.num_candidates, problem.num_candidates
+        # the rows of what is context come after the products, old and new
+        shape = (self._items.shape[0] + n - known, n)
+        return type(self)(problem.wide, widen(self._items, shape, after=known), self._weighting)
 
     @property
     def num_candidates(self) -> int:

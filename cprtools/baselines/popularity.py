@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.extension import append_rows
 from cprtools.baselines.options import refuse_unknown
 from cprtools.baselines.sparse import column_sums
 
@@ -36,6 +37,10 @@ class Popularity(Recommender):
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The counts as stored."""
         return cls(read("popularity_counts").column("count").to_numpy().astype(np.float32))
+
+    def extended(self, problem: Problem) -> Self:
+        """Products without pairs count 0."""
+        return type(self)(append_rows(self._counts, problem.num_candidates - len(self._counts)))
 
     @property
     def num_candidates(self) -> int:

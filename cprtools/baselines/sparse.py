@@ -56,6 +56,18 @@ def canonical(matrix: csr_matrix) -> csr_matrix:
     return copy
 
 
+def widen(matrix: csr_matrix, shape: tuple[int, int], after: int | None = None) -> csr_matrix:
+    """The matrix with empty columns at its end, and empty rows there or after its first rows.
+
+    after: number of rows that the empty ones follow; None: all.
+    """
+    after = matrix.shape[0] if after is None else after
+    start, end = matrix.indptr[: after + 1], matrix.indptr[after + 1 :]
+    between = np.full(shape[0] - matrix.shape[0], start[-1], dtype=matrix.indptr.dtype)
+    indptr = np.concatenate([start, between, end])
+    return csr_matrix((matrix.data, matrix.indices, indptr), shape=shape)
+
+
 def reweight(matrix: csr_matrix, weighting: str) -> csr_matrix:
     """The matrix with its weights as they are (`raw`), log(1 + w) (`log`) or 1 (`binary`)."""
     result = canonical(matrix).astype(np.float32)

@@ -76,6 +76,10 @@ class TextKnn(Recommender):
         """The same over the problem's vectors."""
         return cls.fit(problem, nearest=read("text_knn_settings").column("nearest")[0].as_py())
 
+    def extended(self, problem: Problem) -> Self:
+        """The same over all vectors."""
+        return self.fit(problem, nearest=self.nearest)
+
     @property
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""

@@ -30,6 +30,8 @@ class Request:
     seller: str | None
     queries: str | None
     every: bool
+    products: str | None
+    vectors: tuple[str, ...]
     k: int
     types: int
     category: str | None
@@ -67,8 +69,9 @@ def run(request: Request) -> None:
     if request.list_categories:
         _list_categories(model, request)
         return
+    model, added = _with_products(model, request)
     query_idx, unknown = _resolve(model, kind, request, query_source)
-    inputs = (model.folder, query_source, request.exclude, request.only)
+    inputs = (model.folder, query_source, request.exclude, request.only, *added)
     result = _answer(model, kind, request, query_idx)
     _hand_out(result, request, inputs)
     if unknown:
@@ -88,6 +91,10 @@ def _check(request: Request) -> None:
         raise UsageError(f"--partition-by must be seller_id, got {request.partition_by!r}")
     if request.partition_by and request.output == "-":
         raise UsageError("--partition-by writes one file per seller; name a folder with -o")
+    if request.vectors and request.products is None:
+        raise UsageError("--vectors are those of new products; name their table with --products")
+    if request.products is not None and request.seller is not None:
+        raise UsageError("--products is for complements, not for --seller")
     if request.list_categories and request.seller is None:
         raise UsageError("--list-categories needs --seller")
     if request.output != "-" and not request.partition_by:
@@ -135,6 +142,28 @@ def _kind_of(place: str) -> str:
     from cprtools import tables
 
     return tables.open_folder(place, ("complements", "sellers")).kind
+
+
+def _with_products(model: "Model", request: Request) -> tuple["Model", list[Any]]:
+    """The model with the products of --products as well, and the tables that these came from."""
+    if request.products is None:
+        return model, []
+    from cprtools import answers, tables
+
+    source = tables.open_table(request.products, tables.PRODUCTS, request.mapping)
+    vectors = [tables.open_table(v, tables.VECTORS, request.mapping) for v in request.vectors]
+    extended = answers.extend(model, tables.read(source), source.label, vectors)
+    if not extended.num_new:
+        console.warn(f"{source.label}: the model knows all of its products already")
+    else:
+        known = f"; {extended.num_known:,} others it knows already" if extended.num_known else ""
+        console.note(f"{source.label}: {extended.num_new:,} products are new to the model{known}")
+        if not vectors and model.stage.problem.vectors is not None:
+            console.warn(
+                "the model was trained on vectors; without --vectors new products go "
+                "by their attributes alone"
+            )
+    return extended.model, [source, *vectors]
 
 
 def _resolve(

@@ -19,6 +19,19 @@ def recommend(
         str | None, typer.Option(metavar="TABLE", help="Table with product_id or seller_id.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every product or seller.")] = False,
+    products: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="Complements: products new to the model, queries and candidates, too.",
+        ),
+    ] = None,
+    vectors: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TABLE", help="Vectors of --products, as often and in the order of train-cpr."
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="Length of a list at most.")] = 10,
     types: Annotated[
         int, typer.Option(min=0, help="Complements: types the list spreads over; 0 is off.")
@@ -61,6 +74,7 @@ def recommend(
       cprtools recommend --product P1
       cprtools recommend --seller S1 --category all --threshold 0
       cprtools recommend --model cpr.model/ --all -o recommendations.parquet
+      cprtools recommend --product NEW1 --products new.parquet --vectors new_vectors.parquet
     """
     answering.run(
         answering.Request(
@@ -69,6 +83,8 @@ def recommend(
             seller=seller,
             queries=queries,
             every=every,
+            products=products,
+            vectors=tuple(vectors or ()),
             k=k,
             types=types,
             category=category,

@@ -103,5 +103,5 @@ def train_cpr(
         say=console.note,
         run=run,
     )
-    members, facts = answers.model_members(stage, built.catalogue)
+    members, facts = answers.model_members(stage, built.catalogue, vocabulary=built.vocabulary)
     tables.write_folder(members, output, answers.COMPLEMENTS, footer, facts)

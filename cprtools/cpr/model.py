@@ -1,6 +1,8 @@
 """P-Companion as a recommender: trained with torch, answers with numpy alone."""
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -8,13 +10,16 @@ import pyarrow as pa
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
 from cprtools.baselines.options import require_square
+from cprtools.cpr.cold import FeatureWeights, cold_factors, network_shapes
 from cprtools.cpr.config import METHOD, make_config
+from cprtools.cpr.features import make_encoding
 from cprtools.cpr.run import Run
 from cprtools.cpr.scoring import ClosedForm
 from cprtools.errors import SchemaError
 from cprtools.tables import to_matrix, vector_array
 
 _ITEMS, _TYPES, _SETTINGS = "p_companion_items", "p_companion_types", "p_companion_settings"
+_START = "p_companion"
 _THETA, _SOURCE, _TARGET, _BIAS, _TRANSITION = "theta", "source", "target", "bias", "transition"
 
 
@@ -28,9 +33,13 @@ class PCompanion(Recommender):
 
     method: ClassVar[str] = METHOD
 
-    def __init__(self, form: ClosedForm, settings: dict[str, Any]):
+    def __init__(
+        self, form: ClosedForm, settings: dict[str, Any], features: Callable[[], FeatureWeights]
+    ):
         self._form = form
         self.settings = settings
+        # only new products need the network itself: until then it is not read
+        self._features = cache(features)
 
     @classmethod
     def fit(
@@ -56,7 +65,10 @@ class PCompanion(Recommender):
             "epochs_run": len(trained.hits),
             "validation_hit": max(trained.hits, default=float("nan")),
         }
-        return cls(trained.form, settings)
+        encoding = make_encoding(problem)
+        names = [name for name, _ in network_shapes(encoding, problem, settings)]
+        features = FeatureWeights({name: trained.weights[name] for name in names}, encoding)
+        return cls(trained.form, settings, lambda: features)
 
     @property
     def embeddings(self) -> FloatArray:
@@ -72,7 +84,7 @@ class PCompanion(Recommender):
         return self._form.type_probabilities(query_idx)
 
     def tables(self) -> dict[str, pa.Table]:
-        """Vectors and biases of the products, the type transition, and the settings."""
+        """Vectors and biases of the products, the type transition, settings, and the network."""
         form = self._form
         items = {
             _THETA: vector_array(form.embeddings),
@@ -84,6 +96,7 @@ class PCompanion(Recommender):
             _ITEMS: pa.table(items),
             _TYPES: pa.table({_TRANSITION: vector_array(form.transitions)}),
             _SETTINGS: pa.table({name: [value] for name, value in self.settings.items()}),
+            **self._features().tables(_START),
         }
 
     @classmethod
@@ -109,7 +122,23 @@ class PCompanion(Recommender):
             types=np.where(problem.types < 0, problem.num_types, problem.types),
             type_weight=float(settings["type_weight"]),
         )
-        return cls(form, settings)
+        return cls(form, settings, lambda: FeatureWeights.load(read, _START))
+
+    def extended(self, problem: Problem) -> Self:
+        """New products by the features alone, through the weights of the trained network."""
+        features, form = self._features(), self._form
+        features.check(network_shapes(features.encoding, problem, self.settings), _START)
+        inputs = features.encode(problem, start=self.num_candidates)
+        new = cold_factors(features.weights, inputs, self.settings)
+        longer = replace(
+            form,
+            embeddings=np.concatenate([form.embeddings, new.theta]),
+            source=np.concatenate([form.source, new.source]),
+            target=np.concatenate([form.target, new.target]),
+            bias=np.concatenate([form.bias, new.bias]),
+            types=np.concatenate([form.types, inputs.codes[:, 0]]),
+        )
+        return type(self)(longer, self.settings, self._features)
 
     @property
     def num_candidates(self) -> int:

@@ -11,17 +11,18 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines import Problem
 from cprtools.baselines.catalogue import (
     Catalogue,
-    attribute_codes,
     cluster_types,
     encode,
     index_in,
+    join_vectors,
     make_catalogue,
     numeric_columns,
     numeric_prices,
     sort_catalogue,
-    stack_vectors,
-    title_words,
+    vector_parts,
 )
+from cprtools.baselines.contract import FloatArray
+from cprtools.baselines.vocabulary import Vocabulary, learn_vocabulary
 from cprtools.errors import SchemaError
 from cprtools.tables import Source
 from cprtools.tables import columns as c
@@ -38,6 +39,8 @@ class BuiltProblem:
     catalogue: Catalogue
     pairs_outside: int
     """Complement pairs with an end outside the catalogue."""
+    vocabulary: Vocabulary
+    """How products that come later are read."""
 
     def summary(self) -> list[tuple[str, object]]:
         """What there is to learn from, as lines of a report."""
@@ -74,12 +77,10 @@ def build_problem(
         raise ValueError(f"labels must be one of {LABELS}, got {labels!r}")
     flag = c.COMPLEMENT if labels == "cleaned" else None
     products = _by_popularity(pairs, _every_id(pairs) if products is None else products, flag)
-    dense = stack_vectors(products.column(c.PRODUCT_ID).combine_chunks(), vectors)
-    catalogue = make_catalogue(products)
-    if not catalogue.type_names and dense is not None:
-        types = cluster_types(dense, seed)
-        products = _with_column(products, c.PRODUCT_TYPE, types)
-        catalogue = make_catalogue(products)
+    parts_of_vectors = vector_parts(products.column(c.PRODUCT_ID).combine_chunks(), vectors)
+    dense = join_vectors(parts_of_vectors)
+    products, catalogue, centres = _typed(products, dense, seed)
+    vocabulary = learn_vocabulary(products, [p.shape[1] for p in parts_of_vectors], centres)
     matrix, outside = _matrix(pairs, catalogue, flag, c.CO_PURCHASE)
     if not matrix.nnz:
         what = "co-purchase" if flag is None else "complement"
@@ -95,8 +96,8 @@ def build_problem(
         types=encode(catalogue.table.column(c.PRODUCT_TYPE))[0],
         num_types=len(catalogue.type_names),
         vectors=dense,
-        words=title_words(products),
-        attributes=attribute_codes(products),
+        words=vocabulary.word_rows(products),
+        attributes=vocabulary.codes(products),
         prices=numeric_prices(products),
         numbers=numeric_columns(products),
         similar=csr_matrix(similar + similar.T, dtype=bool) if similar.nnz else None,
@@ -107,7 +108,20 @@ def build_problem(
         later=later,
         is_square=True,
     )
-    return BuiltProblem(problem, catalogue, outside)
+    return BuiltProblem(problem, catalogue, outside, vocabulary)
+
+
+def _typed(
+    products: pa.Table, dense: FloatArray | None, seed: int
+) -> tuple[pa.Table, Catalogue, FloatArray | None]:
+    """Products and catalogue; where these name no type clusters stand in, with their centres."""
+    catalogue = make_catalogue(products)
+    if catalogue.type_names or dense is None:
+        return products, catalogue, None
+    types, centre_of = cluster_types(dense, seed)
+    products = _with_column(products, c.PRODUCT_TYPE, types)
+    catalogue = make_catalogue(products)
+    return products, catalogue, np.stack([centre_of[name] for name in catalogue.type_names])
 
 
 def _parts(

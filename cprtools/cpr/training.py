@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
-from torch import Tensor
+from torch import Tensor, nn
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem
 from cprtools.baselines.sparse import canonical
@@ -53,6 +53,8 @@ class Trained:
 
     form: ClosedForm
     hits: list[float] = field(default_factory=list)
+    weights: dict[str, FloatArray] = field(default_factory=dict)
+    """Of the network, by name, (rows, columns) each; without the tables of a row per product."""
 
 
 def train(problem: Problem, config: CprConfig, run: Run | None = None) -> Trained:
@@ -82,12 +84,21 @@ def train(problem: Problem, config: CprConfig, run: Run | None = None) -> Traine
         if checkpoint is None or not checkpoint.holds_epochs:
             session.pretrain()
         hits = session.run(validation, checkpoint)
-        return Trained(closed_form(session.network, known), hits)
+        return Trained(closed_form(session.network, known), hits, shared_weights(session.network))
 
 
 def closed_form(network: Network, matrix: csr_matrix) -> ClosedForm:
     """The network as numpy matrices, with the history of these pairs."""
     return _reduce(network, matrix)[0]
+
+
+def shared_weights(network: nn.Module) -> dict[str, FloatArray]:
+    """The weights that all products share: (rows, columns) float32 by name, a bias as one row."""
+    return {
+        name: np.atleast_2d(_array(weight.cpu()))
+        for name, weight in network.state_dict().items()
+        if not name.startswith(TABLES)
+    }
 
 
 def _reduce(network: Network, matrix: csr_matrix) -> tuple[ClosedForm, FloatArray]:

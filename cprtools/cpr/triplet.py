@@ -1,12 +1,22 @@
 """Triplet: a directed two-tower network on the products' features, the usual neural baseline."""
 
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, ClassVar, Self
 
-from cprtools.baselines.contract import Problem
+import numpy as np
+import pyarrow as pa
+
+from cprtools.baselines.catalogue import unit_rows
+from cprtools.baselines.contract import FloatArray, Problem, ReadTable
 from cprtools.baselines.directed import DirectedVectors
 from cprtools.baselines.options import check_choice, check_least, refuse_unknown, require_square
 from cprtools.baselines.sparse import WEIGHTINGS
+from cprtools.cpr.cold import FeatureWeights, embed, product2vec_shapes
 from cprtools.errors import SchemaError
+
+TOWERS = ("query", "candidate")
+SIZES: Mapping[str, Any] = {"hidden_dim": 128, "attribute_dim": 16}
 
 
 class Triplet(DirectedVectors):
@@ -24,6 +34,13 @@ class Triplet(DirectedVectors):
         ("embedding_dim", [32, 64, 128]),
         ("weighting", ["binary", "log", "raw"]),
     )
+
+    def __init__(
+        self, source: FloatArray, target: FloatArray, features: Callable[[], FeatureWeights]
+    ):
+        super().__init__(source, target)
+        # only new products need the towers themselves: until then they are not read
+        self._features = cache(features)
 
     @classmethod
     def fit(
@@ -58,4 +75,27 @@ class Triplet(DirectedVectors):
         config = TripletConfig(
             embedding_dim, epochs, margin, power, weighting, learning_rate, seed=seed
         )
-        return cls(*train(problem, config))
+        source, target, features = train(problem, config)
+        return cls(source, target, lambda: features)
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Source and target vector of every product, and the towers."""
+        return {**super().tables(), **self._features().tables(self.method)}
+
+    @classmethod
+    def load(cls, problem: Problem, read: ReadTable) -> Self:
+        """The stored vectors. Raises SchemaError where they are not of the problem's products."""
+        source, target = cls._stored(problem, read)
+        return cls(source, target, lambda: FeatureWeights.load(read, cls.method))
+
+    def extended(self, problem: Problem) -> Self:
+        """New products through both towers."""
+        features, settings = self._features(), {**SIZES, "embedding_dim": self._source.shape[1]}
+        for tower in TOWERS:
+            shapes = product2vec_shapes(tower, features.encoding, problem, settings)
+            features.check(shapes, self.method)
+        inputs = features.encode(problem, start=self.num_candidates)
+        new = [unit_rows(embed(features.weights, tower, inputs)) for tower in TOWERS]
+        sides = zip((self._source, self._target), new, strict=True)
+        source, target = (np.concatenate(side) for side in sides)
+        return type(self)(source, target, self._features)

@@ -9,9 +9,12 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines.contract import FloatArray, Problem
 from cprtools.baselines.item2vec import PairDraws
 from cprtools.baselines.sparse import reweight
+from cprtools.cpr.cold import FeatureWeights
 from cprtools.cpr.config import CprConfig
-from cprtools.cpr.features import encode_features
+from cprtools.cpr.features import encode_features, make_encoding
 from cprtools.cpr.towers import TwoTowers, triplet_loss
+from cprtools.cpr.training import shared_weights
+from cprtools.cpr.triplet import SIZES
 
 _BATCH = 1024
 _NEGATIVES = 256
@@ -32,25 +35,24 @@ class TripletConfig:
     seed: int
 
 
-def train(problem: Problem, config: TripletConfig) -> tuple[FloatArray, FloatArray]:
-    """Source and target vectors, (num_products, embedding_dim) float32 unit rows.
+def train(problem: Problem, config: TripletConfig) -> tuple[FloatArray, FloatArray, FeatureWeights]:
+    """Source and target vectors, (num_products, embedding_dim) float32 unit rows; and the towers.
 
     No global random state is touched.
     """
     draws = PairDraws(reweight(problem.matrix, config.weighting), config.power, config.seed)
-    sizes = CprConfig(
-        embedding_dim=config.embedding_dim, hidden_dim=128, attribute_dim=16, dropout=0.1
-    )
+    sizes = CprConfig(embedding_dim=config.embedding_dim, dropout=0.1, **SIZES)
+    encoding = make_encoding(problem)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        towers = TwoTowers(encode_features(problem), sizes)
+        towers = TwoTowers(encode_features(problem, encoding), sizes)
         _descend(towers, draws, problem.matrix, config)
     towers.eval()
     products = torch.split(torch.arange(problem.num_candidates), _EMBED)
     with torch.no_grad():
         source = torch.cat([towers.source(part) for part in products])
         target = torch.cat([towers.target(part) for part in products])
-    return source.numpy(), target.numpy()
+    return source.numpy(), target.numpy(), FeatureWeights(shared_weights(towers), encoding)
 
 
 def _descend(towers: TwoTowers, draws: PairDraws, known: csr_matrix, config: TripletConfig) -> None:

@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
 from cprtools.baselines.dense import stable_product
 from cprtools.baselines.tuning import hold_out
+from cprtools.baselines.weights import load_weights, weights_table
 from cprtools.errors import SchemaError
 from cprtools.retrieval import top_k
 from cprtools.tables import columns as c
@@ -149,15 +150,8 @@ class GraphModel(Recommender):
         return {
             _SELLERS: pa.table({c.VECTOR: vector_array(self._sellers)}),
             _PRODUCTS: pa.table({c.VECTOR: vector_array(self._products)}),
-            _ENCODER: pa.table(
-                {
-                    "name": list(weights),
-                    "columns": pa.array([w.shape[1] for w in weights.values()], pa.int32()),
-                    "values": pa.array(
-                        [w.ravel() for w in weights.values()], pa.list_(pa.float32())
-                    ),
-                    "epochs": pa.array([self.epochs] * len(weights), pa.int32()),
-                }
+            _ENCODER: weights_table(weights).append_column(
+                "epochs", pa.array([self.epochs] * len(weights), pa.int32())
             ),
         }
 
@@ -169,12 +163,9 @@ class GraphModel(Recommender):
         shape = len(sellers), len(products)
         if shape != problem.matrix.shape or sellers.shape[1] != products.shape[1]:
             raise SchemaError(f"{_SELLERS}: vectors of {shape} rows; need {problem.matrix.shape}")
-        rows = read(_ENCODER).to_pylist()
-        weights = {
-            row["name"]: np.array(row["values"], dtype=np.float32).reshape(-1, row["columns"])
-            for row in rows
-        }
-        return cls(sellers, products, ColdEncoder(weights), rows[0]["epochs"])
+        encoder = read(_ENCODER)
+        weights = load_weights(encoder, _ENCODER)
+        return cls(sellers, products, ColdEncoder(weights), encoder.column("epochs")[0].as_py())
 
     @property
     def num_candidates(self) -> int:

@@ -11,15 +11,14 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines import Problem
 from cprtools.baselines.catalogue import (
     Catalogue,
-    attribute_codes,
     encode,
     index_in,
     make_catalogue,
     numeric_prices,
     sort_catalogue,
     stack_vectors,
-    title_words,
 )
+from cprtools.baselines.vocabulary import attribute_codes, title_words
 from cprtools.errors import SchemaError
 from cprtools.tables import Folder, Source
 from cprtools.tables import columns as c

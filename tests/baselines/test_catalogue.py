@@ -11,15 +11,13 @@ from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Problem
 from cprtools.baselines.catalogue import (
-    attribute_codes,
     encode,
     numeric_columns,
     numeric_prices,
-    title_brand,
-    title_words,
     unit_rows,
 )
 from cprtools.baselines.storage import load_problem, problem_tables
+from cprtools.baselines.vocabulary import attribute_codes, title_brand, title_words
 from cprtools.errors import SchemaError
 
 

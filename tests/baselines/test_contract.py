@@ -43,6 +43,7 @@ TestBlendSellers = contract(
 )
 TestItem2VecProducts = contract("item2vec", True, seeded=True, embedding_dim=8, epochs=2)
 TestSceptreProducts = contract("sceptre", True, seeded=True, topics=4)
+TestSceptreProducts.knows_new = False
 TestTextKnnProducts = contract("text-knn", True)
 TestTextKnnSellers = contract("text-knn", False)
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,6 +10,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Problem, Recommender
+from cprtools.errors import UsageError
 
 
 def planted_problem(*, is_square, num_queries=40, num_candidates=40, seed=7):
@@ -56,6 +58,33 @@ def parquet_reader(members):
     return lambda name: pq.read_table(io.BytesIO(stored[name]))
 
 
+def without_last(problem):
+    """The problem of products without its last one, which has no pairs."""
+    n = problem.num_candidates - 1
+    assert problem.matrix[n].nnz == problem.matrix[:, [n]].nnz == 0
+    return replace(
+        problem,
+        matrix=problem.matrix[:n, :n],
+        types=problem.types[:n],
+        vectors=None if problem.vectors is None else problem.vectors[:n],
+        words=None if problem.words is None else problem.words[:n],
+        attributes={name: codes[:n] for name, codes in problem.attributes.items()},
+        prices=None if problem.prices is None else problem.prices[:n],
+        numbers={name: values[:n] for name, values in problem.numbers.items()},
+        similar=None if problem.similar is None else problem.similar[:n, :n],
+        co_views=None if problem.co_views is None else problem.co_views[:n, :n],
+        context=None if problem.context is None else problem.context[:n],
+    )
+
+
+def without_last_rows(members, n):
+    """Tables with a row for each of n products, less their last row; the others as they are."""
+    return {
+        name: table.slice(0, n - 1) if table.num_rows == n else table
+        for name, table in members.items()
+    }
+
+
 class RecommenderContract:
     """Set `make(problem, seed)`; the rest says which problems the method takes."""
 
@@ -63,6 +92,8 @@ class RecommenderContract:
     """Whether the problem of the tests has products as queries."""
     is_seeded = False
     """Whether another seed gives other scores."""
+    knows_new = True
+    """Whether it scores products that it was not fitted on."""
     takes_tiny = True
     """Whether a matrix of one row or column can be fitted."""
 
@@ -140,6 +171,28 @@ class RecommenderContract:
         start = fitted.method.replace("-", "_")
         for name in fitted.tables():
             assert re.fullmatch(start + r"_[a-z0-9_]+", name)
+
+    def test_a_product_that_comes_later_scores_as_if_it_had_been_there(self, given, fitted):
+        if not self.is_square:
+            pytest.skip("sellers are not products")
+        known, n = without_last(given), given.num_candidates
+        tables = without_last_rows(fitted.tables(), n)
+        model = type(fitted).load(known, parquet_reader(tables))
+        assert model.num_candidates == n - 1
+        if not self.knows_new:
+            with pytest.raises(UsageError, match=f"--products: {fitted.method} knows only"):
+                model.extended(given)
+            return
+        extended = model.extended(given)
+        assert extended.num_candidates == n
+        queries = np.arange(n)
+        expected = fitted.score(queries)
+        np.testing.assert_allclose(extended.score(queries), expected, rtol=2e-5, atol=1e-6)
+        types = fitted.type_scores(queries)
+        if types is not None:
+            np.testing.assert_allclose(extended.type_scores(queries), types, rtol=1e-6)
+        again = type(fitted).load(given, parquet_reader(extended.tables()))
+        np.testing.assert_array_equal(again.score(queries), extended.score(queries))
 
     def test_fit_leaves_the_problem_as_it_was(self):
         problem, untouched = self.problem(), self.problem()

@@ -1,0 +1,144 @@
+"""Products that a complement model never saw: read as in training, appended to the model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import csr_matrix
+
+from cprtools.answers.model import SELLERS, Model
+from cprtools.baselines import Problem
+from cprtools.baselines.catalogue import (
+    Catalogue,
+    index_in,
+    make_catalogue,
+    number_values,
+    numeric_prices,
+)
+from cprtools.baselines.contract import FloatArray, IntArray
+from cprtools.baselines.extension import append_products
+from cprtools.baselines.vocabulary import MEMBER, Vocabulary, load_vocabulary
+from cprtools.errors import SchemaError, UsageError
+from cprtools.tables import Source, product_types
+from cprtools.tables import columns as c
+
+
+@dataclass(frozen=True)
+class Extended:
+    """A model with further products at its end, and how many of the table's rows these are."""
+
+    model: Model
+    num_new: int
+    num_known: int
+
+
+def extend(
+    model: Model, products: pa.Table, label: str, vectors: Sequence[Source] = ()
+) -> Extended:
+    """The model with the products that it does not know as queries and candidates.
+
+    Products that it knows stay as it knows them. vectors: one table for each that training took,
+    in that order; without any the new products have none. label: the table's name in messages.
+    Raises UsageError for seller models and for methods that know only what they were trained on,
+    SchemaError where the model's folder or the tables do not hold what is needed.
+    """
+    if model.folder.kind == SELLERS:
+        raise UsageError("--products is for complement models; this one answers sellers")
+    if not model.folder.has(MEMBER):
+        raise SchemaError(
+            f"{model.folder.name}: was written by a version that did not keep what new products "
+            "need; train it again to use --products"
+        )
+    is_known = index_in(products.column(c.PRODUCT_ID), model.product_ids) >= 0
+    new = products.filter(pa.array(~is_known))
+    counts = new.num_rows, int(is_known.sum())
+    if not new.num_rows:
+        return Extended(model, *counts)
+    vocabulary = load_vocabulary(model.folder.table, frozenset(model.folder.manifest["members"]))
+    dense = vocabulary.vectors(new.column(c.PRODUCT_ID).combine_chunks(), vectors)
+    types, new = _types(vocabulary, new, model.catalogue, dense)
+    problem = append_products(
+        model.stage.problem, _read(model.stage.problem, vocabulary, new, types, dense, label)
+    )
+    sources = {name: source.extended(problem) for name, source in model.stage.sources.items()}
+    stage = replace(model.stage, problem=problem, sources=sources)
+    table = _append_rows(model.catalogue.table, make_catalogue(new).table, label)
+    catalogue = Catalogue(table, model.catalogue.type_names)
+    return Extended(Model(model.folder, stage, catalogue), *counts)
+
+
+def _types(
+    vocabulary: Vocabulary, products: pa.Table, known: Catalogue, dense: FloatArray | None
+) -> tuple[IntArray, pa.Table]:
+    """The model's types, -1 unknown; where they are clusters the products get theirs as a name."""
+    names = pa.array(known.type_names, pa.string())
+    if vocabulary.centres is None or dense is None:
+        return index_in(product_types(products), names), products
+    types = vocabulary.nearest_types(dense)
+    column = names.take(pa.array(types, mask=types < 0))
+    plain = products.drop_columns([n for n in (c.PRODUCT_TYPE,) if n in products.column_names])
+    return types, plain.append_column(c.PRODUCT_TYPE, column)
+
+
+def _read(
+    problem: Problem,
+    vocabulary: Vocabulary,
+    products: pa.Table,
+    types: IntArray,
+    dense: FloatArray | None,
+    label: str,
+) -> Problem:
+    """The new products alone, in the model's codes."""
+    n = products.num_rows
+    present = [name for name in problem.numbers if name in products.column_names]
+    return Problem(
+        matrix=csr_matrix((n, n), dtype=np.float32),
+        types=types,
+        num_types=problem.num_types,
+        vectors=dense,
+        words=vocabulary.word_rows(products),
+        attributes=vocabulary.codes(products),
+        prices=numeric_prices(products),
+        numbers={name: _number(products, name, label) for name in present},
+        is_square=True,
+    )
+
+
+def _number(products: pa.Table, name: str, label: str) -> FloatArray:
+    column = products.column(name)
+    try:
+        return number_values(column)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SchemaError(
+            f"{label}: column '{name}' holds {column.type}; the model was trained on numbers"
+        ) from error
+
+
+def _append_rows(known: pa.Table, new: pa.Table, label: str) -> pa.Table:
+    """The model's columns over both; what the new products lack is null."""
+    columns: dict[str, Any] = {}
+    for name in known.column_names:
+        column = known.column(name)
+        if name not in new.column_names:
+            more = pa.nulls(new.num_rows, column.type)
+            columns[name] = pa.chunked_array([*column.chunks, more], column.type)
+            continue
+        try:
+            columns[name] = _join(column, new.column(name))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+            raise SchemaError(
+                f"{label}: column '{name}' holds {new.column(name).type}; "
+                f"the model's products hold {column.type}"
+            ) from error
+    return pa.table(columns)
+
+
+def _join(known: pa.ChunkedArray, new: pa.ChunkedArray) -> pa.ChunkedArray:
+    parts = [pa.table({"column": column}) for column in (known, new)]
+    try:
+        # whole numbers go with fractions, nothing with anything
+        return pa.concat_tables(parts, promote_options="permissive").column(0)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.chunked_array([*known.chunks, *new.cast(known.type).chunks], known.type)

@@ -1,0 +1,277 @@
+"""What a catalogue's values stand for: learnt in training, and read by for later products."""
+
+import contextlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines.catalogue import encode, index_in, join_vectors, vector_parts
+from cprtools.baselines.contract import FloatArray, IntArray, ReadTable
+from cprtools.errors import SchemaError
+from cprtools.tables import Source, to_matrix, vector_array
+from cprtools.tables import columns as c
+
+# how many entries of a category path become attributes of their own
+_PATH_DEPTH = 6
+# ids, texts and what has a place of its own in the problem
+_NO_ATTRIBUTES = (c.PRODUCT_ID, c.TITLE, c.PRODUCT_TYPE, c.CATEGORY, c.BRAND, c.PRICE)
+# a column with more distinct values than this share of its rows names products, not kinds of them
+_MOST_VALUES_SHARE = 0.2
+_WORD = re.compile(r"[^\W_]+")
+
+MEMBER = "vocabulary"
+"""The member of a model folder that says whether it holds a vocabulary."""
+_WORDS, _VECTORS, _CENTRES = "vocabulary_words", "vocabulary_vectors", "vocabulary_centres"
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A categorical column: where it is read, and the name behind each code."""
+
+    column: str
+    """The column itself, the list that it is an entry of, or the title that leads with a brand."""
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of titles that tell something, and how much: log(products / products with it)."""
+
+    words: tuple[str, ...]
+    rarity: npt.NDArray[np.float64]
+
+    def rows(self, titles: Sequence[Sequence[str]]) -> csr_matrix:
+        """Split titles as unit rows, zero where no word is known: (titles, words) float32."""
+        place = {word: i for i, word in enumerate(self.words)}
+        entries = [(row, place[w]) for row, title in enumerate(titles) for w in title if w in place]
+        rows, cols = np.array(entries, dtype=np.int64).reshape(-1, 2).T
+        norms = np.sqrt(np.bincount(rows, self.rarity[cols] ** 2, minlength=len(titles)))
+        values = (self.rarity[cols] / norms[rows]).astype(np.float32)
+        return csr_matrix((values, (rows, cols)), shape=(len(titles), len(self.words)))
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """How a model reads products. What it has never met is unknown to it."""
+
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    words: Words | None = None
+    dims: tuple[int, ...] = ()
+    """Length of the vectors of each table, in the order that training took them."""
+    centres: FloatArray | None = None
+    """(num_types, dim) float32 where types are clusters of the vectors."""
+
+    def codes(self, products: pa.Table) -> dict[str, IntArray]:
+        """The attributes' codes, -1 where missing or never met: (rows,) int64 each."""
+        found = {(name, column): texts for name, column, texts in _texts(products)}
+        result = {}
+        for name, attribute in self.attributes.items():
+            texts = found.get((name, attribute.column))
+            if texts is None:
+                texts = _other_texts(products, name, attribute.column)
+            result[name] = index_in(texts, pa.array(attribute.names, pa.string()))
+        return result
+
+    def word_rows(self, products: pa.Table) -> csr_matrix | None:
+        """The titles' words as unit rows, (rows, words) float32; None where none were learnt."""
+        return None if self.words is None else self.words.rows(_split_titles(products))
+
+    def vectors(self, ids: pa.Array, sources: Sequence[Source]) -> FloatArray | None:
+        """Vectors of these ids as in training, zeros without a source: (ids, sum of dims) float32.
+
+        Raises SchemaError for another number of tables, or vectors of another length.
+        """
+        if not sources:
+            return np.zeros((len(ids), sum(self.dims)), np.float32) if self.dims else None
+        if len(sources) != len(self.dims):
+            lengths = f" (of length {', '.join(map(str, self.dims))})" if self.dims else ""
+            raise SchemaError(
+                f"the model was trained on {len(self.dims)} tables of vectors{lengths}; "
+                f"found {len(sources)}; name --vectors as often and in the same order"
+            )
+        parts = vector_parts(ids, sources)
+        for source, part, dim in zip(sources, parts, self.dims, strict=True):
+            if part.shape[1] != dim:
+                raise SchemaError(
+                    f"{source.label}: vectors of length {part.shape[1]}; the model was trained on "
+                    f"length {dim}; name --vectors in the same order"
+                )
+        return join_vectors(parts)
+
+    def nearest_types(self, vectors: FloatArray) -> IntArray:
+        """Of each row the type whose centre is nearest, -1 for zero rows: (rows,) int64.
+
+        Raises ValueError where types are no clusters.
+        """
+        if self.centres is None:
+            raise ValueError("the types of this model have names of their own")
+        # |v - m|^2 without |v|^2, which is the same for every centre
+        distances = (self.centres**2).sum(axis=1) - 2 * vectors @ self.centres.T
+        return np.where(vectors.any(axis=1), distances.argmin(axis=1), -1).astype(np.int64)
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Members `vocabulary` (rows in the order of the codes) and what else there is."""
+        rows = [(name, a.column, value) for name, a in self.attributes.items() for value in a.names]
+        columns = list(zip(*rows, strict=True)) or [(), (), ()]
+        names = ("attribute", "column", "name")
+        arrays = [pa.array(values, pa.string()) for values in columns]
+        members = {MEMBER: pa.table(dict(zip(names, arrays, strict=True)))}
+        if self.words is not None:
+            words = pa.array(self.words.words, pa.string())
+            members[_WORDS] = pa.table({"word": words, "rarity": self.words.rarity})
+        if self.dims:
+            members[_VECTORS] = pa.table({"dim": pa.array(self.dims, pa.int64())})
+        if self.centres is not None:
+            members[_CENTRES] = pa.table({c.VECTOR: vector_array(self.centres)})
+        return members
+
+
+def learn_vocabulary(
+    products: pa.Table, dims: Sequence[int] = (), centres: FloatArray | None = None
+) -> Vocabulary:
+    """What the products' attributes and titles hold."""
+    words = _learn_words(_split_titles(products))
+    return Vocabulary(_learn_attributes(products), words, tuple(dims), centres)
+
+
+def load_vocabulary(read: ReadTable, has: frozenset[str]) -> Vocabulary:
+    """The stored vocabulary. Raises SchemaError where its tables are none."""
+    try:
+        attributes: dict[str, Attribute] = {}
+        rows = read(MEMBER)
+        texts = (rows.column(name).to_pylist() for name in ("attribute", "column", "name"))
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for attribute, column, name in zip(*texts, strict=True):
+            grouped.setdefault((attribute, column), []).append(name)
+        for (attribute, column), names in grouped.items():
+            attributes[attribute] = Attribute(column, tuple(names))
+        words = _load_words(read(_WORDS)) if _WORDS in has else None
+        dims = tuple(read(_VECTORS).column("dim").to_pylist()) if _VECTORS in has else ()
+        centres = None
+        if _CENTRES in has:
+            centres = to_matrix(read(_CENTRES).column(c.VECTOR), _CENTRES)
+    except (KeyError, ValueError, TypeError) as error:
+        raise SchemaError(f"{MEMBER}: its tables do not hold a vocabulary; {error}") from error
+    return Vocabulary(attributes, words, dims, centres)
+
+
+def _load_words(table: pa.Table) -> Words:
+    rarity = table.column("rarity").to_numpy().astype(np.float64)
+    if not (np.isfinite(rarity) & (rarity > 0)).all():
+        raise ValueError("a word's rarity must be a positive number")
+    return Words(tuple(table.column("word").to_pylist()), rarity)
+
+
+def attribute_codes(products: pa.Table) -> dict[str, IntArray]:
+    """Categorical columns as codes, -1 unknown.
+
+    Category, brand, the entries of list columns (paths), and further columns of words or flags
+    whose values many products share.
+    """
+    return Vocabulary(_learn_attributes(products)).codes(products)
+
+
+def title_words(products: pa.Table) -> csr_matrix | None:
+    """Words of the titles as unit rows, rare words weighing more: (rows, words) float32.
+
+    None without titles. Words of one product only, or of more than half of them, tell nothing.
+    Source: Sparck Jones, J. Documentation 1972 (inverse document frequency).
+    """
+    split = _split_titles(products)
+    words = _learn_words(split)
+    return None if words is None else words.rows(split)
+
+
+def _learn_attributes(products: pa.Table) -> dict[str, Attribute]:
+    learnt: dict[str, Attribute] = {}
+    found = [*_texts(products)]
+    if c.TITLE in products.column_names and all(name != c.BRAND for name, _, _ in found):
+        found.append((c.BRAND, c.TITLE, title_brand(products.column(c.TITLE))))
+    for name, column, texts in found:
+        codes, names = encode(texts)
+        # columns that we do not know may name products, not kinds of them
+        is_further = name == column and name not in (c.CATEGORY, c.BRAND)
+        is_shared = 2 <= len(names) <= _MOST_VALUES_SHARE * (codes >= 0).sum()
+        if names and (is_shared or not is_further):
+            learnt[name] = Attribute(column, names)
+    return learnt
+
+
+def _texts(products: pa.Table) -> Iterator[tuple[str, str, pa.Array]]:
+    """What may be an attribute: its name, the column it is read from, and its strings."""
+    for name in products.column_names:
+        column = products.column(name).combine_chunks()
+        if name in (c.CATEGORY, c.BRAND) and pa.types.is_string(column.type):
+            yield name, name, column
+        elif name not in _NO_ATTRIBUTES and _is_word(column.type):
+            yield name, name, column.cast(pa.string())
+        elif _is_path(column.type):
+            yield from _path_texts(name, column)
+
+
+def _is_word(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_dictionary(kind)
+        or pa.types.is_boolean(kind)
+    )
+
+
+def _is_path(kind: pa.DataType) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return bool(
+        is_list
+        and (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
+    )
+
+
+def _path_texts(name: str, column: pa.Array) -> Iterator[tuple[str, str, pa.Array]]:
+    rows = column.to_pylist()
+    depth = min(_PATH_DEPTH, max((len(row) for row in rows if row), default=0))
+    for i in range(depth):
+        entries = [row[i] if row and len(row) > i else None for row in rows]
+        yield f"{name}_{i}".lower(), name, pa.array(entries, pa.string())
+
+
+def _other_texts(products: pa.Table, name: str, column: str) -> pa.Array:
+    """The title's brand, or what holds no text here, such as the sizes 42 and 43; else nulls."""
+    if column in products.column_names:
+        if (name, column) == (c.BRAND, c.TITLE):
+            return title_brand(products.column(column))
+        with contextlib.suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            if name == column:
+                return products.column(name).combine_chunks().cast(pa.string())
+    return pa.nulls(products.num_rows, pa.string())
+
+
+def title_brand(titles: pa.ChunkedArray) -> pa.Array:
+    """A stand-in for a missing brand column: titles lead with the maker's name."""
+    words = pc.utf8_split_whitespace(pc.utf8_lower(pc.utf8_trim_whitespace(titles)))
+    first = pc.list_slice(words, 0, 1)
+    flat = [row[0] if row else None for row in first.to_pylist()]
+    return pa.array(flat, pa.string())
+
+
+def _split_titles(products: pa.Table) -> list[list[str]]:
+    """The different words of each title, sorted; none without a title."""
+    if c.TITLE not in products.column_names:
+        return [[]] * products.num_rows
+    titles = products.column(c.TITLE).to_pylist()
+    return [sorted(set(_WORD.findall((title or "").lower()))) for title in titles]
+
+
+def _learn_words(titles: Sequence[Sequence[str]]) -> Words | None:
+    counts = Counter(word for words in titles for word in words)
+    n = len(titles)
+    kept = sorted(word for word, count in counts.items() if 2 <= count <= n / 2)
+    if not kept:
+        return None
+    return Words(tuple(kept), np.log(n / np.array([counts[word] for word in kept])))

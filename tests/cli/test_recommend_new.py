@@ -1,0 +1,173 @@
+"""cprtools recommend --products: products that the model never saw, as a user asks about them."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.cli.commands import fails, ok, run, write
+
+NEW = ["N1", "N2", "N3"]
+
+
+def vector_column(rows, dim=8, seed=1):
+    values = np.random.default_rng(seed).normal(size=rows * dim).astype(np.float32)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values), dim)
+
+
+@pytest.fixture(scope="module")
+def shop(home, tmp_path_factory):
+    """A folder with cpr.model/, the pairs, and the tables of three new products."""
+    folder = tmp_path_factory.mktemp("shop")
+    shutil.copytree(home / "cpr.model", folder / "cpr.model")
+    shutil.copytree(home / "seller.model", folder / "seller.model")
+    for name in ("pairs", "products", "vectors"):
+        shutil.copy(home / f"{name}.parquet", folder)
+    write(
+        folder / "new.parquet",
+        product_id=[*NEW, "A1"],
+        title=["Title of N1", None, "N3", "another A1"],
+        category=["Alpha", "Beta", "Gamma", "Alpha"],
+        product_type=["type A", "type B", "type Z", "type C"],
+        price=[3.0, None, 2.0, 1.0],
+        fresh=[1, 2, 3, 4],
+    )
+    write(folder / "newvec.parquet", product_id=["N1", "N3", "A1"], vector=vector_column(3))
+    return folder
+
+
+GIVEN = ("--products", "new.parquet", "--vectors", "newvec.parquet")
+
+
+def rows_of(folder, *words):
+    out = ok(folder, "recommend", *words, "--format", "json")
+    return [json.loads(line) for line in out.decode().splitlines()]
+
+
+@pytest.mark.parametrize("further", [(), ("--no-rank",), ("--types", "0")])
+def test_a_new_product_gets_complements_of_its_type(shop, further):
+    done = run(shop, "recommend", "--product", "N1", *GIVEN, *further, "--format", "json")
+    assert done.returncode == 0, done.stderr.decode()
+    said = done.stderr.decode().splitlines()
+    line = "new.parquet: 3 products are new to the model; 1 others it knows already"
+    assert said == [f"cprtools: {line}"]
+    rows = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    assert [row["rank"] for row in rows] == list(range(1, 11))
+    # type A is completed by type B
+    assert rows[0]["product_type"] == "type B"
+    assert all(row["product_id"] != "N1" and row["reason"] for row in rows)
+    if not further:
+        assert len({row["product_type"] for row in rows[:3]}) == 3
+
+
+def test_all_asks_about_new_products_and_recommends_them(shop):
+    words = ("--model", "cpr.model", "--all", "-k", "200", *GIVEN)
+    ok(shop, "recommend", *words, "-o", "all.parquet")
+    table = pq.read_table(shop / "all.parquet")
+    queries = table.column("query_id").to_pylist()
+    assert len(set(queries)) == 181 + 3
+    assert {*NEW} <= {*table.column("product_id").to_pylist()}
+    # 183 others for everyone: new ones among them
+    assert all(queries.count(query) == 183 for query in ("A1", "N1", "NEW"))
+    kinds = {row["product_id"]: row["product_type"] for row in table.to_pylist()}
+    assert (kinds["N3"], kinds["A1"]) == ("type Z", "type A")
+    inputs = json.loads(table.schema.metadata[b"cprtools.inputs"])
+    assert [entry["name"] for entry in inputs] == ["cpr.model", "new.parquet", "newvec.parquet"]
+
+
+def test_filters_know_new_products(shop):
+    write(shop / "only.parquet", product_id=["N1", "N2", "B3"])
+    asked = ("--product", "A1", *GIVEN, "--only", "only.parquet")
+    assert {row["product_id"] for row in rows_of(shop, *asked)} == {"N1", "N2", "B3"}
+    write(shop / "exclude.parquet", query_id=["A1", "N1"], candidate_id=["N2", "N3"])
+    left = rows_of(shop, *asked, "--exclude", "exclude.parquet", "--with", "title,price")
+    assert {row["product_id"]: row["title"] for row in left} == {
+        "N1": "Title of N1",
+        "B3": "Title of B3",
+    }
+
+
+def test_unknown_ids_are_reported_beside_new_ones(shop):
+    write(shop / "queries.parquet", product_id=["N2", "nobody", "A3"])
+    done = run(shop, "recommend", "--queries", "queries.parquet", *GIVEN, "-o", "some.parquet")
+    assert done.returncode == 6
+    assert "1 ids are unknown: nobody" in done.stderr.decode()
+    assert {*pq.read_table(shop / "some.parquet").column("query_id").to_pylist()} == {"N2", "A3"}
+
+
+def test_one_of_model_products_and_vectors_may_be_a_pipe(shop):
+    expected = rows_of(shop, "--product", "N1", *GIVEN)
+    piped = (shop / "new.parquet").read_bytes()
+    words = ("recommend", "--product", "N1", "--vectors", "newvec.parquet", "--format", "json")
+    found = ok(shop, *words, "--products", "-", stdin=piped)
+    assert [json.loads(line) for line in found.decode().splitlines()] == expected
+    said = fails(shop, 2, *words, "--products", "-", "--model", "-", stdin=piped)
+    assert "only one input" in said
+
+    model = ok(shop, "train-cpr", "pairs.parquet", "--products", "products.parquet",
+               "--method", "type-popularity", "-o", "-")  # fmt: skip
+    words = ("recommend", "--model", "-", "--product", "N1", "--products", "new.parquet")
+    out = ok(shop, *words, "--format", "csv", stdin=model).decode().splitlines()
+    assert len(out) == 11 and ",type B," in out[1]
+
+
+def test_products_as_text_and_under_other_names_are_read(shop):
+    (shop / "new.csv").write_text("sku,product_type,price\nN9,type A,$3.50\n")
+    asked = ("--product", "N9", "--products", "new.csv", "--columns", "product_id=sku")
+    done = run(shop, "recommend", *asked, "--format", "json")
+    assert done.returncode == 0, done.stderr.decode()
+    assert "new products go by their attributes alone" in done.stderr.decode()
+    assert json.loads(done.stdout.decode().splitlines()[0])["product_type"] == "type B"
+
+
+def test_a_table_without_a_new_product_is_a_warning_and_changes_nothing(shop):
+    write(shop / "old.parquet", product_id=["A1"], title=["another"])
+    plain = ok(shop, "recommend", "--product", "A2", "--format", "csv")
+    done = run(shop, "recommend", "--product", "A2", "--products", "old.parquet", "--format", "csv")
+    assert done.stdout == plain
+    assert b"warning: old.parquet: the model knows all of its products already" in done.stderr
+
+
+def test_answering_about_new_products_needs_no_torch(shop):
+    code = (
+        "import sys; from cprtools.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print({'torch', 'implicit', 'sklearn'} & set(sys.modules), file=sys.stderr)"
+    )
+    words = [sys.executable, "-c", code, "recommend", "--product", "N1", *GIVEN, "--quiet"]
+    done = subprocess.run(words, cwd=shop, capture_output=True, check=True)
+    assert done.stderr.decode().splitlines() == ["set()"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "said"),
+    [
+        (2, ("--product", "A1", "--vectors", "newvec.parquet"), "with --products"),
+        (2, ("--seller", "S1", "--products", "new.parquet"), "not for --seller"),
+        (2, ("--all", "--model", "seller.model", "--products", "new.parquet"), "answers sellers"),
+        (3, ("--product", "N7", *GIVEN), "did you mean N"),
+        (3, ("--product", "N1", "--products", "pairs.parquet"), "no column 'product_id'"),
+        (3, ("--product", "N1", "--products", "twice.parquet"), "differ in 'title'"),
+        (3, ("--product", "N1", "--products", "null.parquet"), "rows have no product_id"),
+        (3, ("--product", "N1", "--products", "none.parquet"), "has no rows"),
+        (4, ("--product", "N1", "--products", "nothing.parquet"), "no such file"),
+        (3, ("--product", "N1", "--products", "new.parquet", "--vectors", "short.parquet"),
+         "vectors of length 3; the model was trained on length 8"),
+        (3, ("--product", "N1", *GIVEN, "--vectors", "newvec.parquet"), "trained on 1 tables"),
+        (3, ("--product", "N1", "--products", "new.parquet", "--vectors", "old_only.parquet"),
+         "none of its 1 product ids"),
+        (3, ("--product", "N1", *GIVEN, "--with", "fresh"), "no product column 'fresh'"),
+    ],
+)  # fmt: skip
+def test_bad_new_products_get_one_line_and_their_code(shop, code, words, said):
+    write(shop / "twice.parquet", product_id=["N1", "N1"], title=["one", "two"])
+    write(shop / "null.parquet", product_id=["N1", None])
+    write(shop / "none.parquet", product_id=pa.array([], pa.string()))
+    write(shop / "short.parquet", product_id=["N1"], vector=vector_column(1, 3))
+    write(shop / "old_only.parquet", product_id=["A1"], vector=vector_column(1))
+    assert said in fails(shop, code, "recommend", *words)
