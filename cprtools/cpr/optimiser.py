@@ -21,12 +21,18 @@ class TableAdamW(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient."""
+        kept: list[tuple[Tensor, Tensor]] = []
         for group in self.param_groups:
             for table in group["params"]:
                 if table.grad is not None and table.grad.is_sparse:
                     self._update_rows(table, group)
+                    kept.append((table, table.grad))
+                    # AdamW itself refuses sparse gradients, and passes over none
                     table.grad = None
-        return super().step(closure)  # type: ignore[no-untyped-call]
+        result = super().step(closure)  # type: ignore[no-untyped-call]
+        for table, gradient in kept:
+            table.grad = gradient
+        return result
 
     def _update_rows(self, table: Tensor, group: dict[str, Any]) -> None:
         assert table.grad is not None
