@@ -20,7 +20,7 @@ INSTALLED = $(VENV)/.installed
 IN_VENV = PATH="$(BIN):$$PATH"
 PYTHON_FILES = cprtools tests examples docs
 
-.PHONY: help install demo test check docs bench bench-mining bench-nightly scale-mining reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test check docs bench bench-mining bench-nightly scale-mining scale-training reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ bench-nightly: $(INSTALLED) ## A new day into a kept state against a full run: E
 scale-mining: $(INSTALLED) ## Time and memory of mine-pairs up to 100 million events: BENCH=folder
 	mkdir -p $(BENCH)
 	$(IN_VENV) python examples/scale/mining_curve.py $(BENCH) docs/figures/mining-scale.png
+
+scale-training: $(INSTALLED) ## Seconds per epoch of train-cpr up to 5 million pairs: BENCH=folder
+	mkdir -p $(BENCH)
+	$(IN_VENV) python examples/scale/training_curve.py $(BENCH) docs/figures/training-scale.png
 
 reproduce-complements: $(INSTALLED) ## Complements on real data: DATA=folder with its tables
 	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }

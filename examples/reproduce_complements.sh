@@ -10,16 +10,18 @@
 #                 be foretold. A tenth of the other orders serves to choose settings and ranker.
 #   SPLIT=time    as orders, by time: the last orders are test (AT), those before (LATER) choose.
 # Candidates: the whole catalogue but similar products. Default: pairs for relations, else orders.
-# QUERIES=0.1 answers a tenth of the queries only; MIN_COUNT is that of mine-pairs.
+# QUERIES=0.1 answers a tenth of the queries only; MIN_COUNT is that of mine-pairs. GO_ON=1 keeps
+# FOLDER with its split and the methods that are there already.
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
 data=$(cd "$1" && pwd)
 folder=${2:-reproduce/$(basename "$data")-complements}
 seed=${SEED:-0}
 split=${SPLIT:-$([ -e "$data/relations.parquet" ] && echo pairs || echo orders)}
-methods=${METHODS:-popularity type-popularity type-counts co-purchase item-knn mf ease p-companion}
+methods=${METHODS:-popularity type-popularity type-counts co-purchase item-knn mf ease blend p-companion}
 products=$data/products.parquet
-rm -rf "$folder" && mkdir -p "$folder/truth" && cd "$folder"
+[ -n "${GO_ON:-}" ] || rm -rf "$folder"
+mkdir -p "$folder/truth" && cd "$folder"
 
 count=(${MIN_COUNT:+--min-count "$MIN_COUNT"})
 if [ "$split" = pairs ]; then
@@ -68,6 +70,7 @@ if cprtools inspect "$products" | grep -qw title; then
   methods="${METHODS:-text-knn $methods}"
 fi
 for method in $methods; do
+  [ ! -e "$method.metrics.parquet" ] || continue
   start=$SECONDS
   cprtools train-cpr train.parquet --products "$products" "${vectors[@]}" "${later[@]}" \
     --method "$method" --seed "$seed" -o "$method.model"

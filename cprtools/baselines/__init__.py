@@ -1,5 +1,6 @@
 """Baselines: simple methods under one contract, strong enough to be worth beating."""
 
+from cprtools.baselines.blend import Blend
 from cprtools.baselines.bytype import TypeCounts, TypePopularity
 from cprtools.baselines.contract import Problem, Recommender
 from cprtools.baselines.copurchase import CoPurchase, Reverse
@@ -22,6 +23,7 @@ BASELINES: dict[str, type[Recommender]] = {
         ItemKnn,
         Factorisation,
         Ease,
+        Blend,
         Item2Vec,
         TextKnn,
         Sceptre,
@@ -31,6 +33,7 @@ BASELINES: dict[str, type[Recommender]] = {
 
 __all__ = [
     "BASELINES",
+    "Blend",
     "CoPurchase",
     "Ease",
     "Factorisation",

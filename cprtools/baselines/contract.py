@@ -96,6 +96,16 @@ class Recommender(ABC):
     def fit(cls, problem: Problem, *, seed: int = 0, **options: Any) -> Self:
         """Learn from the problem. Raises SchemaError where it lacks what the method needs."""
 
+    @classmethod
+    def choose_settings(
+        cls, problem: Problem, *, seed: int, say: Callable[[str], None]
+    ) -> dict[str, Any] | None:
+        """Options of `fit`, for a method with its own way to choose them; None: climb `search`.
+
+        What was tried goes to `say`.
+        """
+        return None
+
     @abstractmethod
     def score(self, query_idx: IntArray) -> FloatArray:
         """Scores of all candidates: (len(query_idx), num_candidates) float32."""

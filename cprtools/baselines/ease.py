@@ -21,6 +21,9 @@ DoubleArray = npt.NDArray[np.float64]
 _BLOCK = 512
 # the inverse is dense: at most about 2 GB, twice while it is made
 MOST_ITEMS = 16_000
+# the time of the closed form grows with the cube of the smaller side: beside other methods it is
+# worth its time up to here
+QUICK_ITEMS = 12_000
 
 
 class Ease(ItemToItem):

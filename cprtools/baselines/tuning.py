@@ -1,18 +1,20 @@
 """Choose settings on a validation part of the training pairs, one setting at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, Recommender
 from cprtools.baselines.sparse import canonical
 from cprtools.retrieval import top_k
 
+DoubleArray = npt.NDArray[np.float64]
 Settings = dict[str, Any]
 ScoreRows = Callable[[IntArray], FloatArray]
 _BLOCK = 128
@@ -40,23 +42,35 @@ class Validation:
 
         by_weight: pairs count by their weight, as they do in the reported Hit@k.
         """
+        return self.measure_each(lambda rows: [score(rows)], by_weight=by_weight)[0]
+
+    def measure_each(
+        self, score_each: Callable[[IntArray], Iterable[FloatArray]], *, by_weight: bool = False
+    ) -> list[float]:
+        """`measure` of several scores that are made together, in their order.
+
+        The arrays are written to.
+        """
         hits, sizes = [], []
         for start in range(0, len(self.queries), _BLOCK):
             rows = self.queries[start : start + _BLOCK]
-            scores = score(rows)
-            if not self.keep_known:
-                scores[self.train[rows].nonzero()] = -np.inf
-            best, _ = top_k(scores, min(self.k, scores.shape[1]))
             truth = self.held_out[rows].toarray().astype(np.float64)
             if not by_weight:
                 truth = (truth > 0).astype(np.float64)
-            found = np.take_along_axis(truth, np.maximum(best, 0), axis=1) * (best >= 0)
-            hits.append(found.sum(axis=1))
+            hits.append([self._hits(rows, truth, scores) for scores in score_each(rows)])
             sizes.append(truth.sum(axis=1))
-        found_in, size = np.concatenate(hits), np.concatenate(sizes)
+        size = np.concatenate(sizes)
+        found = np.concatenate(hits, axis=1)  # (scores, queries)
         if self.per_pair:
-            return float(found_in.sum() / size.sum())
-        return float((found_in / np.minimum(self.k, size)).mean())
+            return [float(row.sum() / size.sum()) for row in found]
+        return [float((row / np.minimum(self.k, size)).mean()) for row in found]
+
+    def _hits(self, rows: IntArray, truth: DoubleArray, scores: FloatArray) -> DoubleArray:
+        if not self.keep_known:
+            scores[self.train[rows].nonzero()] = -np.inf
+        best, _ = top_k(scores, min(self.k, scores.shape[1]))
+        found = np.take_along_axis(truth, np.maximum(best, 0), axis=1) * (best >= 0)
+        return np.asarray(found.sum(axis=1))
 
 
 def hold_out(
@@ -141,6 +155,9 @@ def tune(
     Settings climb from the defaults of `fit`. What was tried, and the measure it reached, go to
     `say`. Raises what `fit` raises.
     """
+    own = method.choose_settings(problem, seed=seed, say=say)
+    if own is not None:
+        return {**own, **options}
     steps = [(name, values) for name, values in method.search if name not in options]
     weights = problem.matrix.data
     if not len(weights) or (weights == weights[0]).all():
@@ -167,7 +184,11 @@ def tune(
 
 def scores_of_others(score: ScoreRows, problem: Problem, rows: IntArray) -> FloatArray:
     """Scores with what is never returned taken out: the query itself and its similar products."""
-    scores = score(rows)
+    return leave_others(score(rows), problem, rows)
+
+
+def leave_others(scores: FloatArray, problem: Problem, rows: IntArray) -> FloatArray:
+    """The same of scores that are there already, written over: (len(rows), num_candidates)."""
     if problem.is_square:
         scores[np.arange(len(rows)), rows] = -np.inf
         if problem.similar is not None:

@@ -13,7 +13,8 @@ def train_linkpred(
     output: FolderOutput = "-",
     vectors: Vectors = None,
     method: Annotated[
-        str, typer.Option(help="gnn or a baseline: popularity, item-knn, text-knn, mf, ease.")
+        str,
+        typer.Option(help="gnn or a baseline: popularity, item-knn, text-knn, mf, ease, blend."),
     ] = "gnn",
     embedding_dim: Annotated[int | None, typer.Option(min=2, help="gnn: size of vectors.")] = None,
     num_layers: Annotated[int | None, typer.Option(min=1, help="gnn: layers (default 4).")] = None,

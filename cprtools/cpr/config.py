@@ -11,7 +11,7 @@ PRESETS = ("default", "paper", "article")
 
 _AT_LEAST_ONE = (
     "embedding_dim", "type_dim", "hidden_dim", "attribute_dim", "epochs", "batch_size",
-    "num_negatives", "max_steps", "patience", "max_neighbours", "num_outputs",
+    "num_negatives", "max_steps", "total_steps", "patience", "max_neighbours", "num_outputs",
 )  # fmt: skip
 _SHARES = ("alpha", "dropout", "identity_dropout", "history_dropout", "validation_fraction")
 _NOT_NEGATIVE = (
@@ -37,7 +37,7 @@ class CprConfig:
     type_weight: float = 1.0
     similar_weight: float = 0.05
     learning_rate: float = 0.003
-    identity_learning_rate: float = 0.005
+    identity_learning_rate: float = 0.008
     weight_decay: float = 1e-4
     identity_decay: float = 0.3
     epochs: int = 20
@@ -45,7 +45,8 @@ class CprConfig:
     pretrain_epochs: int = 0
     batch_size: int = 256
     num_negatives: int = 2048
-    max_steps: int = 35
+    max_steps: int = 10_000
+    total_steps: int = 2000
     max_neighbours: int = 10
     num_outputs: int = 3
     dropout: float = 0.2
@@ -63,6 +64,7 @@ _PAPER: dict[str, Any] = {
     "batch_size": 1024,
     "num_negatives": 5,
     "max_steps": 100,
+    "total_steps": 3000,
 }
 
 

@@ -163,9 +163,9 @@ class DirectedNetwork(Network):
         self.source = nn.Linear(dim, dim)
         self.target = nn.Linear(dim, dim)
         self.feature_bias = nn.Linear(dim, 1)
-        self.identity = nn.Embedding(num_products, dim)
-        self.popularity = nn.Embedding(num_products, 1)
-        self.history = nn.Embedding(2 * num_products, dim)
+        self.identity = nn.Embedding(num_products, dim, sparse=True)
+        self.popularity = nn.Embedding(num_products, 1, sparse=True)
+        self.history = nn.Embedding(2 * num_products, dim, sparse=True)
         for table in (self.identity, self.popularity, self.history):
             nn.init.zeros_(table.weight)
         self.type_bias = nn.Parameter(torch.zeros(features.sizes[0]))
@@ -188,6 +188,7 @@ class DirectedNetwork(Network):
             self.history.weight,
             history.offsets,
             mode="sum",
+            sparse=True,
             per_sample_weights=history.weights,
         )
 

@@ -15,6 +15,7 @@ from cprtools.baselines import (
     TextKnn,
     TypePopularity,
 )
+from cprtools.baselines.ease import QUICK_ITEMS
 from cprtools.baselines.tuning import fit_tuned
 from cprtools.cpr.config import PRESETS
 from cprtools.cpr.model import PCompanion
@@ -28,8 +29,6 @@ SIMPLE: Mapping[str, type[Recommender]] = {**BASELINES, Triplet.method: Triplet}
 METHODS = (PCompanion.method, *SIMPLE)
 # queries whose candidates the ranker learns from
 _RANKED_QUERIES = 5000
-# the time of the closed form grows with the cube of the products
-_MOST_FOR_EASE = 12_000
 # chosen on a part of the training pairs of amazon-cellphones
 _EASE: Mapping[str, Any] = {"regularisation": 50.0, "weighting": "log", "neighbours": 500}
 Say = Callable[[str], None]
@@ -111,7 +110,7 @@ def train(
         problem,
         inner,
         positives,
-        _SourceFitter(own, seed),
+        SourceFitter(own, seed),
         settings=settings or Settings(max_queries=_RANKED_QUERIES),
         keep_known=keep_known,
         seed=seed,
@@ -119,7 +118,7 @@ def train(
     )
 
 
-class _SourceFitter:
+class SourceFitter:
     """Fits every source on a problem; what the first fit tuned is kept for the next."""
 
     def __init__(self, options: dict[str, Any], seed: int):
@@ -128,6 +127,7 @@ class _SourceFitter:
         self.tuned: dict[str, Any] = {}
 
     def __call__(self, problem: Problem) -> Mapping[str, Recommender]:
+        """The sources by name, the model itself first."""
         factorisation = Factorisation.fit(problem, seed=self.seed, **self.tuned)
         self.tuned = factorisation.chosen
         sources: dict[str, Recommender] = {
@@ -136,7 +136,7 @@ class _SourceFitter:
             ItemKnn.method: ItemKnn.fit(problem),
             TypePopularity.method: TypePopularity.fit(problem),
         }
-        if problem.num_candidates <= _MOST_FOR_EASE:
+        if problem.num_candidates <= QUICK_ITEMS:
             sources[Ease.method] = Ease.fit(problem, **_EASE)
         if problem.vectors is not None:
             sources[TextKnn.method] = TextKnn.fit(problem)

@@ -28,6 +28,7 @@ from cprtools.cpr.batches import (
 from cprtools.cpr.checkpoint import Checkpoint, Loop
 from cprtools.cpr.config import CprConfig
 from cprtools.cpr.features import Features, encode_features
+from cprtools.cpr.optimiser import TableAdamW
 from cprtools.cpr.pcompanion import DirectedNetwork, Network, PaperNetwork
 from cprtools.cpr.product2vec import pool_neighbours
 from cprtools.cpr.run import Run, memory_note, on_device
@@ -39,6 +40,7 @@ TABLES = ("identity.", "popularity.", "history.")
 
 _MEASURED_QUERIES = 600
 _WARM_UP = 0.1
+_LEAST_EPOCHS = 3
 _SIMILAR_BATCH = 64
 
 
@@ -165,12 +167,13 @@ class Session:
         self, validation: Validation | None, checkpoint: Checkpoint | None = None
     ) -> list[float]:
         """All epochs, or until `patience` of them brought no better Hit@10; keeps the best."""
-        steps = self.config.epochs * self.sampler.num_batches
+        epochs = num_epochs(self.config, self.sampler.num_batches)
+        steps = epochs * self.sampler.num_batches
         schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, _rate_of(steps))
         loop = Loop(self.network, self.optimiser, schedule, self.random)
         if checkpoint is not None:
             checkpoint.restore(loop)
-        stop = loop.epoch if loop.is_finished else self.config.epochs
+        stop = loop.epoch if loop.is_finished else epochs
         for epoch in self.around.steps(loop.epoch, stop, "p-companion"):
             self._one_epoch(schedule)
             loop.epoch = epoch + 1
@@ -281,7 +284,12 @@ def make_optimiser(network: Network, config: CprConfig) -> torch.optim.Optimizer
     if tables:
         own = {"lr": config.identity_learning_rate, "weight_decay": config.identity_decay}
         groups.append({"params": tables, **own})
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+    return TableAdamW(groups, lr=config.learning_rate, fused=True)
+
+
+def num_epochs(config: CprConfig, num_batches: int) -> int:
+    """Epochs of so many batches: fewer on a large catalogue, where each one makes more steps."""
+    return min(config.epochs, max(_LEAST_EPOCHS, config.total_steps // num_batches))
 
 
 def _rate_of(steps: int) -> Callable[[int], float]:

@@ -7,6 +7,7 @@ from scipy.sparse import csr_matrix
 
 from cprtools.baselines import (
     BASELINES,
+    Blend,
     Ease,
     Factorisation,
     ItemKnn,
@@ -27,6 +28,7 @@ _SELLER_BASELINES = (
     TextKnn.method,
     Factorisation.method,
     Ease.method,
+    Blend.method,
 )
 METHODS = (GraphModel.method, *_SELLER_BASELINES)
 Say = Callable[[str], None]

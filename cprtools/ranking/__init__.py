@@ -5,14 +5,23 @@ from cprtools.ranking.evidence import Evidence
 from cprtools.ranking.holdout import hold_out_later, hold_out_listings, hold_out_pairs
 from cprtools.ranking.storage import load_stage, stage_members
 from cprtools.ranking.trees import Trees, fit_trees, load_trees
-from cprtools.ranking.two_stage import Settings, TwoStage, fit_two_stage, query_blocks
+from cprtools.ranking.two_stage import (
+    Collected,
+    Settings,
+    TwoStage,
+    collect_evidence,
+    fit_two_stage,
+    query_blocks,
+)
 
 __all__ = [
     "Calibration",
+    "Collected",
     "Evidence",
     "Settings",
     "Trees",
     "TwoStage",
+    "collect_evidence",
     "fit_calibration",
     "fit_trees",
     "fit_two_stage",

@@ -209,7 +209,8 @@ def fit_two_stage(
     say("fitting on the training part without held-out pairs")
     stage = TwoStage(inner, fit_sources(inner), settings=settings)
     say("collecting evidence")
-    features, counts, groups = _collect(stage, positives, keep_known, seed)
+    found = collect_evidence(stage, positives, keep_known=keep_known, seed=seed)
+    features, counts, groups = found.features, found.counts, found.groups
     names = stage.feature_names()
     # the model's own scores are already among the evidence
     at = names.index(next(iter(stage.sources)))
@@ -247,9 +248,22 @@ def _calibrate(
     return fit_calibration(scores[best], labels[best])
 
 
-def _collect(
-    stage: TwoStage, positives: csr_matrix, keep_known: bool, seed: int
-) -> tuple[FloatArray, FloatArray, IntArray]:
+@dataclass(frozen=True)
+class Collected:
+    """Retrieved candidates of queries with held-out pairs: what a ranker is fitted on."""
+
+    features: FloatArray
+    """(rows, features) float32."""
+    counts: FloatArray
+    """(rows,) float32 weight of the held-out pair, 0 where there is none."""
+    groups: IntArray
+    """(rows,) query of each row, ascending."""
+
+
+def collect_evidence(
+    stage: TwoStage, positives: csr_matrix, *, keep_known: bool = False, seed: int = 0
+) -> Collected:
+    """Evidence about the candidates of at most `max_queries` queries of `positives`."""
     queries = np.flatnonzero(np.diff(positives.indptr)).astype(np.int64)
     limit = stage.settings.max_queries
     if len(queries) > limit:
@@ -267,8 +281,8 @@ def _collect(
         groups.append(block[pairs.rows])
     if not features:
         empty = np.zeros(0, dtype=np.float32)
-        return np.zeros((0, 1), dtype=np.float32), empty, np.zeros(0, dtype=np.int64)
-    return np.concatenate(features), np.concatenate(counts), np.concatenate(groups)
+        return Collected(np.zeros((0, 1), dtype=np.float32), empty, np.zeros(0, dtype=np.int64))
+    return Collected(np.concatenate(features), np.concatenate(counts), np.concatenate(groups))
 
 
 def _tree_fitter(

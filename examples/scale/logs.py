@@ -70,9 +70,9 @@ def draw_days(shop: Shop) -> Iterator[pa.Table]:
         order = np.argsort(time, kind="stable")[:size]
         yield pa.table(
             {
-                "customer_id": _ids("C", customer[order]),
-                "session_id": _ids("S", visit[order] + visits),
-                "product_id": _ids("P", names[product[order]]),
+                "customer_id": write_ids("C", customer[order]),
+                "session_id": write_ids("S", visit[order] + visits),
+                "product_id": write_ids("P", names[product[order]]),
                 "event": pc.if_else(pa.array(purchase[order]), "purchase", "view"),
                 "ts": pa.array((FIRST_DAY + day).astype("datetime64[us]") + time[order]),
             }
@@ -113,7 +113,8 @@ def draw_products(draw: np.random.Generator, kind: Ints, kinds: int, products: i
     return (kind + kinds * place) % products
 
 
-def _ids(letter: str, numbers: Ints) -> pa.Array:
+def write_ids(letter: str, numbers: Ints) -> pa.Array:
+    """Ids of eight digits behind a letter."""
     digits = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), 8, "0")
     return pc.binary_join_element_wise(letter, digits, "")
 

@@ -37,6 +37,10 @@ TestReverseProducts = contract("reverse", True)
 TestReverseLiftProducts = contract("reverse", True, variant="lift")
 TestEaseProducts = contract("ease", True)
 TestEaseSellers = contract("ease", False, regularisation=2.0)
+TestBlendProducts = contract("blend", True, seeded=True, settings={"mf": {"tune": False}})
+TestBlendSellers = contract(
+    "blend", False, seeded=True, settings={"mf": {"tune": False}}, weight=0.3, scaling="evidence"
+)
 TestItem2VecProducts = contract("item2vec", True, seeded=True, embedding_dim=8, epochs=2)
 TestSceptreProducts = contract("sceptre", True, seeded=True, topics=4)
 TestSceptreProducts.knows_new = False
@@ -46,6 +50,7 @@ TestTextKnnSellers = contract("text-knn", False)
 
 def test_registry_holds_the_methods_by_their_names():
     assert sorted(BASELINES) == [
+        "blend",
         "co-purchase",
         "ease",
         "item-knn",

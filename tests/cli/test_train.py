@@ -111,7 +111,8 @@ def test_all_labels_learn_from_pairs_that_were_viewed_together_too(home):
 
 
 @pytest.mark.parametrize(
-    "method", ["reverse", "ease", "item2vec", "triplet", "sceptre", "item-knn", "type-popularity"]
+    "method",
+    ["reverse", "ease", "blend", "item2vec", "triplet", "sceptre", "item-knn", "type-popularity"],
 )
 def test_a_baseline_trains_stores_and_answers_from_the_command_line(home, method):
     words = ("--products", "products.parquet", "--method", method)

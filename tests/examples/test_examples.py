@@ -87,3 +87,23 @@ def test_recommend_needs_no_model_option_where_the_demo_ran(demo, words):
     done = run("cprtools", "recommend", *words, "--format", "csv", cwd=folder)
 
     assert len(done.stdout.splitlines()) > 1
+
+
+def test_the_diversity_curve_is_a_table_and_a_picture(demo, tmp_path):
+    folder, _ = demo
+    done = run(
+        sys.executable, EXAMPLES / "diversity_curve.py", "cpr.model", "--truth",
+        "pairs-test.parquet", "--train", "pairs-train.parquet", "--products",
+        "market/products.parquet", "--plot", tmp_path / "curve.png", "--types", "3",
+        "--queries-fraction", "0.8", cwd=folder,
+    )  # fmt: skip
+
+    heads, _, off, three = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()
+    )
+    off, three = dict(zip(heads, off, strict=True)), dict(zip(heads, three, strict=True))
+    assert (off["T"], three["T"]) == ("0", "3")
+    assert [off[name] for name in heads if "kept" in name] == ["100.0%"] * 4
+    assert float(three["TypesPerList@10"]) > float(off["TypesPerList@10"])
+    assert 50 < float(three["oracle kept@10"].rstrip("%")) <= 100
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")

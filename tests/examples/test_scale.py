@@ -79,3 +79,30 @@ def test_the_curve_is_a_table_and_a_picture(tmp_path):
     shown = run("mining_curve.py", tmp_path, tmp_path / "curve.png", "--events", "5000,10000")
     assert [line.split("|")[1].strip() for line in shown.splitlines()[2:]] == ["5,000", "10,000"]
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_complements_of_a_shop_are_as_many_as_asked_and_of_the_kind_that_completes(tmp_path):
+    run("complements.py", tmp_path, "--pairs", "30000")
+    run("complements.py", tmp_path / "again", "--pairs", "30000")
+    files = [tmp_path / "pairs.parquet", tmp_path / "again" / "pairs.parquet"]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    # 30,000 pairs at 20 a product: 1,500 products in 3 kinds of 400
+    kinds = duckdb.sql(f"""
+        SELECT complement, ((candidate_id[2:]::INT - query_id[2:]::INT) % 3 + 3) % 3 AS step,
+               "similar", count(*), max(co_purchase) > 1
+        FROM '{files[0]}' GROUP BY ALL ORDER BY ALL""").fetchall()
+    assert kinds == [(False, 0, True, 6_000, False), (True, 1, False, 30_000, True)]
+    ids = duckdb.sql(f"SELECT DISTINCT query_id, candidate_id FROM '{files[0]}'")
+    assert ids.count("*").fetchall() == [(36_000,)]
+
+
+def test_the_training_curve_is_a_table_and_a_picture(tmp_path):
+    shown = run("training_curve.py", tmp_path, tmp_path / "curve.png", "--pairs", "4000")
+    heads, _, row = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in shown.splitlines()
+    )
+    told = dict(zip(heads, row, strict=True))
+    # 20 pairs a product, and at least two kinds of 400 products
+    assert (told["pairs"], told["products"]) == ("4,000", "800")
+    assert int(told["queries an epoch"].replace(",", "")) % int(told["steps an epoch"]) == 0
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
