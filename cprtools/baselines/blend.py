@@ -117,6 +117,11 @@ class Blend(Recommender):
         parts = [_PARTS[name].load(problem, lambda part: read(f"blend_{part}")) for name in names]
         return cls(parts, mixture["weight"], mixture["scaling"])
 
+    def extended(self, problem: Problem) -> Self:
+        """Both parts extended; means and deviations are over the new products, too."""
+        parts = [part.extended(problem) for part in self.parts]
+        return type(self)(parts, self.weight, self.scaling)
+
     @property
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""
