@@ -32,7 +32,7 @@ from cprtools.ranking import (
     hold_out_later,
     hold_out_pairs,
 )
-from cprtools.ranking.evidence import EXPECTED, monotone_columns
+from cprtools.ranking.evidence import EXPECTED
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
@@ -89,7 +89,7 @@ class Evidence:
     sources: tuple[str, ...]
     found: Collected
 
-    def without(self, dropped: Callable[[str], bool], *, monotone: bool = True) -> FloatArray:
+    def without(self, dropped: Callable[[str], bool]) -> FloatArray:
         """Scores by a ranker that sees neither these columns nor what only their source found."""
         kept = [i for i, name in enumerate(self.names) if not dropped(name)]
         names = tuple(self.names[i] for i in kept)
@@ -104,7 +104,7 @@ class Evidence:
         columns = self.found.features[:, kept]
         for half in (0, 1):
             seen, judged = rows & (fold == half), rows & (fold != half)
-            trees = self._fit(columns[seen], self.found.counts[seen], names, monotone)
+            trees = self._fit(columns[seen], self.found.counts[seen], names)
             scores[judged] = trees.predict(columns[judged])
         return scores
 
@@ -112,14 +112,13 @@ class Evidence:
         """The scores of one source."""
         return self.found.features[:, self.names.index(source)].astype(np.float64)
 
-    def _fit(self, x: Any, counts: Any, names: tuple[str, ...], monotone: bool) -> Any:
+    def _fit(self, x: Any, counts: Any, names: tuple[str, ...]) -> Any:
         keep_known = self.setting.keep_known
         return fit_trees(
             x,
             counts if keep_known else (counts > 0).astype(np.float32),
             names,
             num_trees=self.setting.settings.num_trees,
-            monotone=monotone_columns(names, dict.fromkeys(self.sources)) if monotone else None,  # type: ignore[arg-type]
             weights=None if keep_known or counts.max() <= 1 else np.maximum(counts, 1),
             start=EXPECTED if keep_known and EXPECTED in names else None,
             seed=self.setting.seed,
@@ -169,7 +168,6 @@ def rows_of(setting: Setting) -> Iterator[tuple[str, dict[str, list[float]]]]:
     sources = SourceFitter({}, setting.seed)(setting.problem)
     full = setting.collect(sources)
     yield "everything", full.hits(full.without(_nothing))
-    yield "without monotone constraints", full.hits(full.without(_nothing, monotone=False))
     left_out: dict[str, Callable[[str], bool]] = {
         source: {source, f"{source}_relative"}.__contains__ for source in sources
     }

@@ -13,9 +13,9 @@ _DECAY_EVERY = 16
 class TableAdamW(torch.optim.AdamW):
     """AdamW that updates only the rows of a table that have a gradient, where it is sparse.
 
-    A step then costs as much on a large catalogue as on a small one. Moments of the other rows wait
-    (lazy Adam, as in torch.optim.SparseAdam), and the decoupled decay of Loshchilov and Hutter, ICLR
-    2019, is applied to the whole table every 16 steps, for all of them.
+    A step then costs as much on a large catalogue as on a small one. Moments of the other rows
+    wait (lazy Adam, as in torch.optim.SparseAdam), and the decoupled decay of Loshchilov and
+    Hutter, ICLR 2019, is applied to the whole table every 16 steps, for all of them.
     """
 
     @torch.no_grad()

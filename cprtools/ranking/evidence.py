@@ -283,6 +283,6 @@ def _price_ratio(
 
 
 def monotone_columns(names: tuple[str, ...], sources: Mapping[str, Recommender]) -> IntArray:
-    """+1 for the scores of the sources: more of that evidence never lowers the ranker's score."""
-    rising = {*sources, "similar_queries", "siblings", "co_viewed", "bought_with_listed"}
+    """+1 for what may only raise a seller's affinity: the sources' scores, joint purchases."""
+    rising = {*sources, "bought_with_listed"}
     return np.array([1 if name in rising else 0 for name in names], dtype=np.int64)

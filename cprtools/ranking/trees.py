@@ -19,6 +19,8 @@ IntArray = npt.NDArray[np.int64]
 # rows that fit the processor's cache
 _BLOCK = 4096
 _ROWS_FOR_THREADS = 300_000
+# of one tree, in logs of a count, before the learning rate
+_LARGEST_STEP = 1.0
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,9 @@ def fit_trees(
         "num_threads": 1 if len(labels) < _ROWS_FOR_THREADS else 0,
         "max_bin": 127,
     }
+    if start is not None:
+        # where the guess is near zero one leaf could overshoot by orders of magnitude
+        params["max_delta_step"] = _LARGEST_STEP
     if monotone is not None:
         params["monotone_constraints"] = monotone.tolist()
         params["monotone_constraints_method"] = "basic"

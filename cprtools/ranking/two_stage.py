@@ -294,7 +294,8 @@ def _tree_fitter(
     seed: int,
 ) -> Callable[[BoolArray], Trees]:
     """Fits the ranker on some of the rows. Pairs count as often as they were bought."""
-    monotone = monotone_columns(names, stage.sources)
+    # of no use to complements, and in the way of those that start from a guess
+    monotone = None if stage.problem.is_square else monotone_columns(names, stage.sources)
     start = EXPECTED if keep_known else None
     labels = counts if keep_known else (counts > 0).astype(np.float32)
     # of listings and ready-made lists all counts are alike
