@@ -131,6 +131,20 @@ def test_trees_that_start_from_a_guess_of_the_count_correct_it_and_keep_it_elsew
     assert np.diff(trees.predict(far))[0] == pytest.approx(1.0)
 
 
+def test_a_guess_near_zero_is_raised_to_the_count_and_not_beyond():
+    random = np.random.default_rng(0)
+    features = random.random((6000, 2)).astype(np.float32)
+    is_new = features[:, 0] < 0.01
+    guess = np.where(is_new, np.log(0.001), np.log(5))
+    counts = np.where(is_new, 60.0, random.poisson(5, 6000)).astype(np.float32)
+    columns = np.column_stack([guess, features[:, 0]]).astype(np.float32)
+    trees = fit_trees(columns, counts, ("guess", "kind"), num_trees=150, start="guess")
+    predicted = np.exp(trees.predict(columns[is_new]))
+    # products that sell at once: a long way up from a thousandth, and never to a multiple
+    assert np.all(predicted > 0.05)
+    assert np.all(predicted < 2 * 60)
+
+
 def test_the_start_is_stored_with_the_trees():
     features, counts, _ = counted(rows=2000)
     trees = fit_trees(features, counts, NAMES, num_trees=5, start="signal")
