@@ -20,7 +20,9 @@ INSTALLED = $(VENV)/.installed
 IN_VENV = PATH="$(BIN):$$PATH"
 PYTHON_FILES = cprtools tests examples docs
 
-.PHONY: help install demo test check docs bench bench-mining bench-nightly scale-mining scale-training reproduce-complements reproduce-sellers reproduce-marketplace clean
+export SEEDS
+
+.PHONY: help install demo test check docs bench bench-mining bench-nightly scale-mining scale-training ablate-complements reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,9 +74,13 @@ scale-training: $(INSTALLED) ## Seconds per epoch of train-cpr up to 5 million p
 	mkdir -p $(BENCH)
 	$(IN_VENV) python examples/scale/training_curve.py $(BENCH) docs/figures/training-scale.png
 
-reproduce-complements: $(INSTALLED) ## Complements on real data: DATA=folder with its tables
+reproduce-complements: $(INSTALLED) ## Complements on real data: DATA=folder, SEEDS="0 1 2" for the mean of three
 	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }
-	$(IN_VENV) bash examples/reproduce_complements.sh "$(DATA)"
+	$(IN_VENV) bash examples/$(if $(SEEDS),complements_over_seeds,reproduce_complements).sh "$(DATA)"
+
+ablate-complements: $(INSTALLED) ## The complement model without each ingredient: TRAIN=pairs PRODUCTS=table
+	@test -n "$(TRAIN)" || { echo "usage: make $@ TRAIN=train.parquet PRODUCTS=products.parquet" >&2; exit 2; }
+	$(IN_VENV) python examples/ablation_complements.py "$(TRAIN)" --products "$(PRODUCTS)"
 
 reproduce-sellers: $(INSTALLED) ## Sellers on real data: DATA=folder with its tables
 	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }

@@ -1,7 +1,7 @@
 """What each ingredient of the default complement model is worth: one row without each.
 
 Usage: python examples/ablation_complements.py TRAIN --products PRODUCTS [--vectors VECTORS]...
-           [--earlier EARLIER --later LATER] [--queries 5000] [--seed 0]
+           [--earlier EARLIER --later LATER] [--queries 5000] [--seed 0] [--ranker-only]
 
 No test data are read. As in training, pairs are held out inside TRAIN (with EARLIER and LATER: the
 later orders' counts), the sources are fitted without them, and the evidence about the candidates
@@ -163,7 +163,9 @@ def kinds_of(problem: Problem, queries: IntArray) -> npt.NDArray[np.str_]:
     return np.where(own, "warm", np.where(arrivals, "no pairs of its own", "new"))
 
 
-def rows_of(setting: Setting) -> Iterator[tuple[str, dict[str, list[float]]]]:
+def rows_of(
+    setting: Setting, networks: Mapping[str, dict[str, Any]]
+) -> Iterator[tuple[str, dict[str, list[float]]]]:
     """Every row of the table, the whole model first."""
     sources = SourceFitter({}, setting.seed)(setting.problem)
     full = setting.collect(sources)
@@ -181,7 +183,7 @@ def rows_of(setting: Setting) -> Iterator[tuple[str, dict[str, list[float]]]]:
         yield f"without {label}", full.hits(full.without(dropped))
     for source in sources:
         yield f"{source} alone", full.hits(full.alone(source))
-    for label, options in NETWORK.items():
+    for label, options in networks.items():
         changed = PCompanion.fit(setting.problem, seed=setting.seed, **options)
         other = setting.collect({**sources, PCompanion.method: changed})
         yield label, other.hits(other.without(_nothing))
@@ -202,6 +204,7 @@ def main() -> None:
     parser.add_argument("--later")
     parser.add_argument("--queries", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ranker-only", action="store_true", help="leave the network as it is")
     options = parser.parse_args()
 
     def read(name: str, schema: Any) -> Any:
@@ -221,7 +224,8 @@ def main() -> None:
     )
     settings = Settings(max_queries=options.queries)
     setting = Setting(inner, positives, parts is not None, settings, options.seed)
-    for number, (label, hits) in enumerate(rows_of(setting)):
+    networks = {} if options.ranker_only else NETWORK
+    for number, (label, hits) in enumerate(rows_of(setting, networks)):
         if not number:
             _write_line(["", *(f"{kind} Hit@1 / 3 / 10" for kind in hits)])
             _write_line(["---"] * (len(hits) + 1))

@@ -40,7 +40,7 @@ def row(path: str, wanted: list[tuple[str, str]]) -> list[str]:
         entry = values.get(key)
         cells.append(
             "-"
-            if entry is None
+            if entry is None or entry["value"] is None
             else f"{entry['value']:.3f} [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]"
         )
     return [rows[0]["method"] if rows else path, *cells]

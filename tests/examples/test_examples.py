@@ -45,7 +45,7 @@ def test_every_script_is_run_here():
     demo_text = (EXAMPLES / "demo.sh").read_text(encoding="utf-8")
     run_by_demo = {name for name in scripts if f"/{name}" in demo_text}
 
-    assert scripts == run_by_demo | {"demo.sh", "tutorial.sh"}
+    assert scripts == run_by_demo | {"demo.sh", "tutorial.sh", "complements_over_seeds.sh"}
 
 
 def test_every_conversion_of_an_original_is_run_by_a_test():
@@ -107,3 +107,41 @@ def test_the_diversity_curve_is_a_table_and_a_picture(demo, tmp_path):
     assert float(three["TypesPerList@10"]) > float(off["TypesPerList@10"])
     assert 50 < float(three["oracle kept@10"].rstrip("%")) <= 100
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_ingredient_of_the_ranker_has_a_row(demo):
+    folder, _ = demo
+    done = run(
+        sys.executable, EXAMPLES / "ablation_complements.py", "pairs-train.parquet", "--products",
+        "market/products.parquet", "--queries", "150", "--ranker-only", cwd=folder,
+    )  # fmt: skip
+
+    heads, _, *rows = (
+        [x.strip() for x in line.split("|")[1:-1]] for line in done.stdout.splitlines()
+    )
+    assert heads[1] == "all Hit@1 / 3 / 10"
+    labels = [row[0] for row in rows]
+    assert labels[0] == "everything"
+    assert {"without p-companion", "without reverse pairs", "mf alone"} < set(labels)
+    values = {row[0]: [float(value) for value in row[1].split(" / ")] for row in rows}
+    assert all(0 <= one <= three <= ten <= 1 for one, three, ten in values.values())
+    assert len({tuple(value) for value in values.values()}) > 3
+
+
+def test_methods_over_seeds_are_measured_together(demo, tmp_path, monkeypatch):
+    folder, _ = demo
+    monkeypatch.setenv("SEEDS", "0 1")
+    monkeypatch.setenv("METHODS", "popularity type-counts")
+    done = run(
+        "bash", EXAMPLES / "complements_over_seeds.sh", folder / "market", "seeds", cwd=tmp_path
+    )
+
+    queries = {
+        name: duckdb.read_parquet(str(tmp_path / "seeds" / name / "type-counts.metrics.parquet"))
+        .filter("metric = 'Hit' AND k = 10 AND segment = 'all'")
+        .project("queries")
+        .fetchall()[0][0]
+        for name in ("s0", "s1", "")
+    }
+    assert queries[""] == queries["s0"] + queries["s1"]
+    assert "queries without co-purchases" in done.stdout
