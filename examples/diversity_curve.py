@@ -153,15 +153,21 @@ def draw(measured: dict[int, Values], target: str) -> None:
     """Hit@10 and Hit@3 against the types in a list, each point named by its T."""
     figure, panel = pyplot.subplots(figsize=(6, 4), layout="constrained")
     for k in sorted(DEPTHS, reverse=True):
-        points = [
-            (values["TypesPerList", LENGTH], values["Hit", k]) for values in measured.values()
-        ]
-        panel.plot(*zip(*points, strict=True), marker="o", label=f"Hit@{k}")
-        for number, point in zip(measured, points, strict=True):
-            panel.annotate(f"T={number}", point, xytext=(3, 5), textcoords="offset points")
-    panel.set(xlabel=f"product types in a list of {LENGTH}", ylabel="Hit", ylim=(0, None))
+        # T=0 and T=1 mean the same: one point, and one label with both
+        labels: dict[tuple[float, float], list[str]] = {}
+        for number, values in measured.items():
+            point = values["TypesPerList", LENGTH], values["Hit", k]
+            labels.setdefault(point, []).append(str(number))
+        panel.plot(*zip(*labels, strict=True), marker="o", label=f"Hit@{k}")
+        for point, numbers in labels.items():
+            text = f"T={', '.join(numbers)}"
+            panel.annotate(text, point, xytext=(0, 7), textcoords="offset points", ha="center")
+    highest = max(values["Hit", k] for values in measured.values() for k in DEPTHS)
+    panel.set(xlabel=f"product types in a list of {LENGTH}", ylabel="Hit")
+    panel.set_ylim(0, 1.15 * highest)
+    panel.margins(x=0.1)
     panel.grid(visible=True, alpha=0.3)
-    panel.legend()
+    panel.legend(loc="lower right")
     figure.savefig(target, dpi=120, metadata={"Software": None})
 
 
