@@ -5,6 +5,7 @@ Usage: python examples/leaderboard.py --metrics Hit@1,Hit@3,Hit@10 [--segments a
 
 import argparse
 import sys
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -37,13 +38,17 @@ def row(path: str, wanted: list[tuple[str, str]]) -> list[str]:
         values[entry["segment"], name] = entry
     cells = []
     for key in wanted:
-        entry = values.get(key)
-        cells.append(
-            "-"
-            if entry is None or entry["value"] is None
-            else f"{entry['value']:.3f} [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]"
-        )
+        cells.append(shown(values.get(key)))
     return [rows[0]["method"] if rows else path, *cells]
+
+
+def shown(entry: dict[str, Any] | None) -> str:
+    """The value, with its interval where it has one."""
+    if entry is None or entry["value"] is None:
+        return "-"
+    if entry["ci_low"] is None:
+        return f"{entry['value']:.3f}"
+    return f"{entry['value']:.3f} [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]"
 
 
 if __name__ == "__main__":
