@@ -131,6 +131,7 @@ def test_every_ingredient_of_the_ranker_has_a_row(demo):
 def test_methods_over_seeds_are_measured_together(demo, tmp_path, monkeypatch):
     folder, _ = demo
     monkeypatch.setenv("SEEDS", "0 1")
+    monkeypatch.setenv("SPLIT", "pairs")
     monkeypatch.setenv("METHODS", "popularity type-counts")
     done = run(
         "bash", EXAMPLES / "complements_over_seeds.sh", folder / "market", "seeds", cwd=tmp_path
