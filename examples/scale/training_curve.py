@@ -143,6 +143,8 @@ def draw(timings: list[Timing], target: str) -> None:
     line = [passes[0] * count / pairs[0] for count in pairs]
     panel.loglog(pairs, line, linestyle=":", color="grey", label="in proportion to pairs")
     panel.set(title="train-cpr --no-ranker", xlabel="complement pairs", ylabel="seconds")
+    panel.set_xticks(pairs, [f"{count:,}" for count in pairs])
+    panel.set_xticks([], minor=True)
     panel.grid(visible=True, alpha=0.3)
     panel.legend()
     figure.savefig(target, dpi=120, metadata={"Software": None})
