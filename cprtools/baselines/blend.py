@@ -13,7 +13,14 @@ from cprtools.baselines.ease import QUICK_ITEMS, Ease
 from cprtools.baselines.factorisation import Factorisation
 from cprtools.baselines.itemknn import ItemKnn
 from cprtools.baselines.options import check_choice, refuse_unknown
-from cprtools.baselines.tuning import Settings, Validation, hold_out, leave_others, tune
+from cprtools.baselines.tuning import (
+    Settings,
+    Validation,
+    hold_out,
+    leave_others,
+    listed,
+    tune,
+)
 from cprtools.errors import SchemaError, UsageError
 
 _PARTS: Mapping[str, type[Recommender]] = {
@@ -191,7 +198,8 @@ def _is_quick(problem: Problem) -> bool:
 def _part_settings(name: str, problem: Problem, seed: int, say: Say) -> Settings:
     if name != Factorisation.method:
         return tune(_PARTS[name], problem, seed=seed, say=say)
-    # factorisation tunes itself while it is fitted
-    settings = Factorisation.fit(problem, seed=seed).chosen
-    say("mf: chosen " + ", ".join(f"{key} {value}" for key, value in settings.items()))
+    # factorisation has a climb of its own
+    settings = Factorisation.settings_for(problem, seed=seed)
+    settings.pop("validation", None)
+    say(f"mf: chosen {listed(settings)}")
     return settings

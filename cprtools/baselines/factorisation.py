@@ -54,6 +54,15 @@ class Factorisation(Recommender):
         factors, alpha, regularisation, weighting: taken as given, the others are tuned; with `tune`
         off they keep their starting values. Raises UsageError for values out of range.
         """
+        settings = cls.settings_for(problem, seed=seed, tune=tune, **options)
+        queries, candidates = _factorise(problem, settings, seed)
+        return cls(queries, candidates, settings)
+
+    @classmethod
+    def settings_for(
+        cls, problem: Problem, *, seed: int = 0, tune: bool = True, **options: Any
+    ) -> Settings:
+        """The settings that `fit` would use, and `validation`, what they reached if tuned."""
         settings = {**_START, **_check(options)}
         weights = problem.matrix.data
         steps = [(name, values) for name, values in _STEPS if name not in options]
@@ -64,8 +73,7 @@ class Factorisation(Recommender):
         validation = hold_out(problem, seed) if tune and steps else None
         if validation is not None:
             settings = _tune(problem, validation, settings, steps, seed)
-        queries, candidates = _factorise(problem, settings, seed)
-        return cls(queries, candidates, settings)
+        return settings
 
     @property
     def chosen(self) -> Settings:

@@ -172,13 +172,13 @@ def tune(
         fitted = method.fit(inner, seed=seed, **{**options, **settings})
         scores = partial(scores_of_others, fitted.score, problem)
         reached = validation.measure(scores, by_weight=problem.is_square)
-        say(f"{method.method}: {_listed(settings)}: {reached:.4f} on the validation part")
+        say(f"{method.method}: {listed(settings)}: {reached:.4f} on the validation part")
         return reached
 
     defaults = signature(method.fit).parameters
     start = {name: defaults[name].default for name, _ in steps}
     best, _ = choose(start, steps, measure)
-    say(f"{method.method}: chosen {_listed(best)}")
+    say(f"{method.method}: chosen {listed(best)}")
     return {**options, **best}
 
 
@@ -196,7 +196,8 @@ def leave_others(scores: FloatArray, problem: Problem, rows: IntArray) -> FloatA
     return scores
 
 
-def _listed(settings: Settings) -> str:
+def listed(settings: Settings) -> str:
+    """Settings as a message names them."""
     return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
