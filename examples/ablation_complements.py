@@ -28,11 +28,10 @@ from cprtools.ranking import (
     Settings,
     TwoStage,
     collect_evidence,
-    fit_trees,
     hold_out_later,
     hold_out_pairs,
+    ranker_fitter,
 )
-from cprtools.ranking.evidence import EXPECTED
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
@@ -77,7 +76,7 @@ class Setting:
         """The evidence that these sources give."""
         stage = TwoStage(self.problem, sources, settings=self.settings)
         found = collect_evidence(stage, self.positives, keep_known=self.keep_known, seed=self.seed)
-        return Evidence(self, stage.feature_names(), tuple(sources), found)
+        return Evidence(self, stage, stage.feature_names(), found)
 
 
 @dataclass(frozen=True)
@@ -85,15 +84,15 @@ class Evidence:
     """Candidates with their evidence, and how any part of it ranks them."""
 
     setting: Setting
+    stage: TwoStage
     names: tuple[str, ...]
-    sources: tuple[str, ...]
     found: Collected
 
     def without(self, dropped: Callable[[str], bool]) -> FloatArray:
         """Scores by a ranker that sees neither these columns nor what only their source found."""
         kept = [i for i, name in enumerate(self.names) if not dropped(name)]
         names = tuple(self.names[i] for i in kept)
-        rows = self._retrieved([name for name in self.sources if name in names])
+        rows = self._retrieved([name for name in self.stage.sources if name in names])
         scores = np.full(len(rows), -np.inf)
         fold = (
             np.random.default_rng(self.setting.seed + 1).permutation(
@@ -102,27 +101,22 @@ class Evidence:
             % 2
         )
         columns = self.found.features[:, kept]
+        fit = ranker_fitter(
+            self.stage,
+            columns,
+            self.found.counts,
+            names,
+            self.setting.keep_known,
+            self.setting.seed,
+        )
         for half in (0, 1):
-            seen, judged = rows & (fold == half), rows & (fold != half)
-            trees = self._fit(columns[seen], self.found.counts[seen], names)
-            scores[judged] = trees.predict(columns[judged])
+            judged = rows & (fold != half)
+            scores[judged] = fit(rows & (fold == half)).predict(columns[judged])
         return scores
 
     def alone(self, source: str) -> FloatArray:
         """The scores of one source."""
         return self.found.features[:, self.names.index(source)].astype(np.float64)
-
-    def _fit(self, x: Any, counts: Any, names: tuple[str, ...]) -> Any:
-        keep_known = self.setting.keep_known
-        return fit_trees(
-            x,
-            counts if keep_known else (counts > 0).astype(np.float32),
-            names,
-            num_trees=self.setting.settings.num_trees,
-            weights=None if keep_known or counts.max() <= 1 else np.maximum(counts, 1),
-            start=EXPECTED if keep_known and EXPECTED in names else None,
-            seed=self.setting.seed,
-        )
 
     def _retrieved(self, sources: list[str]) -> BoolArray:
         """What the sources find themselves: each its own best candidates of a query."""

@@ -12,6 +12,7 @@ from cprtools.ranking.two_stage import (
     collect_evidence,
     fit_two_stage,
     query_blocks,
+    ranker_fitter,
 )
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "load_stage",
     "load_trees",
     "query_blocks",
+    "ranker_fitter",
     "stage_members",
 ]

@@ -45,6 +45,18 @@ class Settings:
 DEFAULT_SETTINGS = Settings()
 
 
+@dataclass(frozen=True)
+class Collected:
+    """Retrieved candidates of queries with held-out pairs: what a ranker is fitted on."""
+
+    features: FloatArray
+    """(rows, features) float32."""
+    counts: FloatArray
+    """(rows,) float32 weight of the held-out pair, 0 where there is none."""
+    groups: IntArray
+    """(rows,) query of each row, ascending."""
+
+
 @dataclass
 class TwoStage:
     """The fitted sources, and the ranker over their evidence where there is one.
@@ -218,7 +230,7 @@ def fit_two_stage(
     say(f"{what} on {len(counts):,} candidates")
     fitted: dict[str, Any] = {"settings": settings}
     if counts.any() and not counts.all():
-        fit = _tree_fitter(stage, features, counts, names, keep_known, seed)
+        fit = ranker_fitter(stage, features, counts, names, keep_known, seed)
         if not problem.is_square:
             labels = (counts > 0).astype(np.float32)
             own = _calibrate(features[:, at], labels, groups, settings.calibration_depth)
@@ -248,18 +260,6 @@ def _calibrate(
     return fit_calibration(scores[best], labels[best])
 
 
-@dataclass(frozen=True)
-class Collected:
-    """Retrieved candidates of queries with held-out pairs: what a ranker is fitted on."""
-
-    features: FloatArray
-    """(rows, features) float32."""
-    counts: FloatArray
-    """(rows,) float32 weight of the held-out pair, 0 where there is none."""
-    groups: IntArray
-    """(rows,) query of each row, ascending."""
-
-
 def collect_evidence(
     stage: TwoStage, positives: csr_matrix, *, keep_known: bool = False, seed: int = 0
 ) -> Collected:
@@ -285,7 +285,7 @@ def collect_evidence(
     return Collected(np.concatenate(features), np.concatenate(counts), np.concatenate(groups))
 
 
-def _tree_fitter(
+def ranker_fitter(
     stage: TwoStage,
     features: FloatArray,
     counts: FloatArray,
@@ -293,7 +293,11 @@ def _tree_fitter(
     keep_known: bool,
     seed: int,
 ) -> Callable[[BoolArray], Trees]:
-    """Fits the ranker on some of the rows. Pairs count as often as they were bought."""
+    """Fits the ranker on some of the rows: what it returns takes a mask of them, (rows,) bool.
+
+    features, counts: those of `collect_evidence`, or some of their columns, with their names.
+    Pairs count as often as they were bought.
+    """
     # of no use to complements, and in the way of those that start from a guess
     monotone = None if stage.problem.is_square else monotone_columns(names, stage.sources)
     start = EXPECTED if keep_known else None
