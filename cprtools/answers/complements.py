@@ -10,7 +10,6 @@ import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from cprtools.answers.diversity import spread
-from cprtools.answers.filters import forbid
 from cprtools.answers.model import Model
 from cprtools.answers.reasons import complement_reasons
 from cprtools.ranking import query_blocks
@@ -64,8 +63,8 @@ def _allowed(model: Model, block: IntArray, request: ComplementRequest) -> BoolA
     base = np.ones(problem.num_candidates, dtype=bool) if request.only is None else request.only
     allowed = np.tile(base, (len(block), 1))
     allowed[np.arange(len(block)), block] = False
-    forbid(allowed, problem.similar, block)
-    forbid(allowed, request.excluded, block)
+    for matrix in (problem.similar, request.excluded):
+        model.stage.pool.forbid(allowed, matrix, block)
     return allowed
 
 

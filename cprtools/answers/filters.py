@@ -41,11 +41,3 @@ def mask_of(products: pa.Table, product_ids: pa.Array, label: str) -> BoolArray:
     if not mask.any():
         raise SchemaError(f"{label}: none of its {products.num_rows:,} products is in the model")
     return mask
-
-
-def forbid(allowed: BoolArray, matrix: csr_matrix | None, query_idx: npt.NDArray[np.int64]) -> None:
-    """Switch the matrix's entries of these queries off, in place."""
-    if matrix is None:
-        return
-    rows = matrix[query_idx]
-    allowed[np.repeat(np.arange(len(query_idx)), np.diff(rows.indptr)), rows.indices] = False

@@ -102,8 +102,20 @@ class Model:
         index = ApproximateScores(self.stage.model, *factors)
         self.stage = replace(self.stage, sources={self.stage.model.method: index}, trees=None)
 
+    @cached_property
+    def primary_codes(self) -> npt.NDArray[np.int64]:
+        """Code of each seller's primary category, -1 where there is none."""
+        if self.sellers is None:
+            raise ValueError("a complement model has no sellers")
+        names = pa.array(self.categories()[1], pa.string())
+        return index_in(self.sellers.column("primary_category"), names)
+
     def categories(self) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
         """Category code of each product, -1 unknown, and the names."""
+        return self._categories
+
+    @cached_property
+    def _categories(self) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
         return encode(self.catalogue.table.column(c.CATEGORY))
 
 

@@ -9,11 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from cprtools.answers.filters import forbid
 from cprtools.answers.model import Model
-from cprtools.answers.reasons import seller_reasons
+from cprtools.answers.seller_reasons import SellerReasons
 from cprtools.errors import SchemaError, nearest_names, quote
-from cprtools.ranking import query_blocks
+from cprtools.ranking import TwoStage, candidate_pool, query_blocks
 from cprtools.tables import SELLER_RECOMMENDATIONS
 from cprtools.tables import columns as c
 
@@ -48,16 +47,17 @@ def recommend_products(
     Never returned: a listed product, one that is not in high demand, an excluded pair.
     Raises SchemaError for an unknown category, with the nearest names.
     """
-    stage = model.stage
-    for block in query_blocks(seller_idx, stage.problem.num_candidates, len(stage.sources)):
-        allowed = _allowed(model, block, request)
+    reasons = SellerReasons(model)
+    stage = model.stage.restricted(candidate_pool(model.stage.problem))
+    for block in query_blocks(seller_idx, len(stage.pool.members), len(stage.sources)):
+        allowed = _allowed(model, stage, block, request)
         lists = stage.lists(block, allowed, request.k, use_ranker=request.use_ranker)
         parts = []
         for row, (cols, scores) in enumerate(lists):
             affinity = affinities(model, scores, use_ranker=request.use_ranker)
             keep = np.flatnonzero(affinity >= request.threshold)[: request.k]
             parts.append((row, cols[keep], affinity[keep]))
-        yield _table(model, block, parts, request)
+        yield _table(model, block, parts, request, reasons)
 
 
 def affinities(
@@ -71,43 +71,34 @@ def affinities(
     return curve.apply(scores)
 
 
-def _allowed(model: Model, block: IntArray, request: SellerRequest) -> BoolArray:
-    problem = model.stage.problem
-    base = np.ones(problem.num_candidates, dtype=bool)
-    if problem.is_candidate is not None:
-        base &= problem.is_candidate
+def _allowed(model: Model, stage: TwoStage, block: IntArray, request: SellerRequest) -> BoolArray:
+    """What of the pool may be recommended to each of the sellers: (len(block), pool).
+
+    The pool is always what is in high demand: evidence compares candidates with the best of it, and
+    an affinity must not depend on the filter it is asked with.
+    """
+    members = stage.pool.members
+    codes, names = model.categories()
+    allowed = np.ones((len(block), len(members)), dtype=bool)
     if request.only is not None:
-        base &= request.only
-    allowed = np.tile(base, (len(block), 1))
-    forbid(allowed, problem.matrix, block)
-    forbid(allowed, request.excluded, block)
-    if request.category != ALL:
-        allowed &= _in_category(model, block, request.category)
+        allowed &= request.only[members]
+    if request.category != ALL and names:
+        if request.category is None:
+            wanted = model.primary_codes[block][:, None]
+        else:
+            wanted = np.full((1, 1), _code_of(request.category, names))
+        # a seller whose listings have no category gets an answer over all of them
+        allowed &= (codes[members] == wanted) | (wanted < 0)
+    for matrix in (stage.problem.matrix, request.excluded):
+        stage.pool.forbid(allowed, matrix, block)
     return allowed
 
 
-def _in_category(model: Model, block: IntArray, category: str | None) -> BoolArray:
-    codes, names = model.categories()
-    if not names:
-        return np.ones((len(block), len(codes)), dtype=bool)
-    if category is not None:
-        if category not in names:
-            hint = nearest_names(category, list(names))
-            raise SchemaError(f"no category {quote(category)} in this model{hint}")
-        wanted = np.full(len(block), names.index(category))
-    else:
-        wanted = _primary_codes(model, names)[block]
-    # a seller whose listings have no category gets an answer over all of them
-    return np.asarray((codes[None, :] == wanted[:, None]) | (wanted[:, None] < 0))
-
-
-def _primary_codes(model: Model, names: tuple[str, ...]) -> IntArray:
-    place = {name: code for code, name in enumerate(names)}
-    sellers = model.sellers
-    if sellers is None:
-        raise ValueError("a complement model has no sellers")
-    primary = sellers.column("primary_category").to_pylist()
-    return np.array([place.get(name, -1) for name in primary], dtype=np.int64)
+def _code_of(category: str, names: tuple[str, ...]) -> int:
+    if category not in names:
+        hint = nearest_names(category, list(names))
+        raise SchemaError(f"no category {quote(category)} in this model{hint}")
+    return names.index(category)
 
 
 def list_categories(model: Model, seller: int) -> pa.Table:
@@ -119,7 +110,7 @@ def list_categories(model: Model, seller: int) -> pa.Table:
     listed[problem.matrix[[seller]].indices] = True
     known = codes >= 0
     size = len(names)
-    primary = _primary_codes(model, names)[seller]
+    primary = model.primary_codes[seller]
     return pa.table(
         {
             c.CATEGORY: pa.array(names, pa.string()),
@@ -135,6 +126,7 @@ def _table(
     block: IntArray,
     parts: list[tuple[int, IntArray, npt.NDArray[np.float64]]],
     request: SellerRequest,
+    reasons: SellerReasons,
 ) -> pa.Table:
     rows = np.concatenate([np.full(len(cols), row) for row, cols, _ in parts]).astype(np.int64)
     cols = np.concatenate([cols for _, cols, _ in parts]).astype(np.int64)
@@ -148,7 +140,7 @@ def _table(
         c.PRODUCT_ID: catalogue.ids.take(pa.array(cols)),
         c.CATEGORY: catalogue.table.column(c.CATEGORY).take(pa.array(cols)),
         c.AFFINITY: np.concatenate([affinity for _, _, affinity in parts]),
-        c.REASON: pa.array(seller_reasons(model, block[rows], cols), pa.string()),
+        c.REASON: pa.array(reasons(block[rows], cols), pa.string()),
     }
     table = pa.table(columns).cast(SELLER_RECOMMENDATIONS.schema)
     for name in request.columns:

@@ -121,6 +121,14 @@ class Recommender(ABC):
         """
         return None
 
+    def restricted(self, pool: IntArray) -> "Recommender":
+        """The same model where these candidates are all there are: it is asked, not stored.
+
+        pool: (pool,) int64 ascending candidate indices; they become 0, 1, ... of what it scores.
+        Methods that can leave the others out of the work do so.
+        """
+        return _Restricted(self, pool)
+
     @abstractmethod
     def tables(self) -> dict[str, pa.Table]:
         """What `load` needs beside the problem; member names start with the method's name."""
@@ -158,3 +166,32 @@ class Recommender(ABC):
     @abstractmethod
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""
+
+
+class _Restricted(Recommender):
+    """Scores everything, and hands out what is asked for."""
+
+    def __init__(self, model: Recommender, pool: IntArray):
+        self.method = model.method  # type: ignore[misc]
+        self._model, self._pool = model, pool
+
+    @classmethod
+    def fit(cls, problem: Problem, *, seed: int = 0, **options: Any) -> Self:
+        raise ValueError("a restricted model is made from a fitted one")
+
+    def score(self, query_idx: IntArray) -> FloatArray:
+        return self._model.score(query_idx)[:, self._pool]
+
+    def type_scores(self, query_idx: IntArray) -> FloatArray | None:
+        return self._model.type_scores(query_idx)
+
+    def tables(self) -> dict[str, pa.Table]:
+        return self._model.tables()
+
+    @classmethod
+    def load(cls, problem: Problem, read: ReadTable) -> Self:
+        raise ValueError("a restricted model is made from a loaded one")
+
+    @property
+    def num_candidates(self) -> int:
+        return len(self._pool)

@@ -1,5 +1,6 @@
 """Matrix factorisation of implicit feedback by alternating least squares, tuned."""
 
+from copy import copy
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -105,6 +106,12 @@ class Factorisation(Recommender):
         if shape != problem.matrix.shape or queries.shape[1] != candidates.shape[1]:
             raise SchemaError(f"{_QUERIES}: factors of {shape} rows; need {problem.matrix.shape}")
         return cls(queries, candidates, read(_SETTINGS).to_pylist()[0])
+
+    def restricted(self, pool: IntArray) -> Self:
+        """The factors of the pool alone."""
+        narrow = copy(self)
+        narrow._candidates = self._candidates[pool]
+        return narrow
 
     def extended(self, problem: Problem) -> Self:
         """Products without pairs have no factors: they score 0."""

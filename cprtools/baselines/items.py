@@ -1,5 +1,6 @@
 """What methods share that score a candidate by the query's items, through a matrix of items."""
 
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -44,6 +45,12 @@ class ItemToItem(Recommender):
     def _members(cls) -> tuple[str, str]:
         start = cls.method.replace("-", "_")
         return f"{start}_items", f"{start}_settings"
+
+    def restricted(self, pool: IntArray) -> Self:
+        """The columns of the pool alone."""
+        narrow = copy(self)
+        narrow._items = self._items[:, pool]
+        return narrow
 
     def extended(self, problem: Problem) -> Self:
         """Products without pairs score 0, both ways."""

@@ -38,6 +38,10 @@ class Popularity(Recommender):
         """The counts as stored."""
         return cls(read("popularity_counts").column("count").to_numpy().astype(np.float32))
 
+    def restricted(self, pool: IntArray) -> Self:
+        """The counts of the pool alone."""
+        return type(self)(self._counts[pool])
+
     def extended(self, problem: Problem) -> Self:
         """Products without pairs count 0."""
         return type(self)(append_rows(self._counts, problem.num_candidates - len(self._counts)))

@@ -1,5 +1,6 @@
 """Text-knn: candidates whose vectors are near those of the query."""
 
+from copy import copy
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -27,6 +28,7 @@ class TextKnn(Recommender):
 
     def __init__(self, vectors: FloatArray, matrix: csr_matrix | None, nearest: int):
         self._vectors = vectors
+        self._candidates = vectors
         self._matrix = matrix
         self.nearest = nearest
 
@@ -50,13 +52,13 @@ class TextKnn(Recommender):
     def score(self, query_idx: IntArray) -> FloatArray:
         """Cosine, or sum of the highest cosines: (len(query_idx), num_candidates) float32."""
         if self._matrix is None:
-            return stable_product(self._vectors[query_idx], self._vectors)
+            return stable_product(self._vectors[query_idx], self._candidates)
         best = np.full((len(query_idx), self.nearest, self.num_candidates), -np.inf, np.float32)
         by_item = self._matrix[query_idx].tocsc()
         items = np.flatnonzero(np.diff(by_item.indptr))
         for start in range(0, len(items), _BLOCK):
             block = items[start : start + _BLOCK]
-            cosines = stable_product(self._vectors[block], self._vectors)
+            cosines = stable_product(self._vectors[block], self._candidates)
             for item, row in zip(block, cosines, strict=True):
                 for query in by_item.indices[by_item.indptr[item] : by_item.indptr[item + 1]]:
                     _insert(best[query], row)
@@ -76,6 +78,12 @@ class TextKnn(Recommender):
         """The same over the problem's vectors."""
         return cls.fit(problem, nearest=read("text_knn_settings").column("nearest")[0].as_py())
 
+    def restricted(self, pool: IntArray) -> Self:
+        """The vectors of the pool alone, against those of all that is listed."""
+        narrow = copy(self)
+        narrow._candidates = self._vectors[pool]
+        return narrow
+
     def extended(self, problem: Problem) -> Self:
         """The same over all vectors."""
         return self.fit(problem, nearest=self.nearest)
@@ -83,7 +91,7 @@ class TextKnn(Recommender):
     @property
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""
-        return len(self._vectors)
+        return len(self._candidates)
 
 
 def _insert(best: FloatArray, row: FloatArray) -> None:

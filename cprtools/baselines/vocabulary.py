@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections import Counter
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +24,8 @@ _PATH_DEPTH = 6
 _NO_ATTRIBUTES = (c.PRODUCT_ID, c.TITLE, c.PRODUCT_TYPE, c.CATEGORY, c.BRAND, c.PRICE)
 # a column with more distinct values than this share of its rows names products, not kinds of them
 _MOST_VALUES_SHARE = 0.2
+# strings of this many titles are in memory at once
+_TITLES_AT_ONCE = 50_000
 _WORD = re.compile(r"[^\W_]+")
 
 MEMBER = "vocabulary"
@@ -47,14 +49,27 @@ class Words:
     words: tuple[str, ...]
     rarity: npt.NDArray[np.float64]
 
-    def rows(self, titles: Sequence[Sequence[str]]) -> csr_matrix:
+    def rows(self, titles: "_Titles") -> csr_matrix:
         """Split titles as unit rows, zero where no word is known: (titles, words) float32."""
         place = {word: i for i, word in enumerate(self.words)}
-        entries = [(row, place[w]) for row, title in enumerate(titles) for w in title if w in place]
-        rows, cols = np.array(entries, dtype=np.int64).reshape(-1, 2).T
-        norms = np.sqrt(np.bincount(rows, self.rarity[cols] ** 2, minlength=len(titles)))
+        known = np.array([place.get(word, -1) for word in titles.words], dtype=np.int64)
+        cols = known[titles.codes]
+        rows, cols = titles.rows[cols >= 0], cols[cols >= 0]
+        norms = np.sqrt(np.bincount(rows, self.rarity[cols] ** 2, minlength=titles.count))
         values = (self.rarity[cols] / norms[rows]).astype(np.float32)
-        return csr_matrix((values, (rows, cols)), shape=(len(titles), len(self.words)))
+        return csr_matrix((values, (rows, cols)), shape=(titles.count, len(self.words)))
+
+
+@dataclass(frozen=True)
+class _Titles:
+    """The different words of each title, as arrays: lists would not fit millions of titles."""
+
+    count: int
+    rows: IntArray
+    """(entries,) int64 title of each entry, ascending."""
+    codes: IntArray
+    """(entries,) int64 word of each entry."""
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -260,18 +275,30 @@ def title_brand(titles: pa.ChunkedArray) -> pa.Array:
     return pa.array(flat, pa.string())
 
 
-def _split_titles(products: pa.Table) -> list[list[str]]:
-    """The different words of each title, sorted; none without a title."""
-    if c.TITLE not in products.column_names:
-        return [[]] * products.num_rows
-    titles = products.column(c.TITLE).to_pylist()
-    return [sorted(set(_WORD.findall((title or "").lower()))) for title in titles]
+def _split_titles(products: pa.Table) -> _Titles:
+    """The different words of each title; none without a title."""
+    place: dict[str, int] = {}
+    rows, codes = array("q"), array("q")
+    titles = (
+        products.column(c.TITLE) if c.TITLE in products.column_names else pa.chunked_array([[]])
+    )
+    number = 0
+    for batch in pa.table({c.TITLE: titles}).to_batches(max_chunksize=_TITLES_AT_ONCE):
+        for title in batch.column(0).to_pylist():
+            # sorted: the order of a set is another one in every process
+            for word in sorted(set(_WORD.findall((title or "").lower()))):
+                rows.append(number)
+                codes.append(place.setdefault(word, len(place)))
+            number += 1
+    entries = (np.frombuffer(values, dtype=np.int64) for values in (rows, codes))
+    return _Titles(products.num_rows, *entries, tuple(place))
 
 
-def _learn_words(titles: Sequence[Sequence[str]]) -> Words | None:
-    counts = Counter(word for words in titles for word in words)
-    n = len(titles)
-    kept = sorted(word for word, count in counts.items() if 2 <= count <= n / 2)
-    if not kept:
+def _learn_words(titles: _Titles) -> Words | None:
+    counts = np.bincount(titles.codes, minlength=len(titles.words))
+    n = titles.count
+    names = {titles.words[code]: code for code in np.flatnonzero((counts >= 2) & (counts <= n / 2))}
+    if not names:
         return None
-    return Words(tuple(kept), np.log(n / np.array([counts[word] for word in kept])))
+    kept = sorted(names)
+    return Words(tuple(kept), np.log(n / counts[[names[word] for word in kept]]))

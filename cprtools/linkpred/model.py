@@ -1,6 +1,7 @@
 """The graph model as a recommender: trained with torch, answering with numpy."""
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -139,6 +140,12 @@ class GraphModel(Recommender):
     def score(self, query_idx: IntArray) -> FloatArray:
         """Cosines of sellers and products: (len(query_idx), num_candidates) float32."""
         return stable_product(self._sellers[query_idx], self._products)
+
+    def restricted(self, pool: IntArray) -> Self:
+        """The vectors of the pool alone."""
+        narrow = copy(self)
+        narrow._products = self._products[pool]
+        return narrow
 
     def factors(self) -> tuple[FloatArray, FloatArray]:
         """Vectors of sellers and products."""

@@ -139,18 +139,21 @@ def primary_categories(
     views: (sellers, products) page views of each listing; a seller without any view counts each
     listing once. None for sellers whose listings have no category.
     """
-    names = catalogue_categories.to_pylist()
-    result: list[str | None] = []
-    for row in range(views.shape[0]):
-        span = slice(views.indptr[row], views.indptr[row + 1])
-        weights = views.data[span] if views.data[span].any() else np.ones(span.stop - span.start)
-        shares: dict[str, float] = {}
-        for col, weight in zip(views.indices[span], weights, strict=True):
-            name = names[col]
-            if name is not None:
-                shares[name] = shares.get(name, 0.0) + float(weight)
-        best = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
-        result.append(best[0][0] if best else None)
+    codes, names = encode(catalogue_categories)
+    owner = np.repeat(np.arange(views.shape[0]), np.diff(views.indptr))
+    total = np.bincount(owner, weights=views.data, minlength=views.shape[0])
+    weights = np.where(total[owner] > 0, views.data.astype(np.float64), 1.0)
+    category = codes[views.indices]
+    known = category >= 0
+    shares = csr_matrix(
+        (weights[known], (owner[known], category[known])), shape=(views.shape[0], len(names))
+    )
+    rows = np.repeat(np.arange(views.shape[0]), np.diff(shares.indptr))
+    order = np.lexsort((shares.indices, -shares.data, rows))
+    first = np.flatnonzero(np.diff(rows[order], prepend=-1))
+    result: list[str | None] = [None] * views.shape[0]
+    for row, code in zip(rows[order][first], shares.indices[order][first], strict=True):
+        result[row] = names[code]
     return result
 
 

@@ -24,7 +24,8 @@ class Calibration:
 
     def apply(self, scores: Array) -> npt.NDArray[np.float64]:
         """Probabilities (rows,) of scores (rows,): never falling as the score rises."""
-        return np.interp(scores, self.scores, self.probabilities)
+        # where the curve is steep, interpolation overshoots by its rounding error
+        return np.round(np.interp(scores, self.scores, self.probabilities), 12)
 
     def table(self) -> pa.Table:
         """Member `calibration`."""

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix, diags, issparse
+from scipy.sparse import csr_matrix, diags
 
 from cprtools.baselines.contract import Problem, Recommender
 from cprtools.baselines.sparse import column_neighbours
 from cprtools.ranking.groups import Groups, build_groups
+from cprtools.ranking.listed import ListedEvidence, source_columns
+from cprtools.retrieval import Pool
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -48,6 +50,7 @@ class Evidence:
 
     problem: Problem
     sources: Mapping[str, Recommender]
+    pool: Pool
     _cache: dict[str, csr_matrix] = field(default_factory=dict)
 
     def features(
@@ -55,18 +58,19 @@ class Evidence:
     ) -> dict[str, FloatArray]:
         """Named columns, each (pairs,) float32.
 
-        scores: dense scores of each source, (len(query_idx), num_candidates).
+        scores: dense scores of each source, (len(query_idx), pool).
         """
         columns: dict[str, Any] = {}
+        places = self.pool.place[cols]
         for name, dense in scores.items():
-            columns.update(_source_columns(name, dense, rows, cols))
+            columns.update(source_columns(name, dense, rows, places))
         columns.update(self._popularity(query_idx, rows, cols))
         if self.problem.is_square:
             columns.update(self._pair_columns(query_idx, rows, cols))
             prior = scores[_PRIOR][rows, cols] if _PRIOR in scores else None
             columns[EXPECTED] = self._expected(columns["bought"], prior, cols)
         else:
-            columns.update(self._seller_columns(query_idx, rows, cols))
+            columns.update(self._listed.features(query_idx, rows, cols))
         return {name: _clean(values) for name, values in columns.items()}
 
     def _popularity(self, query_idx: IntArray, rows: IntArray, cols: IntArray) -> dict[str, Any]:
@@ -97,13 +101,13 @@ class Evidence:
         columns["type_transition"] = self._type_transition(queries, cols)
         columns.update(self._known(queries, cols))
         for name, groups in self._groups.items():
-            columns.update(_source_columns(name, groups.scores(query_idx), rows, cols))
+            columns.update(source_columns(name, groups.scores(query_idx), rows, cols))
             columns[f"{name}_size"] = groups.sizes[queries]
         for name in ("similar_queries", "siblings", "co_viewed"):
             operator = self._operator(name)
             if operator is not None:
                 dense = _dense_rows(operator, problem.matrix, query_idx)
-                columns.update(_source_columns(name, dense, rows, cols))
+                columns.update(source_columns(name, dense, rows, cols))
         if problem.prices is not None:
             columns["price_ratio"] = np.log(problem.prices[cols] / problem.prices[queries])
         if problem.words is not None:
@@ -131,6 +135,10 @@ class Evidence:
         share = weight[cols] / max(float(weight.sum()), 1.0) if prior is None else prior
         expected: FloatArray = np.log(np.expm1(bought) + _PSEUDO_COUNTS * share + _LEAST_EXPECTED)
         return expected
+
+    @cached_property
+    def _listed(self) -> ListedEvidence:
+        return ListedEvidence(self.problem, self._attributes(), self.pool)
 
     @cached_property
     def _groups(self) -> dict[str, Groups]:
@@ -163,41 +171,9 @@ class Evidence:
             self._cache[name] = built
         return self._cache[name]
 
-    def _seller_columns(
-        self, query_idx: IntArray, rows: IntArray, cols: IntArray
-    ) -> dict[str, Any]:
-        problem = self.problem
-        listed = problem.matrix[query_idx]
-        sizes = np.maximum(np.diff(listed.indptr), 1).astype(np.float32)
-        columns: dict[str, Any] = {}
-        for name, codes in self._attributes().items():
-            counts = _attribute_counts(listed, codes)
-            values = np.where(codes[cols] >= 0, counts[rows, codes[cols]], 0)
-            columns[f"listed_{name}"] = np.log1p(values)
-            columns[f"share_{name}"] = values / sizes[rows]
-            # of all products with this brand: how much of the range the seller carries already
-            range_size = np.bincount(codes[codes >= 0], minlength=counts.shape[1])
-            columns[f"range_{name}"] = values / np.maximum(range_size[codes[cols]], 1)
-        if problem.co_purchases is not None and problem.co_purchases.nnz:
-            bought = (listed @ problem.co_purchases).toarray()
-            columns.update(_source_columns("bought_with_listed", bought, rows, cols))
-        for name, vectors in (("text", problem.vectors), ("words", problem.words)):
-            if vectors is not None:
-                columns.update(_nearest_listed(name, vectors, listed, rows, cols))
-        if problem.prices is not None:
-            columns["price_ratio"] = _price_ratio(problem.prices, listed, rows, cols)
-        return columns
-
 
 def _clean(values: npt.NDArray[np.floating]) -> FloatArray:
     return np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=10.0, neginf=-10.0)
-
-
-def _source_columns(name: str, dense: FloatArray, rows: IntArray, cols: IntArray) -> dict[str, Any]:
-    """The score itself, and the score against the best of the query (scale-free)."""
-    values = dense[rows, cols]
-    best = np.maximum(dense.max(axis=1), 1e-9)
-    return {name: values, f"{name}_relative": values / best[rows]}
 
 
 def _dense_rows(operator: csr_matrix, matrix: csr_matrix, query_idx: IntArray) -> FloatArray:
@@ -234,52 +210,6 @@ def _type_log_lift(problem: Problem) -> npt.NDArray[np.float64]:
     prior = (counts.sum(axis=0) + 1) / (counts.sum() + n)
     conditional = (counts + 5 * prior) / (counts.sum(axis=1, keepdims=True) + 5)
     return np.log(conditional / prior) if n else counts
-
-
-def _attribute_counts(listed: csr_matrix, codes: IntArray) -> FloatArray:
-    """How many listed products carry each code: (queries, codes) float32."""
-    known = np.flatnonzero(codes >= 0)
-    size = int(codes.max(initial=0)) + 1
-    onehot = csr_matrix(
-        (np.ones(len(known), np.float32), (known, codes[known])), shape=(len(codes), size)
-    )
-    binary = csr_matrix((np.ones_like(listed.data), listed.indices, listed.indptr), listed.shape)
-    counts: FloatArray = (binary @ onehot).toarray()
-    return counts
-
-
-def _nearest_listed(
-    name: str, vectors: FloatArray | csr_matrix, listed: csr_matrix, rows: IntArray, cols: IntArray
-) -> dict[str, FloatArray]:
-    """Cosine to the nearest listed product, sum over the three nearest, and mean over all."""
-    nearest, three, mean = (np.zeros(len(rows), np.float32) for _ in range(3))
-    bounds = np.searchsorted(rows, np.arange(listed.shape[0] + 1))
-    for row in range(listed.shape[0]):
-        own = listed.indices[listed.indptr[row] : listed.indptr[row + 1]]
-        span = slice(bounds[row], bounds[row + 1])
-        if not len(own) or span.start == span.stop:
-            continue
-        product = vectors[cols[span]] @ vectors[own].T
-        cosines = product.toarray() if issparse(product) else product
-        top = min(3, len(own))
-        best = -np.partition(-cosines, top - 1, axis=1)[:, :top]
-        nearest[span], three[span] = best.max(axis=1), best.sum(axis=1)
-        mean[span] = cosines.mean(axis=1)
-    return {f"{name}_nearest": nearest, f"{name}_three": three, f"{name}_mean": mean}
-
-
-def _price_ratio(
-    prices: FloatArray, listed: csr_matrix, rows: IntArray, cols: IntArray
-) -> FloatArray:
-    logs = np.log(np.maximum(prices, 0.01))
-    known = csr_matrix(
-        (np.isfinite(logs[listed.indices]).astype(np.float32), listed.indices, listed.indptr),
-        listed.shape,
-    )
-    filled = np.nan_to_num(logs)
-    mean = np.asarray(known @ filled).ravel() / np.maximum(np.asarray(known.sum(axis=1)).ravel(), 1)
-    ratio: FloatArray = np.abs(logs[cols] - mean[rows])
-    return ratio
 
 
 def monotone_columns(names: tuple[str, ...], sources: Mapping[str, Recommender]) -> IntArray:

@@ -1,7 +1,7 @@
 """Two stages: retrieve candidates with several cheap sources, rank them by their evidence."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ from cprtools.baselines.contract import Problem, Recommender
 from cprtools.ranking.calibration import Calibration, fit_calibration
 from cprtools.ranking.evidence import EXPECTED, Evidence, Pairs, monotone_columns
 from cprtools.ranking.trees import Trees, fit_trees
-from cprtools.retrieval import top_k
+from cprtools.retrieval import Pool, top_k
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -72,6 +72,20 @@ class TwoStage:
     retrieval_calibration: Calibration | None = None
     """Of the model's own score, for answers that stop after retrieval."""
     settings: Settings = DEFAULT_SETTINGS
+    pool: Pool = field(init=False)
+    """The candidates that the sources score: all of the problem's, unless restricted."""
+
+    def __post_init__(self) -> None:
+        self.pool = Pool.all_of(self.problem.num_candidates)
+
+    def restricted(self, pool: Pool) -> "TwoStage":
+        """The same stages where the candidates of the pool are all there are."""
+        if pool.is_whole:
+            return self
+        sources = {name: source.restricted(pool.members) for name, source in self.sources.items()}
+        narrow = replace(self, sources=sources)
+        narrow.pool = pool
+        return narrow
 
     @property
     def model(self) -> Recommender:
@@ -83,14 +97,15 @@ class TwoStage:
     ) -> list[tuple[IntArray, FloatArray]]:
         """For each query its best candidates and their scores, best first.
 
-        allowed: (len(query_idx), num_candidates) bool. A list holds at least `depth` candidates
-        where as many are allowed: past those that were retrieved and ranked, the model's own order.
+        allowed: (len(query_idx), pool) bool. A list holds at least `depth` candidates where as many
+        are allowed: past those that were retrieved and ranked, the model's own order.
         """
         if self.trees is None or not use_ranker:
             masked = np.where(allowed, self.model.score(query_idx), -np.inf).astype(np.float32)
             best, scores = top_k(masked, min(depth, masked.shape[1]))
             return [
-                (row[row >= 0], values[row >= 0]) for row, values in zip(best, scores, strict=True)
+                (self.pool.members[row[row >= 0]], values[row >= 0])
+                for row, values in zip(best, scores, strict=True)
             ]
         pairs = self.evidence_block(query_idx, allowed)
         scores = self._rank(self.trees, pairs)
@@ -126,12 +141,12 @@ class TwoStage:
             if missing <= 0:
                 continue
             rest = np.where(allowed[row], self.model.score(query_idx[row : row + 1])[0], -np.inf)
-            rest[cols] = -np.inf
+            rest[self.pool.place[cols]] = -np.inf
             more, _ = top_k(rest[None, :].astype(np.float32), missing)
             # below everything that was ranked, in falling order
             floor = float(scores.min(initial=0)) - 1 - np.arange(missing) * 1e-3
             ranked[row] = (
-                np.concatenate([cols, more[0]]),
+                np.concatenate([cols, self.pool.members[more[0]]]),
                 np.concatenate([scores, floor.astype(np.float32)]),
             )
         return ranked
@@ -140,7 +155,8 @@ class TwoStage:
         """Retrieved candidates of a block of queries with their features."""
         scores = {name: source.score(query_idx) for name, source in self.sources.items()}
         known = self._known_scores(query_idx)
-        rows, cols = retrieve({**scores, **known}, allowed, self.settings.per_source)
+        rows, places = retrieve({**scores, **known}, allowed, self.settings.per_source)
+        cols = self.pool.members[places]
         columns = self._evidence().features(query_idx, rows, cols, scores)
         names = self.trees.names if self.trees is not None else tuple(columns)
         features = np.column_stack([columns[name] for name in names]).astype(np.float32)
@@ -148,14 +164,14 @@ class TwoStage:
 
     def _evidence(self) -> Evidence:
         if not hasattr(self, "_built"):
-            self._built = Evidence(self.problem, self.sources)
+            self._built = Evidence(self.problem, self.sources, self.pool)
         return self._built
 
     def feature_names(self) -> tuple[str, ...]:
         """Names of the evidence columns, in order."""
         one = np.zeros(1, dtype=np.int64)
         scores = {name: source.score(one) for name, source in self.sources.items()}
-        return tuple(self._evidence().features(one, one, one, scores))
+        return tuple(self._evidence().features(one, one, self.pool.members[:1], scores))
 
 
 def retrieve(
@@ -180,23 +196,26 @@ def query_blocks(query_idx: IntArray, num_candidates: int, sources: int) -> Iter
         yield query_idx[start : start + size]
 
 
-def known_mask(problem: Problem, query_idx: IntArray, *, keep_known: bool = False) -> BoolArray:
-    """What may be learnt from as a candidate: in the candidate set, not the query, not similar.
+def candidate_pool(problem: Problem) -> Pool:
+    """The candidates that may be returned at all."""
+    if problem.is_candidate is None:
+        return Pool.all_of(problem.num_candidates)
+    return Pool.where(problem.is_candidate)
 
-    Known pairs are no candidates either, unless `keep_known` says so.
+
+def known_mask(
+    problem: Problem, query_idx: IntArray, pool: Pool, *, keep_known: bool = False
+) -> BoolArray:
+    """What of the pool may be learnt from as a candidate: not the query itself, nothing similar.
+
+    Known pairs are no candidates either, unless `keep_known` says so. (len(query_idx), pool) bool.
     """
-    allowed = np.ones((len(query_idx), problem.num_candidates), dtype=bool)
-    if problem.is_candidate is not None:
-        allowed &= problem.is_candidate[None, :]
+    allowed = np.ones((len(query_idx), len(pool.members)), dtype=bool)
     if not keep_known:
-        known = problem.matrix[query_idx]
-        allowed[np.repeat(np.arange(len(query_idx)), np.diff(known.indptr)), known.indices] = False
+        pool.forbid(allowed, problem.matrix, query_idx)
     if problem.is_square:
         allowed[np.arange(len(query_idx)), query_idx] = False
-        if problem.similar is not None:
-            near = problem.similar[query_idx]
-            rows = np.repeat(np.arange(len(query_idx)), np.diff(near.indptr))
-            allowed[rows, near.indices] = False
+        pool.forbid(allowed, problem.similar, query_idx)
     return allowed
 
 
@@ -220,6 +239,7 @@ def fit_two_stage(
     """
     say("fitting on the training part without held-out pairs")
     stage = TwoStage(inner, fit_sources(inner), settings=settings)
+    stage = stage.restricted(candidate_pool(inner))
     say("collecting evidence")
     found = collect_evidence(stage, positives, keep_known=keep_known, seed=seed)
     features, counts, groups = found.features, found.counts, found.groups
@@ -273,11 +293,12 @@ def collect_evidence(
         drawn = np.random.default_rng(seed).choice(queries, limit, replace=False, p=chances)
         queries = np.sort(drawn)
     features, counts, groups = [], [], []
-    for block in query_blocks(queries, stage.problem.num_candidates, len(stage.sources)):
-        pairs = stage.evidence_block(block, known_mask(stage.problem, block, keep_known=keep_known))
-        truth = positives[block].toarray()
+    for block in query_blocks(queries, len(stage.pool.members), len(stage.sources)):
+        allowed = known_mask(stage.problem, block, stage.pool, keep_known=keep_known)
+        pairs = stage.evidence_block(block, allowed)
         features.append(pairs.features)
-        counts.append(truth[pairs.rows, pairs.cols].astype(np.float32))
+        held_out = np.asarray(positives[block[pairs.rows], pairs.cols])
+        counts.append(held_out.ravel().astype(np.float32))
         groups.append(block[pairs.rows])
     if not features:
         empty = np.zeros(0, dtype=np.float32)

@@ -10,7 +10,8 @@ from cprtools.baselines import Popularity, Problem
 from cprtools.baselines.contract import Recommender
 from cprtools.ranking import Evidence, Settings, TwoStage, fit_two_stage
 from cprtools.ranking.holdout import hold_out_later, hold_out_listings, hold_out_pairs
-from cprtools.ranking.two_stage import known_mask, retrieve
+from cprtools.ranking.two_stage import candidate_pool, known_mask, retrieve
+from cprtools.retrieval import Pool
 
 
 class Fixed(Recommender):
@@ -56,7 +57,7 @@ def market(sellers=120, products=300, seed=0):
 
 def recall(stage, problem, positives, k=20):
     queries = np.arange(problem.num_queries)
-    lists = stage.lists(queries, known_mask(problem, queries), k)
+    lists = stage.lists(queries, known_mask(problem, queries, candidate_pool(problem)), k)
     hits = [
         np.isin(cols[:k], positives[[row]].indices).sum() / min(k, positives[[row]].nnz)
         for row, (cols, _) in enumerate(lists)
@@ -80,7 +81,7 @@ def test_scores_rise_down_to_the_fill_and_lists_hold_only_what_is_allowed():
     small = Settings(per_source=5, num_trees=5)
     stage = fit_two_stage(problem, inner, positives, lambda _: sources, settings=small)
     queries = np.arange(20)
-    allowed = known_mask(problem, queries)
+    allowed = known_mask(problem, queries, candidate_pool(problem))
     allowed[:, ::2] = False
     for row, (cols, scores) in enumerate(stage.lists(queries, allowed, 50)):
         assert len(cols) == len(set(cols.tolist())) == 50
@@ -176,7 +177,12 @@ def test_known_pairs_the_query_and_similar_products_are_masked():
     similar = csr_matrix(([True, True], ([0, 3], [3, 0])), shape=(4, 4))
     matrix = csr_matrix(([1.0], ([0], [1])), shape=(4, 4), dtype=np.float32)
     problem = Problem(matrix, np.zeros(4, np.int64), 1, similar=similar, is_square=True)
-    assert known_mask(problem, np.array([0]))[0].tolist() == [False, False, True, False]
+    assert known_mask(problem, np.array([0]), candidate_pool(problem))[0].tolist() == [
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_seller_evidence_counts_by_hand():
@@ -190,7 +196,9 @@ def test_seller_evidence_counts_by_hand():
     )
     scores = {"s": np.array([[0, 0, 0, 2.0, 4.0]], dtype=np.float32)}
     one = np.array([0])
-    columns = Evidence(problem, {}).features(one, np.array([0, 0]), np.array([3, 4]), scores)
+    columns = Evidence(problem, {}, Pool.all_of(problem.num_candidates)).features(
+        one, np.array([0, 0]), np.array([3, 4]), scores
+    )
     assert columns["share_brand"].tolist() == pytest.approx([2 / 3, 0])
     assert columns["range_brand"].tolist() == pytest.approx([2 / 3, 0])
     assert columns["listed_brand"].tolist() == pytest.approx([np.log(3), 0])
@@ -216,7 +224,7 @@ def test_complement_evidence_counts_by_hand():
         is_square=True,
     )
     pair = np.array([0]), np.array([0]), np.array([3])
-    columns = Evidence(problem, {}).features(*pair, {})
+    columns = Evidence(problem, {}, Pool.all_of(problem.num_candidates)).features(*pair, {})
     assert columns["similar_queries"][0] == pytest.approx(1 / np.sqrt(1 * 2))
     assert columns["co_viewed"][0] == pytest.approx(1)
     assert columns["same_brand"][0] == 1
@@ -282,7 +290,7 @@ def test_a_ranker_of_later_orders_finds_known_pairs_again():
 
     assert stage.trees.start == "expected"
     queries = np.arange(n)
-    allowed = known_mask(problem, queries, keep_known=True)
+    allowed = known_mask(problem, queries, candidate_pool(problem), keep_known=True)
     assert allowed.sum() == n * (n - 1)
     lists = stage.lists(queries, allowed, 5)
     found = sum(future[q, cols[:5]].sum() for q, (cols, _) in enumerate(lists)) / future.sum()
