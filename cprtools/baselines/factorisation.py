@@ -12,7 +12,7 @@ from cprtools.baselines.dense import stable_product
 from cprtools.baselines.extension import append_rows
 from cprtools.baselines.options import check_choice, check_least, refuse_unknown
 from cprtools.baselines.sparse import WEIGHTINGS, canonical, reweight
-from cprtools.baselines.tuning import Settings, Validation, choose, hold_out
+from cprtools.baselines.tuning import Settings, Validation, choose, hold_out, thinned
 from cprtools.errors import SchemaError
 from cprtools.tables import to_matrix, vector_array
 
@@ -71,9 +71,10 @@ class Factorisation(Recommender):
             # all weights alike: the weighting would only rescale alpha
             steps = [(name, values) for name, values in steps if name != "weighting"]
             settings = {**settings, "weighting": options.get("weighting", "binary")}
-        validation = hold_out(problem, seed) if tune and steps else None
+        part = thinned(problem, seed)
+        validation = hold_out(part, seed) if tune and steps else None
         if validation is not None:
-            settings = _tune(problem, validation, settings, steps, seed)
+            settings = _tune(part, validation, settings, steps, seed)
         return settings
 
     @property

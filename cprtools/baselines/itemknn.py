@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from cprtools.baselines.contract import Problem
 from cprtools.baselines.items import ItemToItem
 from cprtools.baselines.options import check_choice, check_least, refuse_unknown
@@ -51,5 +53,7 @@ class ItemKnn(ItemToItem):
         matrix = reweight(problem.wide, weighting)
         # every candidate keeps its own neighbours: kept per item of the query instead, popular
         # products crowd out the rest
-        similarity = column_neighbours(matrix, neighbours, shrinkage)[: problem.num_candidates]
+        columns = None if problem.is_candidate is None else np.flatnonzero(problem.is_candidate)
+        similarity = column_neighbours(matrix, neighbours, shrinkage, columns)
+        similarity = similarity[: problem.num_candidates]
         return cls(problem.wide, similarity.T.tocsr(), weighting)

@@ -96,44 +96,55 @@ def group_rows(matrix: csr_matrix, groups: npt.NDArray[np.int64], num_groups: in
     return canonical((members @ matrix.astype(np.float64)).tocsr())
 
 
-def column_neighbours(matrix: csr_matrix, neighbours: int, shrinkage: float = 0.0) -> csr_matrix:
+def column_neighbours(
+    matrix: csr_matrix,
+    neighbours: int,
+    shrinkage: float = 0.0,
+    columns: npt.NDArray[np.int64] | None = None,
+) -> csr_matrix:
     """Cosine similarity of each column to its most similar others.
 
     matrix: (rows, columns). Returns (columns, columns) float32 with at most `neighbours` entries a
-    row and none on the diagonal; ties at the border go to the lower column.
+    row and none on the diagonal; ties at the border go to the lower column. Rows that are not among
+    `columns`, ascending, stay empty; None: all are asked for.
     `shrinkage` is added to the product of the norms, so that columns with few entries count less.
     """
     known = canonical(matrix).astype(np.float64)
     norms = np.sqrt(column_sums(known.multiply(known).tocsr()))
     by_column = known.T.tocsr()
-    parts = [
-        _block_neighbours(by_column, known, norms, start, neighbours, shrinkage)
-        for start in range(0, known.shape[1], _BLOCK)
-    ]
-    counts = np.concatenate([[0], *(lengths for lengths, _, _ in parts)])
-    columns = np.concatenate([columns for _, columns, _ in parts])
-    values = np.concatenate([values for _, _, values in parts]).astype(np.float32)
     size = known.shape[1]
-    return csr_matrix((values, columns, np.cumsum(counts)), shape=(size, size))
+    asked = np.arange(size) if columns is None else columns
+    parts = [
+        _block_neighbours(
+            by_column, known, norms, asked[start : start + _BLOCK], neighbours, shrinkage
+        )
+        for start in range(0, len(asked), _BLOCK)
+    ]
+    counts = np.zeros(size + 1, dtype=np.int64)
+    counts[asked + 1] = np.concatenate([np.zeros(0), *(lengths for lengths, _, _ in parts)])
+    found = np.concatenate([np.zeros(0, np.int64), *(found for _, found, _ in parts)])
+    values = np.concatenate([np.zeros(0), *(values for _, _, values in parts)]).astype(np.float32)
+    return csr_matrix((values, found, np.cumsum(counts)), shape=(size, size))
 
 
 def _block_neighbours(
     by_column: csr_matrix,
     by_row: csr_matrix,
     norms: npt.NDArray[np.float64],
-    start: int,
+    asked: npt.NDArray[np.int64],
     neighbours: int,
     shrinkage: float,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    products = (by_column[start : start + _BLOCK] @ by_row).tocsr()
+    products = (by_column[asked] @ by_row).tocsr()
     products.sort_indices()
-    own = np.repeat(np.arange(start, start + products.shape[0]), np.diff(products.indptr))
+    row = np.repeat(np.arange(len(asked)), np.diff(products.indptr))
+    own = asked[row]
     similar = products.data / (norms[own] * norms[products.indices] + shrinkage)
     similar[products.indices == own] = 0
     keep = np.zeros(len(similar), dtype=np.bool_)
     for first, last in zip(products.indptr[:-1], products.indptr[1:], strict=True):
         keep[first:last] = _largest(similar[first:last], neighbours)
-    kept = np.bincount(own[keep] - start, minlength=products.shape[0])
+    kept = np.bincount(row[keep], minlength=len(asked))
     return kept, products.indices[keep], similar[keep]
 
 

@@ -18,6 +18,8 @@ DoubleArray = npt.NDArray[np.float64]
 Settings = dict[str, Any]
 ScoreRows = Callable[[IntArray], FloatArray]
 _BLOCK = 128
+# settings of more pairs than this are chosen on some of the queries
+_MOST_PAIRS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Validation:
     """Whether pairs count alike (Hit@k), or rows do (Recall@k)."""
     keep_known: bool = False
     """Whether pairs of `train` may be found again, as in orders to come."""
+    is_candidate: npt.NDArray[np.bool_] | None = None
+    """(candidates,) what may be found at all; None: everything."""
 
     def measure(self, score: ScoreRows, *, by_weight: bool = False) -> float:
         """Hit@k over held-out pairs or Recall@k over rows, the pairs of `train` left out.
@@ -68,6 +72,8 @@ class Validation:
     def _hits(self, rows: IntArray, truth: DoubleArray, scores: FloatArray) -> DoubleArray:
         if not self.keep_known:
             scores[self.train[rows].nonzero()] = -np.inf
+        if self.is_candidate is not None:
+            scores[:, ~self.is_candidate] = -np.inf
         best, _ = top_k(scores, min(self.k, scores.shape[1]))
         found = np.take_along_axis(truth, np.maximum(best, 0), axis=1) * (best >= 0)
         return np.asarray(found.sum(axis=1))
@@ -91,6 +97,9 @@ def hold_out(
     # a pair can be drawn by either of its directions, and takes the other one with it
     drawn = random.random(known.nnz) < (share / 2 if problem.is_square else share)
     chosen = drawn & (sizes[rows] >= min_pairs)
+    if problem.is_candidate is not None:
+        # what is never recommended is not to be foretold either
+        chosen &= problem.is_candidate[known.indices]
     if not chosen.any():
         return None
     entries = rows[chosen], known.indices[chosen]
@@ -103,7 +112,14 @@ def hold_out(
     if len(queries) > max_rows:
         queries = np.sort(random.choice(queries, max_rows, replace=False))
     k = 10 if problem.is_square else 100
-    return Validation(train, held_out, queries, k, per_pair=problem.is_square)
+    return Validation(
+        train,
+        held_out,
+        queries,
+        k,
+        per_pair=problem.is_square,
+        is_candidate=problem.is_candidate,
+    )
 
 
 def _hold_out_later(problem: Problem, seed: int, max_rows: int) -> Validation | None:
@@ -155,6 +171,7 @@ def tune(
     Settings climb from the defaults of `fit`. What was tried, and the measure it reached, go to
     `say`. Raises what `fit` raises.
     """
+    problem = thinned(problem, seed)
     own = method.choose_settings(problem, seed=seed, say=say)
     if own is not None:
         return {**own, **options}
@@ -180,6 +197,19 @@ def tune(
     best, _ = choose(start, steps, measure)
     say(f"{method.method}: chosen {listed(best)}")
     return {**options, **best}
+
+
+def thinned(problem: Problem, seed: int) -> Problem:
+    """The problem with some of its sellers, drawn by the seed, where it has very many pairs.
+
+    Settings that are chosen on two million listings are those of twenty million, near enough.
+    """
+    share = _MOST_PAIRS / max(problem.matrix.nnz, 1)
+    if problem.is_square or share >= 1:
+        return problem
+    count = max(1, int(problem.num_queries * share))
+    rows = np.random.default_rng([seed, 2]).choice(problem.num_queries, count, replace=False)
+    return replace(problem, matrix=problem.matrix[np.sort(rows)])
 
 
 def scores_of_others(score: ScoreRows, problem: Problem, rows: IntArray) -> FloatArray:

@@ -279,19 +279,17 @@ def _split_titles(products: pa.Table) -> _Titles:
     """The different words of each title; none without a title."""
     place: dict[str, int] = {}
     rows, codes = array("q"), array("q")
-    titles = (
-        products.column(c.TITLE) if c.TITLE in products.column_names else pa.chunked_array([[]])
-    )
+    titles = products.select([name for name in (c.TITLE,) if name in products.column_names])
     number = 0
-    for batch in pa.table({c.TITLE: titles}).to_batches(max_chunksize=_TITLES_AT_ONCE):
+    for batch in titles.to_batches(max_chunksize=_TITLES_AT_ONCE) if titles.num_columns else []:
         for title in batch.column(0).to_pylist():
             # sorted: the order of a set is another one in every process
             for word in sorted(set(_WORD.findall((title or "").lower()))):
                 rows.append(number)
                 codes.append(place.setdefault(word, len(place)))
             number += 1
-    entries = (np.frombuffer(values, dtype=np.int64) for values in (rows, codes))
-    return _Titles(products.num_rows, *entries, tuple(place))
+    row_of, code_of = (np.array(values, dtype=np.int64) for values in (rows, codes))
+    return _Titles(products.num_rows, row_of, code_of, tuple(place))
 
 
 def _learn_words(titles: _Titles) -> Words | None:

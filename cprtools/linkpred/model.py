@@ -14,12 +14,13 @@ from cprtools.baselines.dense import stable_product
 from cprtools.baselines.tuning import hold_out
 from cprtools.baselines.weights import load_weights, weights_table
 from cprtools.errors import SchemaError
-from cprtools.retrieval import top_k
+from cprtools.retrieval import Pool, top_k
 from cprtools.tables import columns as c
 from cprtools.tables import to_matrix, vector_array
 
 _SELLERS, _PRODUCTS, _ENCODER = "gnn_sellers", "gnn_products", "gnn_encoder"
 _K = 100
+_BLOCK = 128
 Progress = Callable[[Iterable[Any], str, int | None], Iterator[Any]]
 
 
@@ -204,16 +205,20 @@ class _Validation:
 
     def measure(self, nodes: FloatArray) -> float:
         """Recall@100 averaged over sellers, of the vectors of all nodes."""
-        products = nodes[self.train.shape[0] :]
+        pool = Pool.where(self.is_candidate)
+        products = nodes[self.train.shape[0] :][pool.members]
         recalls = []
-        for query in self.queries:
-            scores = (products @ nodes[query])[None, :]
-            scores[:, ~self.is_candidate] = -np.inf
-            scores[:, self.train[query].indices] = -np.inf
+        for start in range(0, len(self.queries), _BLOCK):
+            queries = self.queries[start : start + _BLOCK]
+            scores = nodes[queries] @ products.T
+            allowed = np.ones(scores.shape, dtype=np.bool_)
+            pool.forbid(allowed, self.train, queries)
+            scores[~allowed] = -np.inf
             best, _ = top_k(scores, min(_K, len(products)))
-            truth = self.held_out[query].indices
-            recalls.append(np.isin(truth, best).sum() / min(_K, len(truth)))
-        return float(np.mean(recalls))
+            truth = self.held_out[queries][:, pool.members].toarray() > 0
+            found = np.take_along_axis(truth, np.maximum(best, 0), axis=1) & (best >= 0)
+            recalls.append(found.sum(axis=1) / np.minimum(_K, truth.sum(axis=1)))
+        return float(np.concatenate(recalls).mean())
 
 
 def _unit(rows: FloatArray) -> FloatArray:
