@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cprtools.answers import Model
 
 STDIN = "-"
+_ROW_GROUP = 250_000
 FORMATS = ("table", "json", "csv", "parquet")
 _DEFAULT = {"sellers": "seller.model", "complements": "cpr.model"}
 _ID_COLUMNS = {"sellers": ("seller_id",), "complements": ("query_id", "product_id")}
@@ -42,6 +43,7 @@ class Request:
     show: tuple[str, ...]
     use_ranker: bool
     search: str
+    shard: str | None
     partition_by: str | None
     format: str | None
     output: str
@@ -71,6 +73,7 @@ def run(request: Request) -> None:
         return
     model, added = _with_products(model, request)
     query_idx, unknown = _resolve(model, kind, request, query_source)
+    query_idx = _part(query_idx, request.shard)
     inputs = (model.folder, query_source, request.exclude, request.only, *added)
     result = _answer(model, kind, request, query_idx)
     _hand_out(result, request, inputs)
@@ -93,6 +96,7 @@ def _check(request: Request) -> None:
         raise UsageError(f"--search must be one of exact, hnsw, got {request.search!r}")
     if request.partition_by not in (None, "seller_id"):
         raise UsageError(f"--partition-by must be seller_id, got {request.partition_by!r}")
+    _parse_shard(request.shard)
     if request.partition_by and request.output == "-":
         raise UsageError("--partition-by writes one file per seller; name a folder with -o")
     if request.vectors and request.products is None:
@@ -200,6 +204,27 @@ def _resolve(
     return found[found >= 0], unknown
 
 
+def _parse_shard(shard: str | None) -> tuple[int, int]:
+    """Which part of how many. Raises UsageError unless it is i/n with 1 <= i <= n."""
+    if shard is None:
+        return 1, 1
+    number, _, count = shard.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise UsageError(f"--shard must be i/n with i from 1 to n, such as 2/8, got {shard!r}")
+    return int(number), int(count)
+
+
+def _part(query_idx: Any, shard: str | None) -> Any:
+    """The shard's queries: parts of one size, whose answers follow each other as in one run."""
+    import numpy as np
+
+    number, count = _parse_shard(shard)
+    part = np.array_split(query_idx, count)[number - 1]
+    if not len(part):
+        raise UsageError(f"--shard {shard}: there are {len(query_idx)} queries to share out")
+    return part
+
+
 def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Iterator[pa.Table]":
     from cprtools import answers, tables
     from cprtools.answers.filters import mask_of, read_excluded
@@ -238,18 +263,38 @@ def _hand_out(result: "Iterator[pa.Table]", request: Request, inputs: tuple[Any,
         tables.check_writable("-")
     is_single = request.product is not None or request.seller is not None
     blocks = result if is_single else console.progress(result, "answered blocks")
+    if chosen == "parquet" and not request.partition_by:
+        sources = [_as_source(value) for value in inputs]
+        tables.write(_stream(blocks), request.output, console.footer(*sources))
+        return
     table = pa.concat_tables(list(blocks))
     if request.partition_by:
         footer = console.footer(inputs[0])
         tables.write_partitions(table, request.output, request.partition_by, footer)
         return
-    if chosen == "parquet":
-        sources = [_as_source(value) for value in inputs]
-        tables.write(table, request.output, console.footer(*sources))
-    elif chosen == "table":
+    if chosen == "table":
         rendering.print_table(table, request.output)
     else:
         tables.write_text(rendering.as_text(table, chosen), request.output)
+
+
+def _stream(blocks: "Iterator[pa.Table]") -> "pa.RecordBatchReader":
+    """The blocks as they come, in batches that make row groups of a good size."""
+    import pyarrow as pa
+
+    first = next(blocks)
+
+    def batches() -> "Iterator[pa.RecordBatch]":
+        held = [first]
+        for block in blocks:
+            held.append(block)
+            if sum(part.num_rows for part in held) >= _ROW_GROUP:
+                yield from pa.concat_tables(held).combine_chunks().to_batches()
+                held = []
+        if held:
+            yield from pa.concat_tables(held).combine_chunks().to_batches()
+
+    return pa.RecordBatchReader.from_batches(first.schema, batches())
 
 
 def _as_source(value: Any) -> Any:

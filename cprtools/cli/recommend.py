@@ -58,6 +58,10 @@ def recommend(
         bool, typer.Option("--rank/--no-rank", help="Whether to rank after retrieval.")
     ] = True,
     search: Annotated[str, typer.Option(help="exact, or hnsw with --no-rank.")] = "exact",
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Answer the I-th of N parts of the queries alone."),
+    ] = None,
     partition_by: Annotated[
         str | None, typer.Option(metavar="seller_id", help="Write one file per seller into -o.")
     ] = None,
@@ -95,6 +99,7 @@ def recommend(
             show=tuple(parse_list(show)),
             use_ranker=ranker,
             search=search,
+            shard=shard,
             partition_by=partition_by,
             format=format,
             output=output,
