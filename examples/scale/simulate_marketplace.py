@@ -36,6 +36,7 @@ The same arguments give the same bytes. A summary and the oracle's Recall@100 go
 import argparse
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,10 +69,9 @@ from simulated_sellers import (
     settle,
 )
 
-# numbers as they are, or rows of a list of ids
-Column = npt.NDArray[Any] | tuple[pa.Array, Ints]
+# what a table holds; ids as the numbers of sellers and products
+Columns = Mapping[str, npt.NDArray[Any] | pa.Array]
 
-LISTING = ("seller_id", "product_id")
 FIRST_MONTH = np.datetime64("2024-01")
 MONTHS = 6
 HELD_OUT, MIN_LISTINGS = 0.2, 5
@@ -109,7 +109,7 @@ def main() -> None:
 
 def make_marketplace(args: argparse.Namespace) -> None:
     """Draw and write one table after the other."""
-    sellers, folder, rngs = args.sellers, args.folder, np.random.default_rng(args.seed).spawn(6)
+    sellers, rngs = args.sellers, np.random.default_rng(args.seed).spawn(6)
     catalogue = draw_catalogue(
         rngs[0], args.high_demand or sellers // 3, args.additional or sellers * 20 // 3
     )
@@ -117,35 +117,54 @@ def make_marketplace(args: argparse.Namespace) -> None:
     people = draw_sellers(
         rngs[1], catalogue, sellers, high, args.other_listings or sellers * 100 // 3
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    number = catalogue.number
-    seller_ids, product_ids = name_ids("S", sellers), name_ids("P", len(number))
-    pq.write_table(list_products(rngs[2], catalogue, product_ids), folder / "products.parquet")
-    high_demand = np.sort(number[catalogue.high])
-    write_rows(folder / "high_demand.parquet", {"product_id": (product_ids, high_demand)})
+    out = Output(args.folder, name_ids("S", sellers), name_ids("P", len(catalogue.number)))
+    out.folder.mkdir(parents=True, exist_ok=True)
+    out.write("products", list_products(rngs[2], catalogue, out.product_ids))
+    high_demand = np.sort(catalogue.number[catalogue.high])
+    out.write("high_demand", {"product_id": high_demand})
     pairs = draw_pairs(rngs[3], catalogue, args.pairs or sellers * 100 // 3)
-    write_rows(folder / "pairs.parquet", list_pairs(catalogue, product_ids, *pairs))
+    out.write("pairs", list_pairs(catalogue, *pairs))
     del pairs
 
-    sample = np.flatnonzero(people.high >= MIN_LISTINGS)
-    sample = np.sort(rngs[5].permutation(sample)[: args.oracle_sellers])
+    large = np.flatnonzero(people.high >= MIN_LISTINGS)
+    sample = np.sort(rngs[5].permutation(large)[: args.oracle_sellers])
     draws, scores = draw_listings(rngs[4], catalogue, people, sample)
     listings = hold_out(rngs[5], catalogue, draws)
     for name, is_in in (("listings", ~listings.is_held_out), ("truth", listings.is_held_out)):
-        rows = (seller_ids, listings.seller[is_in]), (product_ids, number[listings.product[is_in]])
-        write_rows(folder / f"{name}.parquet", dict(zip(LISTING, rows, strict=True)))
-    views = draw_views(rngs[5], catalogue, listings, seller_ids, product_ids)
-    write_rows(folder / "page_views.parquet", views)
-    answers = rank_answers(scores, listings, sellers, number)
-    write_rows(
-        folder / "oracle.parquet",
-        {
-            "seller_id": (seller_ids, answers.seller),
-            "rank": rank_within(answers.seller) + 1,
-            "product_id": (product_ids, number[answers.product]),
-        },
-    )
+        product = catalogue.number[listings.product[is_in]]
+        out.write(name, {"seller_id": listings.seller[is_in], "product_id": product})
+    out.write("page_views", draw_views(rngs[5], catalogue, listings))
+    answers = rank_answers(scores, listings, sellers, catalogue.number)
+    ranks, product = rank_within(answers.seller) + 1, catalogue.number[answers.product]
+    out.write("oracle", {"seller_id": answers.seller, "rank": ranks, "product_id": product})
     tell(catalogue, people, listings, sample, answers)
+
+
+@dataclass(frozen=True)
+class Output:
+    """The folder, and the ids of all sellers and of all products by number."""
+
+    folder: Path
+    seller_ids: pa.Array
+    product_ids: pa.Array
+
+    def write(self, name: str, columns: Columns) -> None:
+        """Write a table block by block, so that no id is spelt out for all rows at once."""
+        count = len(next(iter(columns.values())))
+        first = self.make_block(columns, slice(0, BLOCK))
+        with pq.ParquetWriter(self.folder / f"{name}.parquet", first.schema) as writer:
+            for start in range(0, count, BLOCK):
+                writer.write_table(self.make_block(columns, slice(start, start + BLOCK)))
+
+    def make_block(self, columns: Columns, part: slice) -> pa.Table:
+        """Some of the rows, with numbers in columns of ids as ids."""
+        block = {}
+        for name, column in columns.items():
+            values = pa.array(column[part])
+            if name.endswith("_id") and not pa.types.is_string(values.type):
+                values = (self.seller_ids if name == "seller_id" else self.product_ids).take(values)
+            block[name] = values
+        return pa.table(block)
 
 
 def name_ids(letter: str, count: int) -> pa.Array:
@@ -154,29 +173,7 @@ def name_ids(letter: str, count: int) -> pa.Array:
     return pc.binary_join_element_wise(letter, digits, "")
 
 
-def write_rows(path: Path, columns: Mapping[str, Column]) -> None:
-    """Write columns block by block, so that no id is spelt out for all rows at once."""
-    first = next(iter(columns.values()))
-    count = len(first[1] if isinstance(first, tuple) else first)
-    writer = None
-    for start in range(0, max(count, 1), BLOCK):
-        part = slice(start, start + BLOCK)
-        block = {
-            name: column[0].take(pa.array(column[1][part]))
-            if isinstance(column, tuple)
-            else pa.array(column[part])
-            for name, column in columns.items()
-        }
-        table = pa.table(block)
-        writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table)
-    if writer:
-        writer.close()
-
-
-def list_pairs(
-    catalogue: Catalogue, ids: pa.Array, x: Ints, y: Ints, count: Ints
-) -> dict[str, Column]:
+def list_pairs(catalogue: Catalogue, x: Ints, y: Ints, count: Ints) -> Columns:
     """The pairs table, both directions: complements all, none of them looked at together."""
     products = len(catalogue.number)
     query = catalogue.number[np.concatenate([x, y])]
@@ -187,8 +184,8 @@ def list_pairs(
     none = np.zeros(len(count), np.int64)
     lift = count * (customers.sum() / customers[query] / customers[candidate])
     return {
-        "query_id": (ids, query),
-        "candidate_id": (ids, candidate),
+        "query_id": query,
+        "candidate_id": candidate,
         "co_purchase": count,
         "co_view": none,
         "purchase_after_view": none,
@@ -266,20 +263,14 @@ def hold_out(rng: np.random.Generator, catalogue: Catalogue, draws: list[Draws])
     return Listings(seller[order], product[order], is_held_out[order])
 
 
-def draw_views(
-    rng: np.random.Generator,
-    catalogue: Catalogue,
-    listings: Listings,
-    seller_ids: pa.Array,
-    product_ids: pa.Array,
-) -> dict[str, Column]:
+def draw_views(rng: np.random.Generator, catalogue: Catalogue, listings: Listings) -> Columns:
     """The page views of each training listing, in one of the months."""
     seller, product = (column[~listings.is_held_out] for column in listings[:2])
     views = 5 * catalogue.popularity[product] * rng.lognormal(0, 1, len(seller))
     month = FIRST_MONTH + rng.integers(MONTHS, size=len(seller))
     return {
-        "product_id": (product_ids, catalogue.number[product]),
-        "seller_id": (seller_ids, seller),
+        "product_id": catalogue.number[product],
+        "seller_id": seller,
         "views": 1 + np.minimum(views, 1e6).astype(np.int64),
         "ts": month.astype("datetime64[us]"),
     }

@@ -85,7 +85,9 @@ def draw_catalogue(rng: np.random.Generator, high_demand: int, additional: int) 
     return Catalogue(cell, product_type, number, price, popularity, high, brand_of, level, traffic)
 
 
-def list_products(rng: np.random.Generator, catalogue: Catalogue, ids: pa.Array) -> pa.Table:
+def list_products(
+    rng: np.random.Generator, catalogue: Catalogue, ids: pa.Array
+) -> dict[str, pa.Array]:
     """The products table by id: titles tell of the theme, a quarter of their words of nothing."""
     categories = len(catalogue.traffic)
     theme_words = rng.integers(GENERAL_WORDS, size=(categories * THEMES, THEME_WORDS))
@@ -113,16 +115,14 @@ def list_products(rng: np.random.Generator, catalogue: Catalogue, ids: pa.Array)
     ):
         noise = rng.integers(GENERAL_WORDS, size=len(order))
         title.append(words.take(np.where(rng.random(len(order)) < TITLE_NOISE, noise, column)))
-    return pa.table(
-        {
-            "product_id": ids,
-            "title": pc.binary_join_element_wise(*title, " "),
-            "category": words.take(at_category + category),
-            "product_type": words.take(kind),
-            "brand": words.take(brand),
-            "price": catalogue.price[order],
-        }
-    )
+    return {
+        "product_id": ids,
+        "title": pc.binary_join_element_wise(*title, " "),
+        "category": words.take(at_category + category),
+        "product_type": words.take(kind),
+        "brand": words.take(brand),
+        "price": pa.array(catalogue.price[order]),
+    }
 
 
 def make_words(count: int) -> pa.Array:
