@@ -173,7 +173,7 @@ class Trainer:
         return np.asarray(mean, dtype=np.float32)
 
     def draw_others(self, sellers: IntArray) -> IntArray:
-        """A product for each seller, uniform among those that it does not list: (sellers,) int64."""
+        """A product for each seller, uniform among those it does not list: (sellers,) int64."""
         others = self._random.integers(0, self._num_products, len(sellers))
         for _ in range(_REDRAWS):
             keys = sellers * self._num_products + others
