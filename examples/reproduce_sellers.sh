@@ -11,7 +11,7 @@ examples=$(cd "$(dirname "$0")" && pwd)
 data=$(cd "$1" && pwd)
 folder=${2:-reproduce/$(basename "$data")-sellers}
 seed=${SEED:-0}
-methods=${METHODS:-popularity item-knn mf text-knn gnn}
+methods=${METHODS:-popularity item-knn mf bpr text-knn ease lightgcn gnn}
 rm -rf "$folder" && mkdir -p "$folder" && cd "$folder"
 
 cprtools split "$data/listings.parquet" --by seller_id --fraction 0.2 --min-rows 5 --seed "$seed" \

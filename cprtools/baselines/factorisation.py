@@ -1,23 +1,19 @@
 """Matrix factorisation of implicit feedback by alternating least squares, tuned."""
 
-from copy import copy
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
-from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.contract import FloatArray, Problem, ReadTable
 from cprtools.baselines.dense import stable_product
-from cprtools.baselines.extension import append_rows
+from cprtools.baselines.factors import FactorModel
 from cprtools.baselines.options import check_choice, check_least, refuse_unknown
 from cprtools.baselines.sparse import WEIGHTINGS, canonical, reweight
 from cprtools.baselines.tuning import Settings, Validation, choose, hold_out, thinned
-from cprtools.errors import SchemaError
-from cprtools.tables import to_matrix, vector_array
 
-_QUERIES, _CANDIDATES, _SETTINGS = "mf_queries", "mf_candidates", "mf_settings"
-_FACTOR = "factor"
+_SETTINGS = "mf_settings"
 _ITERATIONS = 15
 _SMALL = 50_000
 
@@ -32,7 +28,7 @@ _STEPS: list[tuple[str, list[Any]]] = [
 ]
 
 
-class Factorisation(Recommender):
+class Factorisation(FactorModel):
     """Scores by the product of a query's and a candidate's factors.
 
     Confidence of a known pair is alpha f(w) with f `raw` w, `log` log(1 + w) or `binary` 1.
@@ -44,8 +40,7 @@ class Factorisation(Recommender):
     method: ClassVar[str] = "mf"
 
     def __init__(self, queries: FloatArray, candidates: FloatArray, settings: Settings):
-        self._queries = queries
-        self._candidates = candidates
+        super().__init__(queries, candidates)
         self.settings = settings
 
     @classmethod
@@ -82,48 +77,18 @@ class Factorisation(Recommender):
         """The settings in the form that `fit` takes them, to factorise again without tuning."""
         return {name: self.settings[name] for name in _START}
 
-    def score(self, query_idx: IntArray) -> FloatArray:
-        """Dot products of the factors: (len(query_idx), num_candidates) float32."""
-        return stable_product(self._queries[query_idx], self._candidates)
-
-    def factors(self) -> tuple[FloatArray, FloatArray]:
-        """The factors themselves."""
-        return self._queries, self._candidates
-
     def tables(self) -> dict[str, pa.Table]:
         """Factors of queries and candidates, one row each, and the settings chosen."""
-        return {
-            _QUERIES: pa.table({_FACTOR: vector_array(self._queries)}),
-            _CANDIDATES: pa.table({_FACTOR: vector_array(self._candidates)}),
-            _SETTINGS: pa.table({name: [value] for name, value in self.settings.items()}),
-        }
+        settings = {name: [value] for name, value in self.settings.items()}
+        return {**super().tables(), _SETTINGS: pa.table(settings)}
 
     @classmethod
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The stored factors. Raises SchemaError where they are not of the problem's shape."""
-        queries = to_matrix(read(_QUERIES).column(_FACTOR), _QUERIES)
-        candidates = to_matrix(read(_CANDIDATES).column(_FACTOR), _CANDIDATES)
-        shape = len(queries), len(candidates)
-        if shape != problem.matrix.shape or queries.shape[1] != candidates.shape[1]:
-            raise SchemaError(f"{_QUERIES}: factors of {shape} rows; need {problem.matrix.shape}")
-        return cls(queries, candidates, read(_SETTINGS).to_pylist()[0])
+        return cls(*cls._stored(problem, read), read(_SETTINGS).to_pylist()[0])
 
-    def restricted(self, pool: IntArray) -> Self:
-        """The factors of the pool alone."""
-        narrow = copy(self)
-        narrow._candidates = self._candidates[pool]
-        return narrow
-
-    def extended(self, problem: Problem) -> Self:
-        """Products without pairs have no factors: they score 0."""
-        more = problem.num_candidates - self.num_candidates
-        queries, candidates = (append_rows(side, more) for side in self.factors())
+    def _with(self, queries: FloatArray, candidates: FloatArray) -> Self:
         return type(self)(queries, candidates, self.settings)
-
-    @property
-    def num_candidates(self) -> int:
-        """Columns of what `score` returns."""
-        return len(self._candidates)
 
 
 def _check(options: Settings) -> Settings:

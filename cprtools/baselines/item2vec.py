@@ -7,7 +7,6 @@ from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem
 from cprtools.baselines.directed import DirectedVectors
-from cprtools.baselines.extension import append_rows
 from cprtools.baselines.options import check_choice, check_least, refuse_unknown, require_square
 from cprtools.baselines.sparse import (
     WEIGHTINGS,
@@ -71,11 +70,6 @@ class Item2Vec(DirectedVectors):
             empty = np.zeros((problem.num_candidates, embedding_dim), dtype=np.float32)
             return cls(empty, empty)
         return cls(*_train(pairs, embedding_dim, epochs, negatives, learning_rate, seed))
-
-    def extended(self, problem: Problem) -> Self:
-        """Products without pairs have zero vectors."""
-        more = problem.num_candidates - self.num_candidates
-        return type(self)(*(append_rows(side, more) for side in self.factors()))
 
 
 class PairDraws:

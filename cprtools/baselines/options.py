@@ -33,6 +33,12 @@ def require_square(method: str, problem: Problem) -> None:
         raise SchemaError(f"{method} answers products, not sellers; choose another --method")
 
 
+def require_sellers(method: str, problem: Problem) -> None:
+    """Raise SchemaError where queries are products."""
+    if problem.is_square:
+        raise SchemaError(f"{method} answers sellers, not products; choose another --method")
+
+
 def require_types(method: str, problem: Problem) -> None:
     """Raise SchemaError where no product has a type."""
     if not (problem.types >= 0).any():

@@ -14,7 +14,10 @@ def train_linkpred(
     vectors: Vectors = None,
     method: Annotated[
         str,
-        typer.Option(help="gnn or a baseline: popularity, item-knn, text-knn, mf, ease, blend."),
+        typer.Option(
+            help="gnn or a baseline: popularity, item-knn, text-knn, mf, bpr, ease, lightgcn, "
+            "blend."
+        ),
     ] = "gnn",
     embedding_dim: Annotated[int | None, typer.Option(min=2, help="gnn: size of vectors.")] = None,
     num_layers: Annotated[int | None, typer.Option(min=1, help="gnn: layers (default 4).")] = None,

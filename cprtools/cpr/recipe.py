@@ -5,6 +5,7 @@ from typing import Any
 
 from cprtools.baselines import (
     BASELINES,
+    SELLERS_ONLY,
     CoPurchase,
     Ease,
     Factorisation,
@@ -25,7 +26,10 @@ from cprtools.errors import UsageError
 from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_later, hold_out_pairs
 from cprtools.tables import Footer
 
-SIMPLE: Mapping[str, type[Recommender]] = {**BASELINES, Triplet.method: Triplet}
+SIMPLE: Mapping[str, type[Recommender]] = {
+    **{name: method for name, method in BASELINES.items() if name not in SELLERS_ONLY},
+    Triplet.method: Triplet,
+}
 METHODS = (PCompanion.method, *SIMPLE)
 # queries whose candidates the ranker learns from
 _RANKED_QUERIES = 5000

@@ -90,12 +90,12 @@ class Triplet(DirectedVectors):
 
     def extended(self, problem: Problem) -> Self:
         """New products through both towers."""
-        features, settings = self._features(), {**SIZES, "embedding_dim": self._source.shape[1]}
+        features, settings = self._features(), {**SIZES, "embedding_dim": self._queries.shape[1]}
         for tower in TOWERS:
             shapes = product2vec_shapes(tower, features.encoding, problem, settings)
             features.check(shapes, self.method)
         inputs = features.encode(problem, start=self.num_candidates)
         new = [unit_rows(embed(features.weights, tower, inputs)) for tower in TOWERS]
-        sides = zip((self._source, self._target), new, strict=True)
+        sides = zip(self.factors(), new, strict=True)
         source, target = (np.concatenate(side) for side in sides)
         return type(self)(source, target, self._features)

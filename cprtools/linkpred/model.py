@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
 from cprtools.baselines.dense import stable_product
+from cprtools.baselines.options import require_sellers
 from cprtools.baselines.tuning import hold_out
 from cprtools.baselines.weights import load_weights, weights_table
 from cprtools.errors import SchemaError
@@ -96,8 +97,7 @@ class GraphModel(Recommender):
         from cprtools.linkpred.training import train
 
         chosen = TrainingOptions.checked(options)
-        if problem.is_square:
-            raise SchemaError("gnn answers sellers, not products; choose another --method")
+        require_sellers(cls.method, problem)
         vectors = None if chosen.init == "random" else problem.vectors
         graph = make_graph(problem.matrix, problem.co_purchases, views)
         seen, measure = graph, None

@@ -8,9 +8,11 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines import (
     BASELINES,
     Blend,
+    Bpr,
     Ease,
     Factorisation,
     ItemKnn,
+    LightGcn,
     Problem,
     Recommender,
     TextKnn,
@@ -27,7 +29,9 @@ _SELLER_BASELINES = (
     ItemKnn.method,
     TextKnn.method,
     Factorisation.method,
+    Bpr.method,
     Ease.method,
+    LightGcn.method,
     Blend.method,
 )
 METHODS = (GraphModel.method, *_SELLER_BASELINES)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from cprtools.baselines import BASELINES, Problem
+from cprtools.baselines import BASELINES, SELLERS_ONLY, Problem
 from tests.contracts.recommender_contract import RecommenderContract, planted_problem
 
 SQUARE_ONLY = ["co-purchase", "item2vec", "reverse", "sceptre", "type-counts", "type-popularity"]
@@ -35,6 +35,8 @@ TestMfProducts = contract("mf", True, seeded=True, tune=False)
 TestMfSellers = contract("mf", False, seeded=True, factors=8, weighting="binary")
 TestReverseProducts = contract("reverse", True)
 TestReverseLiftProducts = contract("reverse", True, variant="lift")
+TestBprSellers = contract("bpr", False, seeded=True, factors=8, iterations=20)
+TestLightgcnSellers = contract("lightgcn", False, seeded=True, embedding_dim=8, epochs=5)
 TestEaseProducts = contract("ease", True)
 TestEaseSellers = contract("ease", False, regularisation=2.0)
 TestBlendProducts = contract("blend", True, seeded=True, settings={"mf": {"tune": False}})
@@ -51,10 +53,12 @@ TestTextKnnSellers = contract("text-knn", False)
 def test_registry_holds_the_methods_by_their_names():
     assert sorted(BASELINES) == [
         "blend",
+        "bpr",
         "co-purchase",
         "ease",
         "item-knn",
         "item2vec",
+        "lightgcn",
         "mf",
         "popularity",
         "reverse",
@@ -72,6 +76,14 @@ def test_methods_for_products_refuse_sellers(name):
 
     with pytest.raises(SchemaError, match=f"{name} answers products"):
         BASELINES[name].fit(planted_problem(is_square=False))
+
+
+@pytest.mark.parametrize("name", SELLERS_ONLY)
+def test_methods_for_sellers_refuse_products(name):
+    from cprtools.errors import SchemaError
+
+    with pytest.raises(SchemaError, match=f"{name} answers sellers"):
+        BASELINES[name].fit(planted_problem(is_square=True))
 
 
 @pytest.mark.parametrize("name", ["type-counts", "type-popularity"])
@@ -105,6 +117,10 @@ def test_unknown_options_are_refused(name):
         ("item-knn", {"neighbours": 0}, "neighbours must be at least 1, got 0"),
         ("item-knn", {"shrinkage": -1}, "shrinkage must be at least 0, got -1"),
         ("item-knn", {"weighting": "sqrt"}, "raw, log, binary, got 'sqrt'"),
+        ("bpr", {"iterations": 0}, "iterations must be at least 1, got 0"),
+        ("bpr", {"learning_rate": 0}, "learning_rate must be at least"),
+        ("lightgcn", {"num_layers": -1}, "num_layers must be at least 0, got -1"),
+        ("lightgcn", {"epochs": 0}, "epochs must be at least 1, got 0"),
         ("mf", {"factors": 0}, "factors must be at least 1, got 0"),
         ("mf", {"weighting": "sqrt"}, "raw, log, binary, got 'sqrt'"),
         ("text-knn", {"nearest": 0}, "nearest must be at least 1, got 0"),

@@ -122,6 +122,17 @@ def test_a_baseline_trains_stores_and_answers_from_the_command_line(home, method
     ok(home, "recommend", "--model", f"{method}.model", "--product", "B1", "--format", "json")
 
 
+@pytest.mark.parametrize("method", ["bpr", "lightgcn"])
+def test_a_method_for_sellers_alone_trains_and_answers_and_refuses_products(home, method):
+    done = run(home, "train-linkpred", "graph", "--method", method, "-o", f"{method}.model")
+    assert done.returncode == 0, done.stderr.decode()
+    answering = ("recommend", "--model", f"{method}.model", "--all", "--threshold", "0")
+    ok(home, *answering, "-o", "all.parquet")
+    assert pq.read_table(home / "all.parquet").num_rows > 0
+    words = ("train-cpr", "pairs.parquet", "--method", method)
+    assert "--method must be one of" in fails(home, 2, *words, "-o", "bad.model")
+
+
 def test_later_pairs_choose_the_ranker_and_known_pairs_are_measured(home):
     pairs = pq.read_table(home / "pairs.parquet")
     bought = pairs.column("co_purchase").to_numpy()
