@@ -32,6 +32,14 @@ Vectors = Annotated[
     list[str] | None,
     typer.Option(metavar="TABLE", help="Vectors table or complement model; repeatable."),
 ]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(metavar="FOLDER", help="Default method: keep the state of training here."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from --checkpoint to the same result.")
+]
+Device = Annotated[str, typer.Option(help="Default method: cpu or cuda.")]
 MinCount = Annotated[
     int | None,
     typer.Option(

@@ -6,9 +6,12 @@ import typer
 
 from cprtools.cli import console
 from cprtools.cli.options import (
+    Checkpoint,
     Columns,
+    Device,
     FolderOutput,
     Products,
+    Resume,
     Seed,
     Vectors,
     parse_choice,
@@ -48,14 +51,9 @@ def train_cpr(
         typer.Option(help="co-purchase, reverse: count (default), lift or confidence."),
     ] = None,
     ranker: Annotated[bool, typer.Option(help="p-companion: fit the second stage too.")] = True,
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(metavar="FOLDER", help="p-companion: keep the state of training here."),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from --checkpoint to the same result.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="p-companion: cpu or cuda.")] = "cpu",
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
+    device: Device = "cpu",
     columns: Columns = "",
     seed: Seed = 0,
 ) -> None:
@@ -70,6 +68,7 @@ def train_cpr(
     from cprtools import answers, tables
     from cprtools.cpr import problem as building
     from cprtools.cpr import recipe
+    from cprtools.training.run import make_run
 
     tables.check_folder_writable(output)
     mapping = parse_columns(columns)
@@ -91,8 +90,15 @@ def train_cpr(
     )
     console.report("problem", built.summary())
     footer = console.footer(pairs_source, products_source, *parts, *vector_sources)
-    run = recipe.make_run(
-        method, device, checkpoint, resume, footer, progress=console.progress, say=console.note
+    run = make_run(
+        recipe.TRAINED,
+        method,
+        device,
+        checkpoint,
+        resume,
+        footer,
+        progress=console.progress,
+        say=console.note,
     )
     stage = recipe.train(
         built.problem,

@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 
 from cprtools.cli import console
-from cprtools.cli.options import Columns, FolderOutput, Seed, Vectors, parse_columns
+from cprtools.cli.options import (
+    Checkpoint,
+    Columns,
+    Device,
+    FolderOutput,
+    Resume,
+    Seed,
+    Vectors,
+    parse_columns,
+)
 
 
 def train_linkpred(
@@ -30,6 +39,9 @@ def train_linkpred(
     ] = None,
     init: Annotated[str, typer.Option(help="gnn: nodes start from vectors or random.")] = "vectors",
     ranker: Annotated[bool, typer.Option(help="gnn: fit the second stage too.")] = True,
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
+    device: Device = "cpu",
     columns: Columns = "",
     seed: Seed = 0,
 ) -> None:
@@ -42,6 +54,7 @@ def train_linkpred(
     from cprtools import answers, tables
     from cprtools.linkpred import problem as building
     from cprtools.linkpred import recipe
+    from cprtools.training.run import make_run
 
     tables.check_folder_writable(output)
     mapping = parse_columns(columns)
@@ -59,9 +72,19 @@ def train_linkpred(
     vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]
     built = building.build_problem(folder, vector_sources)
     console.report("problem", built.summary())
+    footer = console.footer(folder, *vector_sources)
+    run = make_run(
+        recipe.TRAINED,
+        method,
+        device,
+        checkpoint,
+        resume,
+        footer,
+        progress=console.progress,
+        say=console.note,
+    )
     stage = recipe.train(
-        built, method, options=options, with_ranker=ranker, seed=seed, say=console.note
+        built, method, options=options, with_ranker=ranker, seed=seed, say=console.note, run=run
     )
     members, facts = answers.model_members(stage, built.catalogue, built.seller_table())
-    footer = console.footer(folder, *vector_sources)
     tables.write_folder(members, output, answers.SELLERS, footer, facts)

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from cprtools.cpr import training
-from cprtools.cpr.checkpoint import Checkpoints
 from cprtools.cpr.config import make_config
-from cprtools.cpr.recipe import make_run
-from cprtools.cpr.run import Run, memory_note, on_device
+from cprtools.cpr.memory import memory_note
+from cprtools.cpr.recipe import TRAINED
 from cprtools.errors import SchemaError, UsageError
 from cprtools.tables import Footer, open_folder
+from cprtools.training.checkpoint import Checkpoints
+from cprtools.training.run import Run, make_run, on_device
 from tests.cpr.market import SMALL, make_market
 
 SHORT = {**SMALL, "epochs": 5, "validation_fraction": 0.2, "pretrain_epochs": 1}
@@ -130,7 +131,9 @@ def test_a_state_is_written_only_some_time_after_the_last(market, tmp_path):
 
 def test_the_options_of_a_run_belong_together():
     def run_of(method, device="cpu", checkpoint=None, resume=False):
-        return make_run(method, device, checkpoint, resume, FOOTER, progress=None, say=print)
+        return make_run(
+            TRAINED, method, device, checkpoint, resume, FOOTER, progress=None, say=print
+        )
 
     with pytest.raises(UsageError, match="--resume needs --checkpoint"):
         run_of("p-companion", resume=True)
