@@ -16,6 +16,7 @@ from cprtools.cli.options import (
     Vectors,
     parse_choice,
     parse_columns,
+    training_run,
 )
 from cprtools.errors import UsageError
 
@@ -68,7 +69,6 @@ def train_cpr(
     from cprtools import answers, tables
     from cprtools.cpr import problem as building
     from cprtools.cpr import recipe
-    from cprtools.training.run import make_run
 
     tables.check_folder_writable(output)
     mapping = parse_columns(columns)
@@ -80,6 +80,8 @@ def train_cpr(
     products_source = tables.open_table(products, tables.PRODUCTS, mapping) if products else None
     parts = [tables.open_table(part, tables.PAIRS, mapping) for part in (earlier, later) if part]
     vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]
+    footer = console.footer(pairs_source, products_source, *parts, *vector_sources)
+    run = training_run(recipe.TRAINED, method, device, checkpoint, resume, footer)
     built = building.build_problem(
         tables.read(pairs_source),
         tables.read(products_source) if products_source else None,
@@ -89,17 +91,6 @@ def train_cpr(
         seed=seed,
     )
     console.report("problem", built.summary())
-    footer = console.footer(pairs_source, products_source, *parts, *vector_sources)
-    run = make_run(
-        recipe.TRAINED,
-        method,
-        device,
-        checkpoint,
-        resume,
-        footer,
-        progress=console.progress,
-        say=console.note,
-    )
     stage = recipe.train(
         built.problem,
         method,

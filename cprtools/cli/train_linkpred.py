@@ -14,6 +14,7 @@ from cprtools.cli.options import (
     Seed,
     Vectors,
     parse_columns,
+    training_run,
 )
 
 
@@ -54,7 +55,6 @@ def train_linkpred(
     from cprtools import answers, tables
     from cprtools.linkpred import problem as building
     from cprtools.linkpred import recipe
-    from cprtools.training.run import make_run
 
     tables.check_folder_writable(output)
     mapping = parse_columns(columns)
@@ -70,19 +70,10 @@ def train_linkpred(
     )
     folder = tables.open_folder(graph, ("graph",))
     vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]
+    footer = console.footer(folder, *vector_sources)
+    run = training_run(recipe.TRAINED, method, device, checkpoint, resume, footer)
     built = building.build_problem(folder, vector_sources)
     console.report("problem", built.summary())
-    footer = console.footer(folder, *vector_sources)
-    run = make_run(
-        recipe.TRAINED,
-        method,
-        device,
-        checkpoint,
-        resume,
-        footer,
-        progress=console.progress,
-        say=console.note,
-    )
     stage = recipe.train(
         built, method, options=options, with_ranker=ranker, seed=seed, say=console.note, run=run
     )

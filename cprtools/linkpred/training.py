@@ -107,9 +107,11 @@ class Trainer:
         self.encoder.train()
         sampled = self.sampler.sample(batch.roots, batch.edges)
         nodes = sampled[0].nodes
-        initial = self.features(nodes, batch.edges).to(self.device)
-        is_product = (nodes >= self.graph.num_sellers).long().to(self.device)
-        blocks, batch = on_device((sampled, batch), self.device)
+        initial = self.features(nodes, batch.edges)
+        is_product = (nodes >= self.graph.num_sellers).long()
+        initial, is_product, blocks, batch = on_device(
+            (initial, is_product, sampled, batch), self.device
+        )
         vectors = self.encoder(initial, is_product, blocks)
         logits = self.encoder.scale * (vectors[batch.query] @ vectors[batch.candidates].T)
         return sampled_softmax_loss(logits, batch.positive, batch.log_expected, batch.is_known)
