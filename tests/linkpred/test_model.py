@@ -99,13 +99,13 @@ def test_both_samplers_train_models_that_are_as_good(specialists):
         sampler: np.mean(
             [
                 recall(GraphModel.fit(problem, seed=seed, **options), problem, held_out)
-                for seed in range(4)
+                for seed in range(3)
             ]
         )
         for sampler in ("torch", "dgl")
         for options in [{"embedding_dim": 32, "validation": 0.0, "sampler": sampler}]
     }
-    # single seeds spread over 0.65 to 0.8, deviation 0.05: means of four differ by 0.035 of it
+    # single seeds spread over 0.65 to 0.8, deviation 0.05: means of three differ by 0.04
     assert abs(reached["torch"] - reached["dgl"]) < 0.1
     assert min(reached.values()) > 0.6
 
