@@ -98,6 +98,7 @@ def _show(report: "GraphReport") -> None:
         (report.unknown_listings, "listings of products that the products table lacks"),
         (report.unknown_high_demand, "high-demand products that no other table knows"),
         (report.views_without_time, "page views without a time left out"),
+        (report.views_in_the_future, "page views of more than a day in the future left out"),
     ):
         if count:
             console.warn(f"{count} {what}")

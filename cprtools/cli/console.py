@@ -134,13 +134,18 @@ def progress(steps: Iterable[T], label: str, total: int | None = None) -> Iterat
         return
     start = shown = time.monotonic()
     done = 0
-    for done, step in enumerate(steps, 1):
-        yield step
-        now = time.monotonic()
-        if now - shown > 0.2:
-            shown = now
-            sys.stderr.write("\r" + _progress_line(label, done, total, now - start) + "\x1b[K")
-    sys.stderr.write(f"\r{_progress_line(label, done, total, time.monotonic() - start)}\x1b[K\n")
+    try:
+        for done, step in enumerate(steps, 1):
+            yield step
+            now = time.monotonic()
+            if now - shown > 0.2:
+                shown = now
+                line = _progress_line(label, done, total, now - start)
+                sys.stderr.write(f"\r{line}\x1b[K")
+    finally:
+        # steps that are left early, too, end with a whole line
+        line = _progress_line(label, done, total, time.monotonic() - start)
+        sys.stderr.write(f"\r{line}\x1b[K\n")
 
 
 def _progress_line(label: str, done: int, total: int | None, seconds: float) -> str:

@@ -1,11 +1,16 @@
 """Options and arguments that more than one subcommand takes, with their help texts."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cprtools.cli import console
 from cprtools.errors import UsageError
+
+if TYPE_CHECKING:
+    from cprtools.tables import Footer
+    from cprtools.training.run import Run
 
 Output = Annotated[
     str,
@@ -32,12 +37,46 @@ Vectors = Annotated[
     list[str] | None,
     typer.Option(metavar="TABLE", help="Vectors table or complement model; repeatable."),
 ]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(metavar="FOLDER", help="Default method: keep the state of training here."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from --checkpoint to the same result.")
+]
+Device = Annotated[str, typer.Option(help="Default method: cpu or cuda.")]
 MinCount = Annotated[
     int | None,
     typer.Option(
         min=1, help="Counts below this become 0 (default 2 from events, 1 from relations)."
     ),
 ]
+
+
+def training_run(
+    trained: str,
+    method: str,
+    device: str,
+    checkpoint: str | None,
+    resume: bool,
+    footer: "Footer",
+) -> "Run | None":
+    """What surrounds the training of the method `trained`, shown on stderr; None for others.
+
+    Raises UsageError, DataError and SchemaError as `make_run` does.
+    """
+    from cprtools.training.run import make_run
+
+    return make_run(
+        trained,
+        method,
+        device,
+        checkpoint,
+        resume,
+        footer,
+        progress=console.progress,
+        say=console.note,
+    )
 
 
 def parse_columns(text: str) -> Mapping[str, str]:

@@ -6,13 +6,17 @@ import typer
 
 from cprtools.cli import console
 from cprtools.cli.options import (
+    Checkpoint,
     Columns,
+    Device,
     FolderOutput,
     Products,
+    Resume,
     Seed,
     Vectors,
     parse_choice,
     parse_columns,
+    training_run,
 )
 from cprtools.errors import UsageError
 
@@ -48,14 +52,9 @@ def train_cpr(
         typer.Option(help="co-purchase, reverse: count (default), lift or confidence."),
     ] = None,
     ranker: Annotated[bool, typer.Option(help="p-companion: fit the second stage too.")] = True,
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(metavar="FOLDER", help="p-companion: keep the state of training here."),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from --checkpoint to the same result.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="p-companion: cpu or cuda.")] = "cpu",
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
+    device: Device = "cpu",
     columns: Columns = "",
     seed: Seed = 0,
 ) -> None:
@@ -81,6 +80,8 @@ def train_cpr(
     products_source = tables.open_table(products, tables.PRODUCTS, mapping) if products else None
     parts = [tables.open_table(part, tables.PAIRS, mapping) for part in (earlier, later) if part]
     vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]
+    footer = console.footer(pairs_source, products_source, *parts, *vector_sources)
+    run = training_run(recipe.TRAINED, method, device, checkpoint, resume, footer)
     built = building.build_problem(
         tables.read(pairs_source),
         tables.read(products_source) if products_source else None,
@@ -90,10 +91,6 @@ def train_cpr(
         seed=seed,
     )
     console.report("problem", built.summary())
-    footer = console.footer(pairs_source, products_source, *parts, *vector_sources)
-    run = recipe.make_run(
-        method, device, checkpoint, resume, footer, progress=console.progress, say=console.note
-    )
     stage = recipe.train(
         built.problem,
         method,

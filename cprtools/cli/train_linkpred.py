@@ -5,7 +5,17 @@ from typing import Annotated
 import typer
 
 from cprtools.cli import console
-from cprtools.cli.options import Columns, FolderOutput, Seed, Vectors, parse_columns
+from cprtools.cli.options import (
+    Checkpoint,
+    Columns,
+    Device,
+    FolderOutput,
+    Resume,
+    Seed,
+    Vectors,
+    parse_columns,
+    training_run,
+)
 
 
 def train_linkpred(
@@ -33,6 +43,9 @@ def train_linkpred(
     ] = None,
     init: Annotated[str, typer.Option(help="gnn: nodes start from vectors or random.")] = "vectors",
     ranker: Annotated[bool, typer.Option(help="gnn: fit the second stage too.")] = True,
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
+    device: Device = "cpu",
     columns: Columns = "",
     seed: Seed = 0,
 ) -> None:
@@ -60,11 +73,12 @@ def train_linkpred(
     )
     folder = tables.open_folder(graph, ("graph",))
     vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]
+    footer = console.footer(folder, *vector_sources)
+    run = training_run(recipe.TRAINED, method, device, checkpoint, resume, footer)
     built = building.build_problem(folder, vector_sources)
     console.report("problem", built.summary())
     stage = recipe.train(
-        built, method, options=options, with_ranker=ranker, seed=seed, say=console.note
+        built, method, options=options, with_ranker=ranker, seed=seed, say=console.note, run=run
     )
     members, facts = answers.model_members(stage, built.catalogue, built.seller_table())
-    footer = console.footer(folder, *vector_sources)
     tables.write_folder(members, output, answers.SELLERS, footer, facts)

@@ -13,10 +13,10 @@ from cprtools.baselines.options import require_square
 from cprtools.cpr.cold import FeatureWeights, cold_factors, network_shapes
 from cprtools.cpr.config import METHOD, make_config
 from cprtools.cpr.features import make_encoding
-from cprtools.cpr.run import Run
 from cprtools.cpr.scoring import ClosedForm
 from cprtools.errors import SchemaError
 from cprtools.tables import to_matrix, vector_array
+from cprtools.training.run import Run
 
 _ITEMS, _TYPES, _SETTINGS = "p_companion_items", "p_companion_types", "p_companion_settings"
 _START = "p_companion"

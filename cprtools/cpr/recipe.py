@@ -20,17 +20,17 @@ from cprtools.baselines.ease import QUICK_ITEMS
 from cprtools.baselines.tuning import fit_tuned
 from cprtools.cpr.config import PRESETS
 from cprtools.cpr.model import PCompanion
-from cprtools.cpr.run import Progress, Run, check_device
 from cprtools.cpr.triplet import Triplet
 from cprtools.errors import UsageError
 from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_later, hold_out_pairs
-from cprtools.tables import Footer
+from cprtools.training.run import Run
 
 SIMPLE: Mapping[str, type[Recommender]] = {
     **{name: method for name, method in BASELINES.items() if name not in SELLERS_ONLY},
     Triplet.method: Triplet,
 }
-METHODS = (PCompanion.method, *SIMPLE)
+TRAINED = PCompanion.method
+METHODS = (TRAINED, *SIMPLE)
 # queries whose candidates the ranker learns from
 _RANKED_QUERIES = 5000
 # chosen on a part of the training pairs of amazon-cellphones
@@ -51,35 +51,6 @@ def method_options(
             raise UsageError(f"--preset and --epochs are options of p-companion, not of {method}")
         return {} if variant is None else {"variant": variant}
     return {"preset": preset} | ({} if epochs is None else {"epochs": epochs})
-
-
-def make_run(
-    method: str,
-    device: str,
-    checkpoint: str | None,
-    resume: bool,
-    footer: Footer,
-    *,
-    progress: Progress | None,
-    say: Say,
-) -> Run | None:
-    """What surrounds the training of p-companion, None for methods that have no such thing.
-
-    Raises UsageError where the options do not belong together, DataError and SchemaError where
-    `checkpoint` cannot be used.
-    """
-    if resume and checkpoint is None:
-        raise UsageError("--resume needs --checkpoint FOLDER: where the state of training is")
-    if method != PCompanion.method:
-        if checkpoint is not None or device != "cpu":
-            raise UsageError(f"--checkpoint and --device are for p-companion, not for {method}")
-        return None
-    check_device(device)
-    if checkpoint is None:
-        return Run(progress, say, device)
-    from cprtools.cpr.checkpoint import Checkpoints
-
-    return Run(progress, say, device, Checkpoints(checkpoint, footer, resume=resume))
 
 
 def train(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -25,16 +25,18 @@ from cprtools.cpr.batches import (
     damped,
     history_bags,
 )
-from cprtools.cpr.checkpoint import Checkpoint, Loop
 from cprtools.cpr.config import CprConfig
 from cprtools.cpr.features import Features, encode_features
+from cprtools.cpr.memory import memory_note
 from cprtools.cpr.optimiser import TableAdamW
 from cprtools.cpr.pcompanion import DirectedNetwork, Network, PaperNetwork
 from cprtools.cpr.product2vec import pool_neighbours
-from cprtools.cpr.run import Run, memory_note, on_device
 from cprtools.cpr.scoring import ClosedForm
 from cprtools.cpr.warmstart import start_tables
 from cprtools.errors import SchemaError
+from cprtools.training.checkpoint import Checkpoint, fingerprint
+from cprtools.training.loop import Loop
+from cprtools.training.run import Run, on_device
 
 TABLES = ("identity.", "popularity.", "history.")
 
@@ -80,7 +82,7 @@ def train(problem: Problem, config: CprConfig, run: Run | None = None) -> Traine
         run.say(memory_note(session.network, config, problem.num_candidates))
         checkpoint = None
         if run.checkpoints is not None:
-            checkpoint = run.checkpoints.next_fit(problem, config)
+            checkpoint = run.checkpoints.next_fit(fingerprint(asdict(config), problem))
         if checkpoint is None or not checkpoint.holds_epochs:
             session.pretrain()
         hits = session.run(validation, checkpoint)
@@ -171,23 +173,14 @@ class Session:
         steps = epochs * self.sampler.num_batches
         schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, _rate_of(steps))
         loop = Loop(self.network, self.optimiser, schedule, self.random)
-        if checkpoint is not None:
-            checkpoint.restore(loop)
-        stop = loop.epoch if loop.is_finished else epochs
-        for epoch in self.around.steps(loop.epoch, stop, "p-companion"):
-            self._one_epoch(schedule)
-            loop.epoch = epoch + 1
-            if validation is not None:
-                loop.keep_best(self._measure(validation))
-            if loop.stale >= self.config.patience:
-                break
-            if checkpoint is not None:
-                checkpoint.save(loop)
-        if not loop.is_finished and loop.best is not None:
-            self.network.load_state_dict(loop.best)
-        loop.is_finished = True
-        if checkpoint is not None:
-            checkpoint.save(loop)
+        start, stop = loop.begin(epochs, checkpoint)
+        loop.run(
+            self.around.steps(start, stop, "p-companion"),
+            lambda _: self._one_epoch(schedule),
+            None if validation is None else lambda: self._measure(validation),
+            self.config.patience,
+            checkpoint,
+        )
         return loop.hits
 
     def _one_epoch(self, schedule: torch.optim.lr_scheduler.LRScheduler) -> None:

@@ -1,6 +1,7 @@
 """Listings, pairs, products, high demand and page views joined into one typed graph."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,6 +10,9 @@ from cprtools import tables
 from cprtools.errors import SchemaError, UsageError
 from cprtools.graph.queries import EDGES_SQL, FACTS_SQL, NODES_SQL, PREPARE_SQL
 from cprtools.tables import columns as c
+
+# a clock that is a zone ahead is no mistake
+_LEEWAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class GraphReport:
     unknown_listings: int
     unknown_high_demand: int
     views_without_time: int
+    views_in_the_future: int
 
     @property
     def sparsity(self) -> float | None:
@@ -71,13 +76,13 @@ def build_graph(
     `additional` products beside the listed and the high-demand ones, most viewed first; None: all
     that occur. Bought-with edges need `min_bought_together` co-purchases in one direction. Views
     count over the last `views_months` months before the newest one; rows without a time count
-    only where no row has one.
+    only where no row has one, and rows more than a day in the future not at all.
     Raises UsageError where listings and pairs are both missing, SchemaError for unusable tables.
     """
     if inputs.listings is None and inputs.pairs is None:
         raise UsageError("build-graph needs --listings or --pairs, or both")
     listings, duplicates = _read_listings(inputs.listings)
-    views, untimed = _read_views(inputs.views)
+    views, untimed, future = _read_views(inputs.views)
     sources = {
         "given_listings": listings,
         "given_pairs": _read_pairs(inputs.pairs, min_bought_together),
@@ -97,7 +102,12 @@ def build_graph(
             f"the graph has no edges: no pair has {min_bought_together} co-purchases; "
             "lower --min-bought-together or add --listings"
         )
-    report = GraphReport(**facts, duplicate_listings=duplicates, views_without_time=untimed)
+    report = GraphReport(
+        **facts,
+        duplicate_listings=duplicates,
+        views_without_time=untimed,
+        views_in_the_future=future,
+    )
     return nodes, edges, report
 
 
@@ -170,10 +180,10 @@ def _read_high_demand(source: tables.Source | None) -> pa.Table:
     return tables.read(source, only=[c.PRODUCT_ID])
 
 
-def _read_views(source: tables.Source | None) -> tuple[pa.Table, int]:
-    """Page views with all four columns, and the number of rows dropped for having no time."""
+def _read_views(source: tables.Source | None) -> tuple[pa.Table, int, int]:
+    """Page views with all four columns; rows dropped for having no time, and for a future one."""
     if source is None:
-        return tables.PAGE_VIEWS.schema.empty_table(), 0
+        return tables.PAGE_VIEWS.schema.empty_table(), 0, 0
     views = tables.read(source, only=[f.name for f in tables.PAGE_VIEWS.fields])
     counts = views.column(c.VIEWS)
     bad = counts.null_count + pc.sum(pc.less(counts, 0)).as_py()
@@ -186,6 +196,9 @@ def _read_views(source: tables.Source | None) -> tuple[pa.Table, int]:
         if field.name not in views.column_names:
             views = views.append_column(field.name, pa.nulls(views.num_rows, field.type))
     timed = views.filter(pc.is_valid(views.column(c.TS)))
-    if timed.num_rows:
-        return timed, views.num_rows - timed.num_rows
-    return views, 0
+    if not timed.num_rows:
+        return views, 0, 0
+    # one mistyped year must not be the newest row, and so leave all the others out
+    now = datetime.now(UTC).replace(tzinfo=None) + _LEEWAY
+    past = timed.filter(pc.less_equal(timed.column(c.TS), pa.scalar(now, pa.timestamp("us"))))
+    return past, views.num_rows - timed.num_rows, timed.num_rows - past.num_rows

@@ -1,8 +1,7 @@
 """The graph model as a recommender: trained with torch, answering with numpy."""
 
-from collections.abc import Callable, Iterable, Iterator
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,11 +17,11 @@ from cprtools.errors import SchemaError
 from cprtools.retrieval import Pool, top_k
 from cprtools.tables import columns as c
 from cprtools.tables import to_matrix, vector_array
+from cprtools.training.run import Run
 
 _SELLERS, _PRODUCTS, _ENCODER = "gnn_sellers", "gnn_products", "gnn_encoder"
 _K = 100
 _BLOCK = 128
-Progress = Callable[[Iterable[Any], str, int | None], Iterator[Any]]
 
 
 @dataclass(frozen=True)
@@ -83,14 +82,15 @@ class GraphModel(Recommender):
         *,
         seed: int = 0,
         views: csr_matrix | FloatArray | None = None,
-        progress: Progress | None = None,
+        run: Run | None = None,
         **options: Any,
     ) -> Self:
         """Train on the problem's listings, co-purchases and vectors.
 
         views: page views per listing, (sellers, products) csr, or per product, (products,).
-        options: the fields of TrainingOptions. Raises SchemaError for a problem of products,
-        UsageError for options out of range.
+        run: what it shows, where it computes and what it keeps; it changes no number.
+        options: the fields of TrainingOptions. Raises SchemaError for a problem of products and
+        for a checkpoint of another fit, UsageError for options out of range.
         """
         from cprtools.graph.homogeneous import make_graph
         from cprtools.linkpred.options import TrainingOptions
@@ -106,7 +106,14 @@ class GraphModel(Recommender):
             if held_out is not None:
                 seen = make_graph(held_out.train, problem.co_purchases, views)
                 measure = held_out.measure
-        trainer = train(seen, vectors, problem.is_candidate, chosen, seed, measure, progress)
+        run = run or Run()
+        checkpoint = None
+        if run.checkpoints is not None:
+            from cprtools.training.checkpoint import fingerprint
+
+            settings = {**asdict(chosen), "seed": seed}
+            checkpoint = run.checkpoints.next_fit(fingerprint(settings, problem, views=views))
+        trainer = train(seen, vectors, problem.is_candidate, chosen, seed, measure, run, checkpoint)
         # listings held out to stop by carry messages again: nothing is predicted any more
         nodes = trainer.embed(graph)
         known = np.diff(graph.indptr) > 0

@@ -20,7 +20,7 @@ from cprtools.baselines.catalogue import (
 )
 from cprtools.baselines.vocabulary import attribute_codes, title_words
 from cprtools.errors import SchemaError
-from cprtools.tables import Folder, Source
+from cprtools.tables import EDGES, NODES, Folder, Source, TableSpec
 from cprtools.tables import columns as c
 
 
@@ -46,6 +46,7 @@ class BuiltProblem:
             ("listings", int(problem.matrix.nnz)),
             ("bought together", 0 if problem.co_purchases is None else problem.co_purchases.nnz),
             ("products without vector", _count_zero_rows(problem.vectors)),
+            ("sellers without vector", _count_sellers_without(problem)),
         ]
 
     def seller_table(self) -> pa.Table:
@@ -63,9 +64,9 @@ class BuiltProblem:
 def build_problem(graph: Folder, vectors: Sequence[Source] = ()) -> BuiltProblem:
     """Index sellers and products of the graph and lay its edges out as matrices.
 
-    Raises SchemaError where the graph holds no listing of a known seller.
+    Raises SchemaError where the graph holds no listing of a known seller, or other columns.
     """
-    nodes, edges = graph.table("nodes"), graph.table("edges")
+    nodes, edges = _member(graph, NODES), _member(graph, EDGES)
     products = _nodes(nodes, "product", c.PRODUCT_ID)
     sellers = _nodes(nodes, "seller", c.SELLER_ID).select([c.SELLER_ID, c.CATEGORY])
     sellers = sellers.sort_by(c.SELLER_ID)
@@ -98,6 +99,20 @@ def build_problem(graph: Folder, vectors: Sequence[Source] = ()) -> BuiltProblem
         co_purchases=_co_purchases(edges, catalogue),
     )
     return BuiltProblem(problem, catalogue, sellers, views)
+
+
+def _member(graph: Folder, spec: TableSpec) -> pa.Table:
+    """The graph's table of that name, with all the columns that it must have."""
+    table = graph.table(spec.name)
+    found = {field.name: field.type for field in table.schema}
+    for field in spec.fields:
+        if field.required and found.get(field.name) != field.type:
+            was = found.get(field.name, "none")
+            raise SchemaError(
+                f"{graph.name}: {spec.name}.parquet needs a column {field.name!r} of type "
+                f"{field.type}; found {was}; build the graph again with this version"
+            )
+    return table
 
 
 def _nodes(nodes: pa.Table, kind: str, id_name: str) -> pa.Table:
@@ -155,6 +170,14 @@ def primary_categories(
     for row, code in zip(rows[order][first], shares.indices[order][first], strict=True):
         result[row] = names[code]
     return result
+
+
+def _count_sellers_without(problem: Problem) -> object:
+    """Sellers none of whose products has a vector: the graph alone tells of them."""
+    if problem.vectors is None:
+        return "all"
+    known = problem.matrix @ problem.vectors.any(axis=1).astype(np.float32)
+    return int((known == 0).sum())
 
 
 def _count_zero_rows(vectors: np.ndarray | None) -> object:

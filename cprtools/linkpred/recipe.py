@@ -22,6 +22,7 @@ from cprtools.errors import UsageError
 from cprtools.linkpred.model import GraphModel
 from cprtools.linkpred.problem import BuiltProblem
 from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_listings
+from cprtools.training.run import Run
 
 # the baselines that make sense for sellers; the others need product pairs
 _SELLER_BASELINES = (
@@ -34,7 +35,8 @@ _SELLER_BASELINES = (
     LightGcn.method,
     Blend.method,
 )
-METHODS = (GraphModel.method, *_SELLER_BASELINES)
+TRAINED = GraphModel.method
+METHODS = (TRAINED, *_SELLER_BASELINES)
 Say = Callable[[str], None]
 
 
@@ -78,17 +80,20 @@ def train(
     settings: Settings | None = None,
     seed: int = 0,
     say: Say = lambda _: None,
+    run: Run | None = None,
 ) -> TwoStage:
     """Fit a method on the problem and calibrate it on listings held out inside it.
 
     `gnn` gets the second stage over its own and the cheap sources' evidence; baselines answer by
-    their own calibrated scores. `options` go to the method's `fit`. Raises UsageError for a method
-    that does not exist.
+    their own calibrated scores. `options` go to the method's `fit`; `run` is how the training of
+    `gnn` is carried out. Raises UsageError for a method that does not exist.
     """
     if method not in METHODS:
         raise UsageError(f"--method must be one of {', '.join(METHODS)}, got {method!r}")
     is_gnn = method == GraphModel.method
     own = dict(options or {})
+    if is_gnn:
+        own["run"] = run
     inner, positives = hold_out_listings(built.problem, seed=seed)
     return fit_two_stage(
         built.problem,

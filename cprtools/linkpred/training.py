@@ -1,19 +1,24 @@
 """Train the graph encoder on minibatches of supervision edges; stop early; embed all nodes."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from itertools import islice
 
 import numpy as np
 import torch
+from torch import nn
 
 from cprtools.graph.homogeneous import BoolArray, FloatArray, HomogeneousGraph, supervision_edges
-from cprtools.graph.sampling import full_block, make_sampler
+from cprtools.graph.sampling import DglSampler, TensorSampler, full_block, make_sampler
 from cprtools.linkpred.batches import Batch, BatchMaker
 from cprtools.linkpred.encoder import GraphEncoder, sampled_softmax_loss
 from cprtools.linkpred.features import RMS, NodeFeatures
+from cprtools.linkpred.memory import memory_note
 from cprtools.linkpred.options import TrainingOptions
+from cprtools.training.checkpoint import Checkpoint
+from cprtools.training.loop import Loop
+from cprtools.training.run import Run, on_device
 
-Progress = Callable[[Iterable[Any], str, int | None], Iterator[Any]]
 Measure = Callable[[FloatArray], float]
 _LAST_RATE = 0.05
 """Share of the learning rate that is left at the end."""
@@ -29,38 +34,65 @@ class Trainer:
         is_candidate: BoolArray | None,
         options: TrainingOptions,
         seed: int,
+        device: str = "cpu",
     ) -> None:
         self.graph, self.vectors, self.options = graph, vectors, options
+        self.seed, self.device = seed, device
         dim = options.embedding_dim
         self.features = NodeFeatures(graph, vectors, dim)
-        self.encoder = GraphEncoder(self.features.dim, dim, options.num_layers, options.dropout)
+        encoder = GraphEncoder(self.features.dim, dim, options.num_layers, options.dropout)
+        # initial vectors, like the graph they are made from, stay in the machine's own memory
+        self.encoder = encoder.to(device)
         edges = supervision_edges(graph, is_candidate, options.sampling)
         rng = np.random.default_rng(seed)
         self.batches = BatchMaker(graph, edges, is_candidate, options, rng)
         self.sampler = make_sampler(graph, options.fanouts(), sampler=options.sampler, seed=seed)
         learned = [*self.encoder.parameters(), *self.features.parameters()]
         self.optimizer = torch.optim.Adam(learned, lr=options.learning_rate)
-        self.schedule = torch.optim.lr_scheduler.LinearLR(
-            self.optimizer, 1.0, _LAST_RATE, options.epochs
+        self.loop = Loop(
+            nn.ModuleDict({"encoder": self.encoder, "features": self.features}),
+            self.optimizer,
+            torch.optim.lr_scheduler.LinearLR(self.optimizer, 1.0, _LAST_RATE, options.epochs),
         )
-        self.best_epoch, self.best_value = 0, float("-inf")
-        self.best_state: list[dict[str, Any]] = []
 
-    def fit(self, measure: Measure | None, progress: Progress | None) -> None:
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights are kept, from 1."""
+        return self.loop.best_epoch
+
+    @property
+    def best_value(self) -> float:
+        """Its measure; NaN where nothing was measured."""
+        return max(self.loop.hits, default=float("nan"))
+
+    def fit(self, measure: Measure | None, run: Run, checkpoint: Checkpoint | None = None) -> None:
         """Train until the last epoch, or until `measure` no longer grows; keep the best weights."""
         planned = self.options.epochs if len(self.batches.edges) else 0
-        epochs: Iterable[int] = range(1, planned + 1)
-        if progress is not None:
-            epochs = progress(epochs, "training", planned)
-        for epoch in epochs:
-            for _ in range(self.batches.steps):
-                self.step(self.batches.draw())
-            self.schedule.step()
-            self._remember(epoch, float(epoch) if measure is None else measure(self.embed()))
-            if epoch - self.best_epoch >= self.options.patience:
-                break
-        for module, state in zip((self.encoder, self.features), self.best_state, strict=False):
-            module.load_state_dict(state)
+        start, stop = self.loop.begin(planned, checkpoint)
+        size = self.batches.steps
+        with closing(run.steps(start * size, stop * size, "gnn")) as steps:
+            self.loop.run(
+                range(start, stop),
+                lambda epoch: self._one_epoch(epoch, islice(steps, size)),
+                None if measure is None else lambda: measure(self.embed()),
+                self.options.patience,
+                checkpoint,
+            )
+
+    def _one_epoch(self, epoch: int, steps: Iterable[int]) -> None:
+        # seeds of its own: an epoch is the same after a pause, whichever sampler draws
+        own = np.random.SeedSequence([self.seed, epoch])
+        # dgl takes 31 bits
+        first, second = (int(word) >> 1 for word in own.generate_state(2))
+        self.batches.rng = np.random.default_rng(own)
+        torch.manual_seed(first)
+        if isinstance(self.sampler, TensorSampler):
+            self.sampler.generator.manual_seed(second)
+        elif isinstance(self.sampler, DglSampler):
+            self.sampler.dgl.seed(second)
+        for _ in steps:
+            self.step(self.batches.draw())
+        self.loop.schedule.step()
 
     def step(self, batch: Batch) -> float:
         """One update of the weights; returns the loss before it."""
@@ -73,10 +105,13 @@ class Trainer:
     def loss(self, batch: Batch) -> torch.Tensor:
         """The batch's loss, a scalar, from freshly sampled neighbours."""
         self.encoder.train()
-        blocks = self.sampler.sample(batch.roots, batch.edges)
-        nodes = blocks[0].nodes
+        sampled = self.sampler.sample(batch.roots, batch.edges)
+        nodes = sampled[0].nodes
         initial = self.features(nodes, batch.edges)
         is_product = (nodes >= self.graph.num_sellers).long()
+        initial, is_product, blocks, batch = on_device(
+            (initial, is_product, sampled, batch), self.device
+        )
         vectors = self.encoder(initial, is_product, blocks)
         logits = self.encoder.scale * (vectors[batch.query] @ vectors[batch.candidates].T)
         return sampled_softmax_loss(logits, batch.positive, batch.log_expected, batch.is_known)
@@ -92,27 +127,19 @@ class Trainer:
         if graph is not None and self.vectors is not None:
             features = NodeFeatures(graph, self.vectors, self.options.embedding_dim)
         block = full_block(graph or self.graph)
-        is_product = (block.nodes >= self.graph.num_sellers).long()
-        layers = [block] * self.options.num_layers
-        vectors = self.encoder(features(block.nodes), is_product, layers)
-        return np.asarray(vectors.numpy(), dtype=np.float32)
+        is_product = (block.nodes >= self.graph.num_sellers).long().to(self.device)
+        layers = [on_device(block, self.device)] * self.options.num_layers
+        vectors = self.encoder(features(block.nodes).to(self.device), is_product, layers)
+        return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
 
     def weights(self) -> dict[str, FloatArray]:
         """The encoder's weights that a product without neighbours needs, as matrices."""
         found = {
-            name: np.atleast_2d(weight.numpy())
+            name: np.atleast_2d(weight.cpu().numpy())
             for name, weight in self.encoder.state_dict().items()
             if ".relations." not in name
         }
         return {**found, "rms": np.array([[RMS]], dtype=np.float32)}
-
-    def _remember(self, epoch: int, value: float) -> None:
-        if value > self.best_value:
-            self.best_epoch, self.best_value = epoch, value
-            self.best_state = [
-                {name: weight.clone() for name, weight in module.state_dict().items()}
-                for module in (self.encoder, self.features)
-            ]
 
 
 def train(
@@ -122,20 +149,25 @@ def train(
     options: TrainingOptions,
     seed: int,
     measure: Measure | None = None,
-    progress: Progress | None = None,
+    run: Run | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Trainer:
     """A trainer that has fitted its encoder to the graph's supervision edges.
 
     vectors: (products, dim) float32, None for learned initial vectors. measure: from the vectors
     of all nodes to a number, asked after every epoch; the weights with the highest are kept.
+    The same arguments give the same weights, whether training was cut off and resumed from the
+    checkpoint or not; on a GPU sums may differ in the last bits.
     """
+    run = run or Run()
     before = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[0] if run.device == "cuda" else []):
             torch.manual_seed(seed)
-            trainer = Trainer(graph, vectors, is_candidate, options, seed)
-            trainer.fit(measure, progress)
+            trainer = Trainer(graph, vectors, is_candidate, options, seed, run.device)
+            run.say(memory_note(trainer.loop.network, graph, vectors, options))
+            trainer.fit(measure, run, checkpoint)
             return trainer
     finally:
         torch.set_num_threads(before)

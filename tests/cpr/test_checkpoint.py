@@ -5,41 +5,22 @@ import pytest
 import torch
 
 from cprtools.cpr import training
-from cprtools.cpr.checkpoint import Checkpoints
 from cprtools.cpr.config import make_config
-from cprtools.cpr.recipe import make_run
-from cprtools.cpr.run import Run, memory_note, on_device
+from cprtools.cpr.memory import memory_note
+from cprtools.cpr.recipe import TRAINED
 from cprtools.errors import SchemaError, UsageError
-from cprtools.tables import Footer, open_folder
+from cprtools.tables import open_folder
+from cprtools.training.checkpoint import Checkpoints
+from cprtools.training.run import Run, make_run, on_device
 from tests.cpr.market import SMALL, make_market
+from tests.training.cutting import FOOTER, CutError, cut_after, keep
 
 SHORT = {**SMALL, "epochs": 5, "validation_fraction": 0.2, "pretrain_epochs": 1}
-FOOTER = Footer(command="train-cpr", params={}, seed=0, inputs=[])
-
-
-class CutError(Exception):
-    """The power went out."""
 
 
 @pytest.fixture(scope="module")
 def market():
     return make_market(num_types=3, num_brands=2, copies=8)
-
-
-def cut_after(epochs):
-    """A progress that lets so many epochs end and then breaks off."""
-
-    def watch(steps, label, total):
-        for done, step in enumerate(steps):
-            if label == "p-companion" and done == epochs:
-                raise CutError
-            yield step
-
-    return watch
-
-
-def keep(place, **options):
-    return Checkpoints(str(place), FOOTER, every_seconds=0, **options)
 
 
 def same_form(one, other):
@@ -55,7 +36,7 @@ def test_a_run_cut_off_ends_as_if_it_had_not_been(market, tmp_path, preset, done
     whole = training.train(market.problem, config)
     assert len(whole.hits) == 5
     with pytest.raises(CutError):
-        run = Run(progress=cut_after(done), checkpoints=keep(tmp_path / "state"))
+        run = Run(progress=cut_after(done, "p-companion"), checkpoints=keep(tmp_path / "state"))
         training.train(market.problem, config, run)
     seen = []
 
@@ -78,10 +59,10 @@ def test_a_finished_fit_is_not_repeated_and_the_next_goes_on(market, tmp_path):
     first = keep(tmp_path / "state")
     training.train(market.problem, config, Run(checkpoints=first))
     with pytest.raises(CutError):
-        run = Run(progress=cut_after(2), checkpoints=first)
+        run = Run(progress=cut_after(2, "p-companion"), checkpoints=first)
         training.train(market.problem, other, run)
     again = keep(tmp_path / "state", resume=True)
-    nothing = Run(progress=cut_after(0), checkpoints=again)
+    nothing = Run(progress=cut_after(0, "p-companion"), checkpoints=again)
     same_form(training.train(market.problem, config, nothing), expected[0])
     same_form(training.train(market.problem, other, Run(checkpoints=again)), expected[1])
 
@@ -91,7 +72,9 @@ def test_a_run_that_stopped_early_stays_stopped(market, tmp_path):
     config = make_config({**SHORT, **still}, seed=0)
     whole = training.train(market.problem, config, Run(checkpoints=keep(tmp_path / "state")))
     assert len(whole.hits) == 1 + 2
-    run = Run(progress=cut_after(0), checkpoints=keep(tmp_path / "state", resume=True))
+    run = Run(
+        progress=cut_after(0, "p-companion"), checkpoints=keep(tmp_path / "state", resume=True)
+    )
     same_form(training.train(market.problem, config, run), whole)
 
 
@@ -124,13 +107,17 @@ def test_a_state_is_written_only_some_time_after_the_last(market, tmp_path):
     config = make_config(SHORT, seed=0)
     seldom = Checkpoints(str(tmp_path / "state"), FOOTER, every_seconds=3600)
     with pytest.raises(CutError):
-        training.train(market.problem, config, Run(progress=cut_after(3), checkpoints=seldom))
+        training.train(
+            market.problem, config, Run(progress=cut_after(3, "p-companion"), checkpoints=seldom)
+        )
     assert not (tmp_path / "state").exists()
 
 
 def test_the_options_of_a_run_belong_together():
     def run_of(method, device="cpu", checkpoint=None, resume=False):
-        return make_run(method, device, checkpoint, resume, FOOTER, progress=None, say=print)
+        return make_run(
+            TRAINED, method, device, checkpoint, resume, FOOTER, progress=None, say=print
+        )
 
     with pytest.raises(UsageError, match="--resume needs --checkpoint"):
         run_of("p-companion", resume=True)

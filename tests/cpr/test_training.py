@@ -4,9 +4,9 @@ import torch
 
 from cprtools.baselines import Problem
 from cprtools.cpr.config import make_config
-from cprtools.cpr.run import Run
 from cprtools.cpr.training import Session, closed_form, similar_loss, train
 from cprtools.errors import SchemaError
+from cprtools.training.run import Run
 from tests.cpr.market import SMALL, make_market, share_of_right_heads
 
 PAPER = {

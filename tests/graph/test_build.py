@@ -1,3 +1,4 @@
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -124,6 +125,21 @@ def test_rows_without_a_time_are_left_out_where_others_have_one(tmp_path):
     nodes, _, report = build(tmp_path, given={"listings": listing(("A", "p")), "views": views})
     assert nodes.column("views")[0].as_py() == 1
     assert report.views_without_time == 1
+
+
+def test_page_views_in_the_future_are_left_out_and_are_not_the_newest(tmp_path):
+    now = datetime.now(UTC).replace(tzinfo=None)
+    ts = [now - timedelta(days=40), now - timedelta(days=1), now + timedelta(hours=5)]
+    late = [now + timedelta(days=2), datetime(2924, 1, 1)]
+    views = pa.table({"product_id": ["p"] * 5, "views": [1, 10, 100, 1000, 10000], "ts": ts + late})
+    given = {"listings": listing(("A", "p")), "views": views}
+    nodes, _, report = build(tmp_path, given=given, views_months=1)
+    # a clock a zone ahead is no future; 40 days ago is out of one month before that
+    assert nodes.column("views")[0].as_py() == 10 + 100
+    assert report.views_in_the_future == 2
+    only = {**given, "views": views.slice(3)}
+    nodes, _, report = build(tmp_path, given=only)
+    assert (nodes.column("views")[0].as_py(), report.views_in_the_future) == (0, 2)
 
 
 def test_further_products_are_the_most_viewed_unlisted_ones(tmp_path):

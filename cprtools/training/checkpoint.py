@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,44 +12,16 @@ import numpy as np
 import pyarrow as pa
 import torch
 from scipy.sparse import csr_matrix
-from torch import Tensor, nn
+from torch import Tensor
 
+from cprtools import __version__
 from cprtools.baselines.contract import Problem
-from cprtools.cpr.config import CprConfig
 from cprtools.errors import SchemaError
 from cprtools.tables import Footer, check_folder_writable, open_folder, write_folder
+from cprtools.training.loop import Loop
 
 KIND = "checkpoint"
 _EVERY_SECONDS = 30.0
-
-
-@dataclass
-class Loop:
-    """What a training loop carries from epoch to epoch."""
-
-    network: nn.Module
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    random: np.random.Generator
-    epoch: int = 0
-    """Epochs done."""
-    hits: list[float] = field(default_factory=list)
-    """The measure of each."""
-    best: dict[str, Tensor] | None = None
-    """Weights of the best of them; None where nothing was measured."""
-    is_finished: bool = False
-
-    @property
-    def stale(self) -> int:
-        """Epochs since the best one."""
-        return len(self.hits) - 1 - int(np.argmax(self.hits)) if self.hits else 0
-
-    def keep_best(self, hit: float) -> None:
-        """Add the measure of an epoch, and its weights where it is the best so far."""
-        if hit > max(self.hits, default=-1.0):
-            weights = self.network.state_dict()
-            self.best = {name: tensor.detach().clone() for name, tensor in weights.items()}
-        self.hits.append(hit)
 
 
 class Checkpoints:
@@ -77,14 +49,14 @@ class Checkpoints:
             folder = open_folder(place, (KIND,))
             self._members = {name: folder.table(name) for name in folder.manifest["members"]}
 
-    def next_fit(self, problem: Problem, config: CprConfig) -> "Checkpoint":
-        """The place of the fit that begins now.
+    def next_fit(self, identity: str) -> "Checkpoint":
+        """The place of the fit that begins now; identity: its `fingerprint`.
 
         Raises SchemaError where the folder holds a fit of other data or settings.
         """
         self._fits += 1
         names = f"tensors_{self._fits}", f"state_{self._fits}"
-        return Checkpoint(self, names, fingerprint(problem, config))
+        return Checkpoint(self, names, identity)
 
     def read(self, names: tuple[str, str]) -> tuple[pa.Table, dict[str, Any]] | None:
         """The tensors and the state of a fit, None where it was not reached."""
@@ -134,10 +106,10 @@ class Checkpoint:
         loop.optimiser.load_state_dict(
             {"state": _optimiser_state(tensors), "param_groups": state["groups"]}
         )
-        # a missing function of the rate leaves the loop's own in place
-        functions = {"lr_lambdas": [None] * len(state["groups"])}
-        loop.schedule.load_state_dict(state["schedule"] | functions)
-        loop.random.bit_generator.state = state["random"]
+        # its place alone: the shape of the rate is the loop's own
+        vars(loop.schedule).update(state["schedule"])
+        if loop.random is not None:
+            loop.random.bit_generator.state = state["random"]
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
@@ -164,18 +136,22 @@ class Checkpoint:
             state |= {
                 "groups": inner["param_groups"],
                 "schedule": {name: schedule[name] for name in ("last_epoch", "_step_count")},
-                "random": loop.random.bit_generator.state,
+                "random": None if loop.random is None else loop.random.bit_generator.state,
             }
         self._owner.write(self._names, _tensor_table(tensors), state)
         self._written = time.monotonic()
 
 
-def fingerprint(problem: Problem, config: CprConfig) -> str:
-    """A digest of everything that decides the numbers of a fit."""
-    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
-    digest.update(torch.__version__.encode())
+def fingerprint(settings: Mapping[str, Any], problem: Problem, **others: Any) -> str:
+    """A digest of everything that decides the numbers of a fit.
+
+    settings: JSON values; others: data beside the problem, arrays or sparse matrices.
+    """
     # every field, whatever a later version adds
-    for name, values in _flat({f.name: getattr(problem, f.name) for f in fields(problem)}):
+    data = {each.name: getattr(problem, each.name) for each in fields(problem)} | others
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    digest.update(f"{__version__} {torch.__version__}".encode())
+    for name, values in _flat(data):
         digest.update(name.encode())
         parts = (
             (values.indptr, values.indices, values.data)
@@ -183,7 +159,7 @@ def fingerprint(problem: Problem, config: CprConfig) -> str:
             else (values,)
         )
         for part in parts:
-            digest.update(np.ascontiguousarray(part).tobytes())
+            digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -4,29 +4,28 @@ Nothing here decides a number: the same problem and config give the same model.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cprtools.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-    from cprtools.cpr.checkpoint import Checkpoints
-    from cprtools.cpr.config import CprConfig
+    from cprtools.tables import Footer
+    from cprtools.training.checkpoint import Checkpoints
 
 Progress = Callable[[Iterable[int], str, int | None], Iterator[int]]
 T = TypeVar("T")
 DEVICES = ("cpu", "cuda")
 
-_FLOAT = 4
-# a weight, its gradient, the two moments of Adam, and the copy of the best epoch
-_COPIES = 5
-# what backward keeps of every number of a batch, and the few scores a query in validation
-_KEPT = 6
-_VALIDATION_ROWS = 128 * 4
-_LARGEST_UNITS = 1e9
+FLOAT_BYTES = 4
+COPIES = 5
+"""Of a weight: itself, its gradient, the two moments of Adam, and the copy of the best epoch."""
+KEPT = 6
+"""Numbers that backward keeps for every number of a batch."""
+_GIGABYTE = 1e9
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,40 @@ class Run:
     device: str = "cpu"
     checkpoints: "Checkpoints | None" = None
 
-    def steps(self, start: int, stop: int, label: str) -> Iterator[int]:
+    def steps(self, start: int, stop: int, label: str) -> Generator[int, None, None]:
         """The numbers from start to stop, shown on the way."""
         numbers = range(start, stop)
         yield from numbers if self.progress is None else self.progress(numbers, label, len(numbers))
+
+
+def make_run(
+    trained: str,
+    method: str,
+    device: str,
+    checkpoint: str | None,
+    resume: bool,
+    footer: "Footer",
+    *,
+    progress: Progress | None,
+    say: Callable[[str], None],
+) -> Run | None:
+    """What surrounds the training of the method `trained`, None for methods without such a thing.
+
+    Raises UsageError where the options do not belong together, DataError and SchemaError where
+    `checkpoint` cannot be used.
+    """
+    if resume and checkpoint is None:
+        raise UsageError("--resume needs --checkpoint FOLDER: where the state of training is")
+    if method != trained:
+        if checkpoint is not None or device != "cpu":
+            raise UsageError(f"--checkpoint and --device are for {trained}, not for {method}")
+        return None
+    check_device(device)
+    if checkpoint is None:
+        return Run(progress, say, device)
+    from cprtools.training.checkpoint import Checkpoints
+
+    return Run(progress, say, device, Checkpoints(checkpoint, footer, resume=resume))
 
 
 def check_device(device: str) -> str:
@@ -58,11 +87,11 @@ def check_device(device: str) -> str:
 
 
 def on_device(part: T, device: Any) -> T:
-    """A tensor, or a (named) tuple or dataclass of such, on that device."""
+    """A tensor, or a list, (named) tuple or dataclass of such, on that device."""
     moved: Any = part
     if hasattr(part, "to"):
         moved = part.to(device)
-    elif isinstance(part, tuple):
+    elif isinstance(part, tuple | list):
         values = [on_device(value, device) for value in part]
         moved = type(part)(*values) if hasattr(part, "_fields") else type(part)(values)
     elif is_dataclass(part) and not isinstance(part, type):
@@ -71,28 +100,15 @@ def on_device(part: T, device: Any) -> T:
     return moved  # type: ignore[no-any-return]
 
 
-def memory_note(network: "nn.Module", config: "CprConfig", num_products: int) -> str:
-    """One line that says what training will take, beside the tables already read."""
-    weights = sum(parameter.numel() for parameter in network.parameters())
-    buffers: list[Tensor] = list(network.buffers())
-    held = sum(buffer.numel() * buffer.element_size() for buffer in buffers)
-    rows, scores = _batch_size(config, num_products)
-    # source, target and the history that makes the source, twice while they are copied
-    closed_form = 6 * num_products * config.embedding_dim
-    batch = _KEPT * (scores + rows * (config.hidden_dim + 4 * config.embedding_dim))
-    entries = _COPIES * weights + batch + closed_form + _VALIDATION_ROWS * num_products
-    need = _FLOAT * entries + held
+def num_weights(*modules: "nn.Module") -> int:
+    """Entries of all parameters."""
+    return sum(weight.numel() for module in modules for weight in module.parameters())
+
+
+def memory_line(need: float, weights: int) -> str:
+    """One line that says how many bytes training will take, beside the tables already read."""
     present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    note = f"training takes about {need / _LARGEST_UNITS:.2g} GB of memory"
+    note = f"training takes about {need / _GIGABYTE:.2g} GB of memory"
     if need > present:
-        note += f", more than the {present / _LARGEST_UNITS:.3g} GB that there is"
+        note += f", more than the {present / _GIGABYTE:.3g} GB that there is"
     return f"{note} ({weights:,} weights)"
-
-
-def _batch_size(config: "CprConfig", num_products: int) -> tuple[int, int]:
-    """Products that a batch embeds, and pairs that it scores."""
-    if config.preset == "default":
-        candidates = min(config.num_negatives + config.batch_size, num_products)
-        return config.batch_size + candidates, config.batch_size * candidates
-    pairs = config.batch_size * (1 + config.num_negatives)
-    return config.batch_size + pairs, pairs

@@ -1,0 +1,48 @@
+"""How much memory the training of the graph model takes."""
+
+from dataclasses import fields
+from math import prod
+
+import numpy as np
+from torch import nn
+
+from cprtools.graph.homogeneous import FloatArray, HomogeneousGraph
+from cprtools.linkpred.options import TrainingOptions
+from cprtools.training.run import COPIES, FLOAT_BYTES, KEPT, memory_line, num_weights
+
+# states of all nodes while a layer makes the next ones
+_STATES = 4
+
+
+def memory_note(
+    network: nn.Module,
+    graph: HomogeneousGraph,
+    vectors: FloatArray | None,
+    options: TrainingOptions,
+) -> str:
+    """One line that says what training will take, beside the tables already read."""
+    weights = num_weights(network)
+    arrays = [getattr(graph, field.name) for field in fields(graph)]
+    # of the sampler's, the batches' and the features' own arrays as much again
+    held = 2 * sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
+    dim = options.embedding_dim
+    if vectors is not None:
+        # at length 1, and the sums that sellers start from
+        held += vectors.nbytes + FLOAT_BYTES * graph.num_sellers * vectors.shape[1]
+        dim += vectors.shape[1]
+    # embedding all nodes needs a message for every edge of a relation, half of them at a time
+    everything = _STATES * graph.num_nodes * dim + graph.num_edges // 2 * options.embedding_dim
+    entries = COPIES * weights + max(everything, _batch_entries(graph, options))
+    return memory_line(FLOAT_BYTES * entries + held, weights)
+
+
+def _batch_entries(graph: HomogeneousGraph, options: TrainingOptions) -> int:
+    """Numbers that a step keeps: states of all that is sampled around a batch, and its logits."""
+    candidates = options.batch_size + options.num_negatives
+    roots = options.batch_size + candidates
+    sizes = options.fanouts()
+    around = sum(
+        min(graph.num_nodes, roots * prod(1 + size for size in sizes[at:]))
+        for at in range(len(sizes))
+    )
+    return KEPT * (options.batch_size * candidates + around * options.embedding_dim)

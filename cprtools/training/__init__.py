@@ -1,0 +1,1 @@
+"""What surrounds the training of both models: progress, device, early stopping, checkpoints."""
