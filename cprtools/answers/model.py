@@ -44,6 +44,8 @@ class Model:
     catalogue: Catalogue
     sellers: pa.Table | None = None
     """Sellers only: seller_id, primary_category, num_listings, in row order of the matrix."""
+    num_added: int = 0
+    """How many of the last products the model was extended by."""
     _strings: dict[str, list[str | None]] = field(default_factory=dict)
 
     def strings(self, name: str) -> list[str | None]:
@@ -81,6 +83,16 @@ class Model:
         """All query indices in the order of their ids."""
         order = pc.sort_indices(self.query_ids())
         return np.asarray(order.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+    def offering(self, candidates: npt.NDArray[np.bool_] | None) -> "Model":
+        """The model with these candidates, (products,) bool, in place of its own; None: as it is.
+
+        A new quarter's list of high-demand products replaces that of the training.
+        """
+        if candidates is None:
+            return self
+        problem = replace(self.stage.problem, is_candidate=candidates)
+        return replace(self, stage=replace(self.stage, problem=problem))
 
     def check_columns(self, names: tuple[str, ...]) -> None:
         """Raise SchemaError where a column to show is none of the products'."""

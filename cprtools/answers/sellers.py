@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 from cprtools.answers.filters import forbid
 from cprtools.answers.model import Model
 from cprtools.answers.reasons import seller_reasons
+from cprtools.answers.starters import lists_nothing, popular_products, starter_reason
 from cprtools.errors import SchemaError, nearest_names, quote
 from cprtools.ranking import query_blocks
 from cprtools.tables import SELLER_RECOMMENDATIONS
@@ -35,6 +36,7 @@ class SellerRequest:
     """A category's name, `all`, or None for each seller's primary one."""
     excluded: csr_matrix | None = None
     only: BoolArray | None = None
+    """(products,) candidates in place of the high-demand products of the training."""
     use_ranker: bool = True
     columns: tuple[str, ...] = ()
     """Further columns of the products to show."""
@@ -45,18 +47,22 @@ def recommend_products(
 ) -> Iterator[pa.Table]:
     """Recommendations block by block, rows by seller in the order asked, then rank.
 
-    Never returned: a listed product, one that is not in high demand, an excluded pair.
+    Never returned: a listed product, one that is not in high demand, an excluded pair. A seller
+    without listings gets what is popular in its category.
     Raises SchemaError for an unknown category, with the nearest names.
     """
+    model = model.offering(request.only)
     stage = model.stage
     for block in query_blocks(seller_idx, stage.problem.num_candidates, len(stage.sources)):
         allowed = _allowed(model, block, request)
         lists = stage.lists(block, allowed, request.k, use_ranker=request.use_ranker)
+        starts = lists_nothing(model, block)
         parts = []
         for row, (cols, scores) in enumerate(lists):
-            affinity = affinities(model, scores, use_ranker=request.use_ranker)
+            ranked = cols, affinities(model, scores, use_ranker=request.use_ranker)
+            shown, affinity = popular_products(model, allowed[row]) if starts[row] else ranked
             keep = np.flatnonzero(affinity >= request.threshold)[: request.k]
-            parts.append((row, cols[keep], affinity[keep]))
+            parts.append((row, shown[keep], affinity[keep]))
         yield _table(model, block, parts, request)
 
 
@@ -76,8 +82,6 @@ def _allowed(model: Model, block: IntArray, request: SellerRequest) -> BoolArray
     base = np.ones(problem.num_candidates, dtype=bool)
     if problem.is_candidate is not None:
         base &= problem.is_candidate
-    if request.only is not None:
-        base &= request.only
     allowed = np.tile(base, (len(block), 1))
     forbid(allowed, problem.matrix, block)
     forbid(allowed, request.excluded, block)
@@ -98,7 +102,11 @@ def _in_category(model: Model, block: IntArray, category: str | None) -> BoolArr
     else:
         wanted = _primary_codes(model, names)[block]
     # a seller whose listings have no category gets an answer over all of them
-    return np.asarray((codes[None, :] == wanted[:, None]) | (wanted[:, None] < 0))
+    found = np.asarray((codes[None, :] == wanted[:, None]) | (wanted[:, None] < 0))
+    if category is None and model.num_added:
+        # new products may come as vectors alone: what names no category is not hidden by one
+        found[:, -model.num_added :] |= codes[-model.num_added :] < 0
+    return found
 
 
 def _primary_codes(model: Model, names: tuple[str, ...]) -> IntArray:
@@ -148,9 +156,21 @@ def _table(
         c.PRODUCT_ID: catalogue.ids.take(pa.array(cols)),
         c.CATEGORY: catalogue.table.column(c.CATEGORY).take(pa.array(cols)),
         c.AFFINITY: np.concatenate([affinity for _, _, affinity in parts]),
-        c.REASON: pa.array(seller_reasons(model, block[rows], cols), pa.string()),
+        c.REASON: pa.array(_reasons(model, block[rows], cols, request.category), pa.string()),
     }
     table = pa.table(columns).cast(SELLER_RECOMMENDATIONS.schema)
     for name in request.columns:
         table = table.append_column(name, catalogue.table.column(name).take(pa.array(cols)))
     return table
+
+
+def _reasons(model: Model, sellers: IntArray, cols: IntArray, category: str | None) -> list[str]:
+    reasons = seller_reasons(model, sellers, cols)
+    _, names = model.categories()
+    primary = _primary_codes(model, names)
+    for at in np.flatnonzero(lists_nothing(model, sellers)):
+        code = primary[sellers[at]]
+        own = names[code] if category is None and code >= 0 else None
+        asked = category if category != ALL else None
+        reasons[at] = starter_reason(model, int(cols[at]), asked or own)
+    return reasons

@@ -109,8 +109,8 @@ class Factorisation(Recommender):
     def extended(self, problem: Problem) -> Self:
         """Products without pairs have no factors: they score 0."""
         more = problem.num_candidates - self.num_candidates
-        queries, candidates = (append_rows(side, more) for side in self.factors())
-        return type(self)(queries, candidates, self.settings)
+        queries = append_rows(self._queries, more if problem.is_square else 0)
+        return type(self)(queries, append_rows(self._candidates, more), self.settings)
 
     @property
     def num_candidates(self) -> int:

@@ -95,10 +95,6 @@ def _check(request: Request) -> None:
         raise UsageError(f"--partition-by must be seller_id, got {request.partition_by!r}")
     if request.partition_by and request.output == "-":
         raise UsageError("--partition-by writes one file per seller; name a folder with -o")
-    if request.vectors and request.products is None:
-        raise UsageError("--vectors are those of new products; name their table with --products")
-    if request.products is not None and request.seller is not None:
-        raise UsageError("--products is for complements, not for --seller")
     if request.list_categories and request.seller is None:
         raise UsageError("--list-categories needs --seller")
     if request.output != "-" and not request.partition_by:
@@ -149,14 +145,21 @@ def _kind_of(place: str) -> str:
 
 
 def _with_products(model: "Model", request: Request) -> tuple["Model", list[Any]]:
-    """The model with the products of --products as well, and the tables that these came from."""
-    if request.products is None:
-        return model, []
+    """The model with the products that --products or --vectors name as well, and these tables."""
     from cprtools import answers, tables
 
-    source = tables.open_table(request.products, tables.PRODUCTS, request.mapping)
+    if request.products is None and not request.vectors:
+        return model, []
     vectors = [tables.open_table(v, tables.VECTORS, request.mapping) for v in request.vectors]
-    extended = answers.extend(model, tables.read(source), source.label, vectors)
+    if request.products is not None:
+        source = tables.open_table(request.products, tables.PRODUCTS, request.mapping)
+        products, opened = tables.read(source), [source, *vectors]
+    elif model.folder.kind == answers.SELLERS:
+        source, opened = vectors[0], vectors
+        products = answers.products_of(vectors)
+    else:
+        raise UsageError("--vectors are those of new products; name their table with --products")
+    extended = answers.extend(model, products, source.label, vectors)
     if not extended.num_new:
         console.warn(f"{source.label}: the model knows all of its products already")
     else:
@@ -167,7 +170,7 @@ def _with_products(model: "Model", request: Request) -> tuple["Model", list[Any]
                 "the model was trained on vectors; without --vectors new products go "
                 "by their attributes alone"
             )
-    return extended.model, [source, *vectors]
+    return extended.model, opened
 
 
 def _resolve(

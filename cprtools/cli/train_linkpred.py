@@ -62,6 +62,8 @@ def train_linkpred(
     stage = recipe.train(
         built, method, options=options, with_ranker=ranker, seed=seed, say=console.note
     )
-    members, facts = answers.model_members(stage, built.catalogue, built.seller_table())
+    members, facts = answers.model_members(
+        stage, built.catalogue, built.seller_table(), built.vocabulary
+    )
     footer = console.footer(folder, *vector_sources)
     tables.write_folder(members, output, answers.SELLERS, footer, facts)
