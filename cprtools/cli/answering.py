@@ -215,7 +215,10 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
         excluded = read_excluded(request.exclude, model.query_ids(), model.product_ids)
     if request.only is not None:
         source = tables.open_table(request.only, tables.PRODUCT_LIST, request.mapping)
-        only = mask_of(tables.read(source), model.product_ids, source.label)
+        listed = tables.read(source)
+        only = mask_of(listed, model.product_ids, source.label)
+        if kind == "sellers":
+            _note_strangers(listed, model, source.label)
     common: dict[str, Any] = {
         "k": request.k,
         "excluded": excluded,
@@ -228,6 +231,18 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
         return answers.recommend_complements(model, query_idx, asked)
     wanted = answers.SellerRequest(threshold=request.threshold, category=request.category, **common)
     return answers.recommend_products(model, query_idx, wanted)
+
+
+def _note_strangers(products: "pa.Table", model: "Model", label: str) -> None:
+    """Warn of what a new quarter's list names and nothing is known of."""
+    from cprtools.baselines.catalogue import index_in
+
+    count = int((index_in(products.column("product_id"), model.product_ids) < 0).sum())
+    if count:
+        console.warn(
+            f"{label}: {count:,} of its {products.num_rows:,} products are unknown to the model; "
+            "bring them in with --vectors or --products"
+        )
 
 
 def _hand_out(result: "Iterator[pa.Table]", request: Request, inputs: tuple[Any, ...]) -> None:
