@@ -54,7 +54,7 @@ def build_graph(
     """
     from cprtools import graph, tables
 
-    tables.check_writable(output)
+    tables.check_folder_writable(output)
     mapping = parse_columns(columns)
     given = {
         "listings": (listings, tables.LISTINGS),

@@ -103,10 +103,10 @@ def shop_listings():
     return pa.table({"seller_id": list(sellers), "product_id": list(products)})
 
 
-def train_sellers(folder, method="gnn", *, demand=None, sellers=None, **options):
+def train_sellers(folder, method="gnn", *, demand=None, sellers=None, more=(), **options):
     """The same two models of a seller method; LATE is in the catalogue, and nobody lists it."""
     given = {
-        "listings": (shop_listings(), tables.LISTINGS),
+        "listings": (pa.concat_tables([shop_listings(), *more]), tables.LISTINGS),
         "products": (shop_products(), tables.PRODUCTS),
         "pairs": (full_pairs(), tables.PAIRS),
         "high_demand": (demand, tables.HIGH_DEMAND),

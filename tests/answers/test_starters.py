@@ -88,6 +88,19 @@ def test_the_affinity_is_the_share_of_sellers_at_equal_prior():
     assert len(nothing[0]) == len(nothing[1]) == 0
 
 
+def test_a_seller_with_one_listing_gets_more_of_its_kind(tmp_path):
+    one = pa.table({"seller_id": ["one", "other"], "product_id": ["p50", "p03"]})
+    options = {"embedding_dim": 16, "num_layers": 2, "epochs": 5, "num_negatives": 16}
+    folder = train_sellers(tmp_path, more=[one], **options)
+    model = answers.open_model(str(folder / "full.model"))
+    for seller, kind in (("one", "type 3"), ("other", "type 0")):
+        rows = rows_of(model, seller, category="all", k=8)
+        # 14 of the 60 others are of its kind: by chance 2 of 8
+        assert sum(row["category"] == kind for row in rows) >= 6
+        assert not any("nothing yet" in row["reason"] for row in rows)
+        assert {row["category"] for row in rows_of(model, seller)} == {kind}
+
+
 def test_what_a_seller_lists_counts_more_than_what_it_declared(model):
     sellers = model.sellers.to_pylist()
     primary = {row["seller_id"]: row["primary_category"] for row in sellers}
