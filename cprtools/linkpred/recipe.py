@@ -30,6 +30,8 @@ _SELLER_BASELINES = (
     Ease.method,
     Blend.method,
 )
+# share of the products that the ranker meets as if nobody listed them yet
+_NEW_PRODUCTS = 0.1
 METHODS = (GraphModel.method, *_SELLER_BASELINES)
 Say = Callable[[str], None]
 
@@ -85,7 +87,7 @@ def train(
         raise UsageError(f"--method must be one of {', '.join(METHODS)}, got {method!r}")
     is_gnn = method == GraphModel.method
     own = dict(options or {})
-    inner, positives = hold_out_listings(built.problem, seed=seed)
+    inner, positives = hold_out_listings(built.problem, products=_NEW_PRODUCTS, seed=seed)
     return fit_two_stage(
         built.problem,
         inner,

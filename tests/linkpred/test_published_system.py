@@ -88,7 +88,8 @@ def test_roots_are_listings_of_high_demand_and_of_the_sellers_three_most_viewed(
 
 def test_every_one_of_four_layers_draws_three_neighbours_in_all(trainers):
     options = command_options()
-    assert TrainingOptions.checked(options).fanouts() == [3, 3, 3, 3]
+    for defaults in (TrainingOptions(), TrainingOptions.checked(options)):
+        assert defaults.fanouts() == [3, 3, 3, 3]
     trainer = fitted(trainers, **options)
     assert trainer.sampler.fanout == [3, 3, 3, 3]
     assert len(trainer.encoder.layers) == 4
