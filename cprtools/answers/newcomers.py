@@ -48,7 +48,7 @@ def extend(
     if not model.folder.has(MEMBER):
         raise SchemaError(
             f"{model.folder.name}: was written by a version that did not keep what new products "
-            "need; train it again to use --products"
+            "need; train it again to use them"
         )
     is_known = index_in(products.column(c.PRODUCT_ID), model.product_ids) >= 0
     new = products.filter(pa.array(~is_known))
