@@ -2,7 +2,7 @@
 
 from cprtools.answers.complements import ComplementRequest, recommend_complements
 from cprtools.answers.model import COMPLEMENTS, SELLERS, Model, model_members, open_model
-from cprtools.answers.newcomers import Extended, extend
+from cprtools.answers.newcomers import Extended, extend, products_of
 from cprtools.answers.sellers import (
     SellerRequest,
     list_categories,
@@ -20,6 +20,7 @@ __all__ = [
     "list_categories",
     "model_members",
     "open_model",
+    "products_of",
     "recommend_complements",
     "recommend_products",
 ]

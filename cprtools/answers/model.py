@@ -44,6 +44,8 @@ class Model:
     catalogue: Catalogue
     sellers: pa.Table | None = None
     """Sellers only: seller_id, primary_category, num_listings, in row order of the matrix."""
+    num_added: int = 0
+    """How many of the last products the model was extended by."""
     _strings: dict[str, list[str | None]] = field(default_factory=dict)
 
     def strings(self, name: str) -> list[str | None]:

@@ -1,4 +1,4 @@
-"""Products that a complement model never saw: read as in training, appended to the model."""
+"""Products that a model never saw: read as in training, appended to the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.sparse import csr_matrix
 
 from cprtools.answers.model import SELLERS, Model
@@ -20,8 +21,8 @@ from cprtools.baselines.catalogue import (
 from cprtools.baselines.contract import FloatArray, IntArray
 from cprtools.baselines.extension import append_products
 from cprtools.baselines.vocabulary import MEMBER, Vocabulary, load_vocabulary
-from cprtools.errors import SchemaError, UsageError
-from cprtools.tables import Source, product_types
+from cprtools.errors import SchemaError
+from cprtools.tables import Source, product_types, read, with_plain_types
 from cprtools.tables import columns as c
 
 
@@ -37,22 +38,23 @@ class Extended:
 def extend(
     model: Model, products: pa.Table, label: str, vectors: Sequence[Source] = ()
 ) -> Extended:
-    """The model with the products that it does not know as queries and candidates.
+    """The model with the products that it does not know: candidates, and of complements queries.
 
     Products that it knows stay as it knows them. vectors: one table for each that training took,
     in that order; without any the new products have none. label: the table's name in messages.
-    Raises UsageError for seller models and for methods that know only what they were trained on,
-    SchemaError where the model's folder or the tables do not hold what is needed.
+    Raises UsageError for methods that know only what they were trained on, SchemaError where the
+    model's folder or the tables do not hold what is needed.
     """
-    if model.folder.kind == SELLERS:
-        raise UsageError("--products is for complement models; this one answers sellers")
     if not model.folder.has(MEMBER):
         raise SchemaError(
             f"{model.folder.name}: was written by a version that did not keep what new products "
-            "need; train it again to use --products"
+            "need; train it again to use them"
         )
     is_known = index_in(products.column(c.PRODUCT_ID), model.product_ids) >= 0
     new = products.filter(pa.array(~is_known))
+    if model.folder.kind == SELLERS:
+        # the graph that the model learnt from holds them so
+        new = with_plain_types(new)
     counts = new.num_rows, int(is_known.sum())
     if not new.num_rows:
         return Extended(model, *counts)
@@ -66,7 +68,14 @@ def extend(
     stage = replace(model.stage, problem=problem, sources=sources)
     table = _append_rows(model.catalogue.table, make_catalogue(new).table, label)
     catalogue = Catalogue(table, model.catalogue.type_names)
-    return Extended(Model(model.folder, stage, catalogue), *counts)
+    more = model.num_added + new.num_rows
+    return Extended(Model(model.folder, stage, catalogue, model.sellers, more), *counts)
+
+
+def products_of(vectors: Sequence[Source]) -> pa.Table:
+    """A table of the products that vectors are given for: their ids, and nothing else of them."""
+    ids = [read(source, only=[c.PRODUCT_ID]).column(c.PRODUCT_ID) for source in vectors]
+    return pa.table({c.PRODUCT_ID: pc.unique(pa.chunked_array([x for i in ids for x in i.chunks]))})
 
 
 def _types(
@@ -94,7 +103,7 @@ def _read(
     n = products.num_rows
     present = [name for name in problem.numbers if name in products.column_names]
     return Problem(
-        matrix=csr_matrix((n, n), dtype=np.float32),
+        matrix=csr_matrix((n if problem.is_square else problem.num_queries, n), dtype=np.float32),
         types=types,
         num_types=problem.num_types,
         vectors=dense,
@@ -102,7 +111,7 @@ def _read(
         attributes=vocabulary.codes(products),
         prices=numeric_prices(products),
         numbers={name: _number(products, name, label) for name in present},
-        is_square=True,
+        is_square=problem.is_square,
     )
 
 

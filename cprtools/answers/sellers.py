@@ -11,8 +11,10 @@ from scipy.sparse import csr_matrix
 
 from cprtools.answers.model import Model
 from cprtools.answers.seller_reasons import SellerReasons
+from cprtools.answers.starters import lists_nothing, popular_products, starter_reason
 from cprtools.errors import SchemaError, nearest_names, quote
 from cprtools.ranking import TwoStage, candidate_pool, query_blocks
+from cprtools.retrieval import Pool
 from cprtools.tables import SELLER_RECOMMENDATIONS
 from cprtools.tables import columns as c
 
@@ -34,6 +36,7 @@ class SellerRequest:
     """A category's name, `all`, or None for each seller's primary one."""
     excluded: csr_matrix | None = None
     only: BoolArray | None = None
+    """(products,) candidates in place of the high-demand products of the training."""
     use_ranker: bool = True
     columns: tuple[str, ...] = ()
     """Further columns of the products to show."""
@@ -44,19 +47,24 @@ def recommend_products(
 ) -> Iterator[pa.Table]:
     """Recommendations block by block, rows by seller in the order asked, then rank.
 
-    Never returned: a listed product, one that is not in high demand, an excluded pair.
+    Never returned: a listed product, one that is not in high demand, an excluded pair. A seller
+    without listings gets what is popular in its category.
     Raises SchemaError for an unknown category, with the nearest names.
     """
     reasons = SellerReasons(model)
-    stage = model.stage.restricted(candidate_pool(model.stage.problem))
+    stage = model.stage.restricted(_pool(model, request))
     for block in query_blocks(seller_idx, len(stage.pool.members), len(stage.sources)):
         allowed = _allowed(model, stage, block, request)
         lists = stage.lists(block, allowed, request.k, use_ranker=request.use_ranker)
+        starts = lists_nothing(model, block)
         parts = []
         for row, (cols, scores) in enumerate(lists):
-            affinity = affinities(model, scores, use_ranker=request.use_ranker)
+            ranked = cols, affinities(model, scores, use_ranker=request.use_ranker)
+            shown, affinity = (
+                popular_products(model, stage.pool, allowed[row]) if starts[row] else ranked
+            )
             keep = np.flatnonzero(affinity >= request.threshold)[: request.k]
-            parts.append((row, cols[keep], affinity[keep]))
+            parts.append((row, shown[keep], affinity[keep]))
         yield _table(model, block, parts, request, reasons)
 
 
@@ -71,11 +79,22 @@ def affinities(
     return curve.apply(scores)
 
 
+def _pool(model: Model, request: SellerRequest) -> Pool:
+    """What is in high demand, by the list of the training or by the one that is given now.
+
+    Filters do not narrow it: evidence compares candidates with the best of the pool, and an
+    affinity must not depend on the category or the stock that it is asked for.
+    """
+    pool = candidate_pool(model.stage.problem)
+    if request.only is None or pool.is_whole:
+        return pool
+    return Pool.where(request.only | (pool.place >= 0))
+
+
 def _allowed(model: Model, stage: TwoStage, block: IntArray, request: SellerRequest) -> BoolArray:
     """What of the pool may be recommended to each of the sellers: (len(block), pool).
 
-    The pool is always what is in high demand: evidence compares candidates with the best of it, and
-    an affinity must not depend on the filter it is asked with.
+    A new quarter's list replaces that of the training.
     """
     members = stage.pool.members
     codes, names = model.categories()
@@ -88,7 +107,11 @@ def _allowed(model: Model, stage: TwoStage, block: IntArray, request: SellerRequ
         else:
             wanted = np.full((1, 1), _code_of(request.category, names))
         # a seller whose listings have no category gets an answer over all of them
-        allowed &= (codes[members] == wanted) | (wanted < 0)
+        found = (codes[members] == wanted) | (wanted < 0)
+        if request.category is None and model.num_added:
+            # new products may come as vectors alone: what names no category is not hidden by one
+            found |= (codes[members] < 0) & (members >= len(codes) - model.num_added)
+        allowed &= found
     for matrix in (stage.problem.matrix, request.excluded):
         stage.pool.forbid(allowed, matrix, block)
     return allowed
@@ -140,9 +163,22 @@ def _table(
         c.PRODUCT_ID: catalogue.ids.take(pa.array(cols)),
         c.CATEGORY: catalogue.table.column(c.CATEGORY).take(pa.array(cols)),
         c.AFFINITY: np.concatenate([affinity for _, _, affinity in parts]),
-        c.REASON: pa.array(reasons(block[rows], cols), pa.string()),
+        c.REASON: pa.array(_reasons(model, reasons, block[rows], cols, request), pa.string()),
     }
     table = pa.table(columns).cast(SELLER_RECOMMENDATIONS.schema)
     for name in request.columns:
         table = table.append_column(name, catalogue.table.column(name).take(pa.array(cols)))
     return table
+
+
+def _reasons(
+    model: Model, write: SellerReasons, sellers: IntArray, cols: IntArray, request: SellerRequest
+) -> list[str]:
+    reasons = write(sellers, cols)
+    names = model.categories()[1]
+    for at in np.flatnonzero(lists_nothing(model, sellers)):
+        code = model.primary_codes[sellers[at]]
+        own = names[code] if request.category is None and code >= 0 else None
+        asked = request.category if request.category != ALL else None
+        reasons[at] = starter_reason(model, int(cols[at]), asked or own)
+    return reasons

@@ -100,14 +100,6 @@ def number_values(column: pa.ChunkedArray) -> FloatArray:
     return values
 
 
-def stack_vectors(ids: pa.Array, sources: Sequence[Source]) -> FloatArray | None:
-    """Vectors of these ids from every table side by side, unit rows, zeros where there is none.
-
-    Raises SchemaError where a table knows none of the ids.
-    """
-    return join_vectors(vector_parts(ids, sources))
-
-
 def vector_parts(ids: pa.Array, sources: Sequence[Source]) -> list[FloatArray]:
     """Of every table the unit rows of these ids, zeros where there is none: (ids, dim) each.
 

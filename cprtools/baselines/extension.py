@@ -10,17 +10,16 @@ from scipy.sparse import csr_matrix, vstack
 from cprtools.baselines.contract import FloatArray, Problem
 from cprtools.baselines.sparse import widen
 
-_SQUARES = ("matrix", "co_purchases", "similar", "co_views", "earlier", "later")
+_SQUARES = ("co_purchases", "similar", "co_views", "earlier", "later")
 
 
 def append_products(problem: Problem, new: Problem) -> Problem:
     """The problem with the products of `new` after its own, known by their features alone.
 
-    new: of the same columns, codes and vectors; its matrix counts for nothing but its size. What
-    it lacks is unknown. Raises ValueError for sellers and for vectors of another length.
+    new: of the same columns, codes and vectors; its matrix counts for nothing but its columns.
+    What it lacks is unknown. Sellers stay the queries that they are. Raises ValueError for
+    vectors of another length.
     """
-    if not (problem.is_square and new.is_square):
-        raise ValueError("only a problem of products can be extended by products")
     known, more = problem.num_candidates, new.num_candidates
     n = known + more
     squares = {name: getattr(problem, name) for name in _SQUARES}
@@ -32,6 +31,7 @@ def append_products(problem: Problem, new: Problem) -> Problem:
     return replace(
         problem,
         **wide,
+        matrix=widen(problem.matrix, (n if problem.is_square else problem.num_queries, n)),
         types=np.concatenate([problem.types, new.types]),
         vectors=_vectors(problem.vectors, new),
         words=_words(problem.words, new),

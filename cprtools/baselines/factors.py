@@ -57,7 +57,8 @@ class FactorModel(Recommender):
     def extended(self, problem: Problem) -> Self:
         """Products without pairs have no factors: they score 0."""
         more = problem.num_candidates - self.num_candidates
-        return self._with(*(append_rows(side, more) for side in self.factors()))
+        queries = append_rows(self._queries, more if problem.is_square else 0)
+        return self._with(queries, append_rows(self._candidates, more))
 
     def restricted(self, pool: IntArray) -> Self:
         """The vectors of the pool alone."""

@@ -151,7 +151,13 @@ class Vocabulary:
 def learn_vocabulary(
     products: pa.Table, dims: Sequence[int] = (), centres: FloatArray | None = None
 ) -> Vocabulary:
-    """What the products' attributes and titles hold."""
+    """What the products' attributes and titles hold.
+
+    Attributes: category, brand, the entries of list columns (paths), and further columns of words
+    or flags whose values many products share. Words of one product only, or of more than half of
+    them, tell nothing; the others weigh more the rarer they are (Sparck Jones, J. Documentation
+    1972, inverse document frequency).
+    """
     words = _learn_words(_split_titles(products))
     return Vocabulary(_learn_attributes(products), words, tuple(dims), centres)
 
@@ -182,26 +188,6 @@ def _load_words(table: pa.Table) -> Words:
     if not (np.isfinite(rarity) & (rarity > 0)).all():
         raise ValueError("a word's rarity must be a positive number")
     return Words(tuple(table.column("word").to_pylist()), rarity)
-
-
-def attribute_codes(products: pa.Table) -> dict[str, IntArray]:
-    """Categorical columns as codes, -1 unknown.
-
-    Category, brand, the entries of list columns (paths), and further columns of words or flags
-    whose values many products share.
-    """
-    return Vocabulary(_learn_attributes(products)).codes(products)
-
-
-def title_words(products: pa.Table) -> csr_matrix | None:
-    """Words of the titles as unit rows, rare words weighing more: (rows, words) float32.
-
-    None without titles. Words of one product only, or of more than half of them, tell nothing.
-    Source: Sparck Jones, J. Documentation 1972 (inverse document frequency).
-    """
-    split = _split_titles(products)
-    words = _learn_words(split)
-    return None if words is None else words.rows(split)
 
 
 def _learn_attributes(products: pa.Table) -> dict[str, Attribute]:

@@ -99,10 +99,6 @@ def _check(request: Request) -> None:
     _parse_shard(request.shard)
     if request.partition_by and request.output == "-":
         raise UsageError("--partition-by writes one file per seller; name a folder with -o")
-    if request.vectors and request.products is None:
-        raise UsageError("--vectors are those of new products; name their table with --products")
-    if request.products is not None and request.seller is not None:
-        raise UsageError("--products is for complements, not for --seller")
     if request.list_categories and request.seller is None:
         raise UsageError("--list-categories needs --seller")
     if request.output != "-" and not request.partition_by:
@@ -153,14 +149,21 @@ def _kind_of(place: str) -> str:
 
 
 def _with_products(model: "Model", request: Request) -> tuple["Model", list[Any]]:
-    """The model with the products of --products as well, and the tables that these came from."""
-    if request.products is None:
-        return model, []
+    """The model with the products that --products or --vectors name as well, and these tables."""
     from cprtools import answers, tables
 
-    source = tables.open_table(request.products, tables.PRODUCTS, request.mapping)
+    if request.products is None and not request.vectors:
+        return model, []
     vectors = [tables.open_table(v, tables.VECTORS, request.mapping) for v in request.vectors]
-    extended = answers.extend(model, tables.read(source), source.label, vectors)
+    if request.products is not None:
+        source = tables.open_table(request.products, tables.PRODUCTS, request.mapping)
+        products, opened = tables.read(source), [source, *vectors]
+    elif model.folder.kind == answers.SELLERS:
+        source, opened = vectors[0], vectors
+        products = answers.products_of(vectors)
+    else:
+        raise UsageError("--vectors are those of new products; name their table with --products")
+    extended = answers.extend(model, products, source.label, vectors)
     if not extended.num_new:
         console.warn(f"{source.label}: the model knows all of its products already")
     else:
@@ -171,7 +174,7 @@ def _with_products(model: "Model", request: Request) -> tuple["Model", list[Any]
                 "the model was trained on vectors; without --vectors new products go "
                 "by their attributes alone"
             )
-    return extended.model, [source, *vectors]
+    return extended.model, opened
 
 
 def _resolve(
@@ -237,7 +240,10 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
         excluded = read_excluded(request.exclude, model.query_ids(), model.product_ids)
     if request.only is not None:
         source = tables.open_table(request.only, tables.PRODUCT_LIST, request.mapping)
-        only = mask_of(tables.read(source), model.product_ids, source.label)
+        listed = tables.read(source)
+        only = mask_of(listed, model.product_ids, source.label)
+        if kind == "sellers":
+            _note_strangers(listed, model, source.label)
     common: dict[str, Any] = {
         "k": request.k,
         "excluded": excluded,
@@ -250,6 +256,18 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
         return answers.recommend_complements(model, query_idx, asked)
     wanted = answers.SellerRequest(threshold=request.threshold, category=request.category, **common)
     return answers.recommend_products(model, query_idx, wanted)
+
+
+def _note_strangers(products: "pa.Table", model: "Model", label: str) -> None:
+    """Warn of what a new quarter's list names and nothing is known of."""
+    from cprtools.baselines.catalogue import index_in
+
+    count = int((index_in(products.column("product_id"), model.product_ids) < 0).sum())
+    if count:
+        console.warn(
+            f"{label}: {count:,} of its {products.num_rows:,} products are unknown to the model; "
+            "bring them in with --vectors or --products"
+        )
 
 
 def _hand_out(result: "Iterator[pa.Table]", request: Request, inputs: tuple[Any, ...]) -> None:

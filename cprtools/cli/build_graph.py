@@ -27,6 +27,10 @@ def build_graph(
     views: Annotated[
         str | None, typer.Option(metavar="TABLE", help="product_id, views, seller_id?, ts?.")
     ] = None,
+    sellers: Annotated[
+        str | None,
+        typer.Option(metavar="TABLE", help="seller_id, category?: also those that list nothing."),
+    ] = None,
     output: FolderOutput = "-",
     additional: Annotated[
         int | None,
@@ -50,7 +54,7 @@ def build_graph(
     """
     from cprtools import graph, tables
 
-    tables.check_writable(output)
+    tables.check_folder_writable(output)
     mapping = parse_columns(columns)
     given = {
         "listings": (listings, tables.LISTINGS),
@@ -58,6 +62,7 @@ def build_graph(
         "products": (products, tables.PRODUCTS),
         "high_demand": (high_demand, tables.HIGH_DEMAND),
         "views": (views, tables.PAGE_VIEWS),
+        "sellers": (sellers, tables.SELLERS),
     }
     sources = {
         key: tables.open_table(name, spec, mapping)

@@ -23,13 +23,15 @@ def recommend(
         str | None,
         typer.Option(
             metavar="TABLE",
-            help="Complements: products new to the model, queries and candidates, too.",
+            help="Products new to the model: candidates, and of complements queries, too.",
         ),
     ] = None,
     vectors: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="TABLE", help="Vectors of --products, as often and in the order of train-cpr."
+            metavar="TABLE",
+            help="Vectors of new products, as often and in the order of training; for sellers "
+            "they do without --products.",
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="Length of a list at most.")] = 10,
@@ -49,7 +51,12 @@ def recommend(
         str | None, typer.Option(metavar="TABLE", help="Pairs that are never returned.")
     ] = None,
     only: Annotated[
-        str | None, typer.Option(metavar="TABLE", help="Products (product_id) to choose from.")
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="Products (product_id) to choose from; for sellers they are the high-demand "
+            "products of this answer, in place of those of build-graph.",
+        ),
     ] = None,
     show: Annotated[
         str, typer.Option("--with", metavar="COLUMN,...", help="Further columns of the products.")
@@ -79,6 +86,7 @@ def recommend(
       cprtools recommend --seller S1 --category all --threshold 0
       cprtools recommend --model cpr.model/ --all -o recommendations.parquet
       cprtools recommend --product NEW1 --products new.parquet --vectors new_vectors.parquet
+      cprtools recommend --seller S1 --only quarter.parquet --vectors new_vectors.parquet
     """
     answering.run(
         answering.Request(

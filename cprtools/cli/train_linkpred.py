@@ -80,5 +80,7 @@ def train_linkpred(
     stage = recipe.train(
         built, method, options=options, with_ranker=ranker, seed=seed, say=console.note, run=run
     )
-    members, facts = answers.model_members(stage, built.catalogue, built.seller_table())
+    members, facts = answers.model_members(
+        stage, built.catalogue, built.seller_table(), built.vocabulary
+    )
     tables.write_folder(members, output, answers.SELLERS, footer, facts)

@@ -24,6 +24,8 @@ class GraphInputs:
     products: tables.Source | None = None
     high_demand: tables.Source | None = None
     views: tables.Source | None = None
+    sellers: tables.Source | None = None
+    """Sellers that may list nothing yet, with the category that each declares."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def build_graph(
         "given_products": _read_products(inputs.products),
         "given_high_demand": _read_high_demand(inputs.high_demand),
         "given_views": views,
+        "given_sellers": _read_sellers(inputs.sellers),
     }
     values = {
         "views_months": views_months,
@@ -164,14 +167,20 @@ def _read_products(source: tables.Source | None) -> pa.Table:
     kinds = {c.PRICE: pa.float64()}
     if source is None:
         return pa.schema([(n, kinds.get(n, pa.string())) for n in names]).empty_table()
-    products = tables.read(source, only=names)
-    found = {
-        **{n: products.column(n) for n in products.column_names},
-        c.CATEGORY: tables.categories(products),
-        c.PRODUCT_TYPE: tables.product_types(products),
-    }
-    rows = products.num_rows
-    return pa.table({n: found.get(n, pa.nulls(rows, kinds.get(n, pa.string()))) for n in names})
+    found = tables.with_plain_types(tables.read(source, only=names))
+    for name in names:
+        if name not in found.column_names:
+            found = found.append_column(name, pa.nulls(len(found), kinds.get(name, pa.string())))
+    return found.select(names)
+
+
+def _read_sellers(source: tables.Source | None) -> pa.Table:
+    if source is None:
+        return tables.SELLERS.schema.empty_table()
+    sellers = tables.read(source, only=[c.SELLER_ID, c.CATEGORY])
+    if c.CATEGORY not in sellers.column_names:
+        sellers = sellers.append_column(c.CATEGORY, pa.nulls(sellers.num_rows, pa.string()))
+    return sellers
 
 
 def _read_high_demand(source: tables.Source | None) -> pa.Table:

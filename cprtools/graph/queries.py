@@ -79,8 +79,11 @@ NODES_SQL = """
            title, brand, product_type, price
     FROM chosen LEFT JOIN given_products USING (product_id)
     UNION ALL
-    SELECT 'seller', seller_id, false, sum(views)::BIGINT, NULL, NULL, NULL, NULL, NULL
-    FROM lists GROUP BY seller_id
+    SELECT 'seller', seller_id, false, sum(views)::BIGINT, max(category), NULL, NULL, NULL, NULL
+    FROM (
+        SELECT seller_id, views, NULL AS category FROM lists
+        UNION ALL SELECT seller_id, 0, category FROM given_sellers
+    ) GROUP BY seller_id
     ORDER BY node_type, node_id
 """
 
@@ -98,7 +101,9 @@ EDGES_SQL = """
 # the columns are the fields of GraphReport that SQL can tell
 FACTS_SQL = """
     SELECT
-        (SELECT count(DISTINCT seller_id) FROM lists) AS sellers,
+        (SELECT count(*) FROM (
+            SELECT seller_id FROM lists UNION SELECT seller_id FROM given_sellers
+        )) AS sellers,
         (SELECT count(*) FROM chosen) AS products,
         (SELECT count(*) FROM chosen WHERE is_high_demand) AS high_demand,
         (SELECT count(*) FROM chosen WHERE NOT is_high_demand) AS additional,

@@ -28,7 +28,8 @@ _BLOCK = 128
 class ColdEncoder:
     """The trained encoder for a product without neighbours, in numpy: new products need no torch.
 
-    weights: by their name in GraphEncoder's state, with `rms`, the scale of initial vectors.
+    weights: by their name in GraphEncoder's state, with `rms`, the scale of initial vectors; that
+    is 0 where nodes started from learned vectors: such an encoder knows nothing of a new product.
     """
 
     weights: dict[str, FloatArray]
@@ -40,11 +41,13 @@ class ColdEncoder:
         Raises SchemaError where the model was trained on vectors of another length.
         """
         w = self.weights
-        if vectors.shape[1] != w["project.weight"].shape[1]:
+        if w["rms"].any() and vectors.shape[1] != w["project.weight"].shape[1]:
             raise SchemaError(
                 f"the model was trained on vectors of length {w['project.weight'].shape[1]}; "
                 f"found {vectors.shape[1]}"
             )
+        if not w["rms"].any():
+            return np.zeros((len(vectors), w["output.weight"].shape[0]), dtype=np.float32)
         first = _unit(vectors) * w["rms"][0, 0] * vectors.shape[1] ** 0.5
         state = first @ w["project.weight"].T + w["project.bias"] + w["node_type.weight"][1]
         for layer in range(sum(name.endswith("own.weight") for name in w)):
@@ -121,7 +124,10 @@ class GraphModel(Recommender):
             known[graph.num_sellers :] |= (vectors != 0).any(axis=1)
         nodes[~known] = 0
         sellers, products = nodes[: graph.num_sellers], nodes[graph.num_sellers :]
-        model = cls(sellers, products, ColdEncoder(trainer.weights()), trainer.best_epoch)
+        weights = trainer.weights()
+        if vectors is None:
+            weights["rms"] = np.zeros((1, 1), dtype=np.float32)
+        model = cls(sellers, products, ColdEncoder(weights), trainer.best_epoch)
         if measure is not None:
             model.validation = trainer.best_value
         return model
@@ -134,6 +140,15 @@ class GraphModel(Recommender):
     def embed(self, vectors: FloatArray) -> FloatArray:
         """Product vectors of new products, to be scored like the others: (rows, dim) float32."""
         return self._cold(vectors)
+
+    def extended(self, problem: Problem) -> Self:
+        """New products are embedded from their vectors; without one they score 0."""
+        known = len(self._products)
+        if problem.vectors is None:
+            more = np.zeros((problem.num_candidates - known, self._products.shape[1]), np.float32)
+        else:
+            more = self.embed(problem.vectors[known:])
+        return type(self)(self._sellers, np.concatenate([self._products, more]), self._cold)
 
     @property
     def seller_vectors(self) -> FloatArray:

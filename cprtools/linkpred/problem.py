@@ -13,12 +13,13 @@ from cprtools.baselines.catalogue import (
     Catalogue,
     encode,
     index_in,
+    join_vectors,
     make_catalogue,
     numeric_prices,
     sort_catalogue,
-    stack_vectors,
+    vector_parts,
 )
-from cprtools.baselines.vocabulary import attribute_codes, title_words
+from cprtools.baselines.vocabulary import Vocabulary, learn_vocabulary
 from cprtools.errors import SchemaError
 from cprtools.tables import EDGES, NODES, Folder, Source, TableSpec
 from cprtools.tables import columns as c
@@ -34,6 +35,8 @@ class BuiltProblem:
     """seller_id in row order of the matrix, and each seller's declared category if it has one."""
     views: csr_matrix
     """(sellers, products) page views of each listing."""
+    vocabulary: Vocabulary
+    """How products that come later are read."""
 
     def summary(self) -> list[tuple[str, object]]:
         """What there is to learn from, as lines of a report."""
@@ -52,6 +55,9 @@ class BuiltProblem:
     def seller_table(self) -> pa.Table:
         """Member `sellers` of the model: seller_id, primary_category, num_listings."""
         primary = primary_categories(self.catalogue.table.column(c.CATEGORY), self.views)
+        declared = self.sellers.column(c.CATEGORY).to_pylist()
+        # what a seller lists says more than what it once declared
+        primary = [own or said for own, said in zip(primary, declared, strict=True)]
         return pa.table(
             {
                 c.SELLER_ID: self.sellers.column(c.SELLER_ID),
@@ -86,19 +92,23 @@ def build_problem(graph: Folder, vectors: Sequence[Source] = ()) -> BuiltProblem
     matrix = csr_matrix((ones, (seller_idx, product_idx)), shape=shape)
     weights = listings.column(c.WEIGHT).to_numpy().astype(np.float32)
     views = csr_matrix((weights, (seller_idx, product_idx)), shape=shape)
+    parts = vector_parts(catalogue.ids, vectors)
+    # of what is in demand nothing is to be learnt: a new quarter's list replaces this one
+    described = products.drop_columns([c.IS_HIGH_DEMAND])
+    vocabulary = learn_vocabulary(described, [part.shape[1] for part in parts])
     is_high_demand = products.column(c.IS_HIGH_DEMAND).to_numpy(zero_copy_only=False)
     problem = Problem(
         matrix=matrix,
         types=encode(catalogue.table.column(c.PRODUCT_TYPE))[0],
         num_types=len(catalogue.type_names),
-        vectors=stack_vectors(catalogue.ids, vectors),
-        words=title_words(products),
-        attributes=attribute_codes(products),
+        vectors=join_vectors(parts),
+        words=vocabulary.word_rows(described),
+        attributes=vocabulary.codes(described),
         prices=numeric_prices(products),
         is_candidate=is_high_demand.astype(bool),
         co_purchases=_co_purchases(edges, catalogue),
     )
-    return BuiltProblem(problem, catalogue, sellers, views)
+    return BuiltProblem(problem, catalogue, sellers, views, vocabulary)
 
 
 def _member(graph: Folder, spec: TableSpec) -> pa.Table:

@@ -35,6 +35,8 @@ _SELLER_BASELINES = (
     LightGcn.method,
     Blend.method,
 )
+# share of the products that the ranker meets as if nobody listed them yet
+_NEW_PRODUCTS = 0.1
 TRAINED = GraphModel.method
 METHODS = (TRAINED, *_SELLER_BASELINES)
 Say = Callable[[str], None]
@@ -94,7 +96,7 @@ def train(
     own = dict(options or {})
     if is_gnn:
         own["run"] = run
-    inner, positives = hold_out_listings(built.problem, seed=seed)
+    inner, positives = hold_out_listings(built.problem, products=_NEW_PRODUCTS, seed=seed)
     return fit_two_stage(
         built.problem,
         inner,

@@ -14,11 +14,18 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def hold_out_listings(
-    problem: Problem, *, fraction: float = 0.2, min_rows: int = 5, seed: int = 0
+    problem: Problem,
+    *,
+    fraction: float = 0.2,
+    min_rows: int = 5,
+    products: float = 0.0,
+    seed: int = 0,
 ) -> tuple[Problem, csr_matrix]:
     """Sellers: `fraction` of the listings of each seller with at least `min_rows`, rounded down.
 
-    Returns the problem without them, and them (queries x candidates, candidates only).
+    products: the share of products all of whose listings are held out as well, whoever lists
+    them, as if nobody listed them yet. Returns the problem without these listings, and them
+    (queries x candidates, candidates only).
     """
     matrix = problem.matrix
     rng = np.random.default_rng(seed)
@@ -29,6 +36,9 @@ def hold_out_listings(
     place = np.arange(len(rows)) - np.repeat(matrix.indptr[:-1], sizes)
     held = np.zeros(len(rows), dtype=bool)
     held[order] = place < share[rows]
+    if products:
+        is_new = np.random.default_rng([seed, 1]).random(matrix.shape[1]) < products
+        held |= is_new[matrix.indices]
     if problem.is_candidate is not None:
         held &= problem.is_candidate[matrix.indices]
     return _divide(problem, held)

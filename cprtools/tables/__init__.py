@@ -6,7 +6,7 @@ from cprtools.tables.duck import quote_name
 from cprtools.tables.faults import explain
 from cprtools.tables.folders import Folder, check_folder_writable, open_folder, write_folder
 from cprtools.tables.inspection import Inspection, inspect_place
-from cprtools.tables.products import categories, product_types
+from cprtools.tables.products import categories, product_types, with_plain_types
 from cprtools.tables.provenance import (
     Footer,
     describe_input,
@@ -32,6 +32,7 @@ from cprtools.tables.schemas import (
     QUERY_LIST,
     RELATIONS,
     SELLER_RECOMMENDATIONS,
+    SELLERS,
     TRUTH_PAIRS,
     VECTORS,
     Field,
@@ -67,6 +68,7 @@ __all__ = [
     "PRODUCT_LIST",
     "QUERY_LIST",
     "RELATIONS",
+    "SELLERS",
     "SELLER_RECOMMENDATIONS",
     "STDIN",
     "TRUTH_PAIRS",
@@ -105,6 +107,7 @@ __all__ = [
     "trace",
     "vector_array",
     "vectors_table",
+    "with_plain_types",
     "write",
     "write_all",
     "write_folder",

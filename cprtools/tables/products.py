@@ -20,6 +20,12 @@ def categories(products: pa.Table) -> pa.Array:
     return _first_known(products, [c.CATEGORY, c.PRODUCT_TYPE], last=False)
 
 
+def with_plain_types(products: pa.Table) -> pa.Table:
+    """The products with `category` and `product_type` as one string each, as a graph holds them."""
+    plain = {c.CATEGORY: categories(products), c.PRODUCT_TYPE: product_types(products)}
+    return pa.table({**{n: products.column(n) for n in products.column_names}, **plain})
+
+
 def _first_known(products: pa.Table, names: list[str], *, last: bool) -> pa.Array:
     known = [
         flatten_list(products.column(name).combine_chunks(), last=last)

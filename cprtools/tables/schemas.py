@@ -78,6 +78,11 @@ PRODUCTS = TableSpec(
 LISTINGS = TableSpec(
     "listings", (Field(c.SELLER_ID, ID), Field(c.PRODUCT_ID, ID)), key=(c.SELLER_ID, c.PRODUCT_ID)
 )
+SELLERS = TableSpec(
+    "sellers",
+    (Field(c.SELLER_ID, ID), Field(c.CATEGORY, pa.string(), required=False)),
+    key=(c.SELLER_ID,),
+)
 PAGE_VIEWS = TableSpec(
     "page views",
     (

@@ -8,6 +8,9 @@ import pyarrow.parquet as pq
 from cprtools import answers, tables
 from cprtools.cpr import recipe
 from cprtools.cpr.problem import build_problem
+from cprtools.graph import GraphInputs, build_graph
+from cprtools.linkpred import problem as seller_problem
+from cprtools.linkpred import recipe as seller_recipe
 
 LATE = "zz"
 NUM_TYPES, NUM_BRANDS, COPIES = 4, 3, 5
@@ -18,7 +21,8 @@ FAST = {
 # tables with a row per product, of matrices with the products in their rows, and of items
 _PER_PRODUCT = {
     "products", "codes", "vectors", "text_vectors", "mf_queries", "mf_candidates",
-    "p_companion_items", "triplet_vectors", "sceptre_products",
+    "p_companion_items", "triplet_vectors", "sceptre_products", "gnn_products",
+    "popularity_counts",
 }  # fmt: skip
 _ITEMS = {"item_knn_items", "ease_items"}
 
@@ -81,21 +85,73 @@ def train_shop(folder, method="p-companion", *, products=None, with_ranker=False
     assert built.catalogue.ids[-1].as_py() == LATE
     stage = recipe.train(built.problem, method, options=options, with_ranker=with_ranker)
     members, facts = answers.model_members(stage, built.catalogue, vocabulary=built.vocabulary)
-    footer = tables.Footer(command="train-cpr", params={}, seed=0, inputs=[])
     n = products.num_rows
-    for name, parts, rows in (
-        ("full", members, n),
-        ("late", {name: _less(name, table, n) for name, table in members.items()}, n - 1),
-    ):
-        facts = {**facts, "num_queries": rows}
-        tables.write_folder(
-            parts, str(folder / f"{name}.model"), answers.COMPLEMENTS, footer, facts
-        )
+    _write_both(folder, answers.COMPLEMENTS, members, n, facts, {**facts, "num_queries": n - 1})
     return folder
+
+
+def shop_listings():
+    """Each seller lists one type of one or two brands, and some of them few things of another."""
+    size, rows = NUM_BRANDS * COPIES, []
+    for seller in range(48):
+        kind = seller % NUM_TYPES
+        for i in range(size):
+            if (i * 7 + seller * 5) % 3 and (i // COPIES != seller % NUM_BRANDS or seller % 2):
+                rows.append((f"s{seller:02}", f"p{kind * size + i:02}"))
+        rows.append((f"s{seller:02}", f"p{(seller * 11) % (NUM_TYPES * size):02}"))
+    sellers, products = zip(*sorted(set(rows)), strict=True)
+    return pa.table({"seller_id": list(sellers), "product_id": list(products)})
+
+
+def train_sellers(folder, method="gnn", *, demand=None, sellers=None, more=(), **options):
+    """The same two models of a seller method; LATE is in the catalogue, and nobody lists it."""
+    given = {
+        "listings": (pa.concat_tables([shop_listings(), *more]), tables.LISTINGS),
+        "products": (shop_products(), tables.PRODUCTS),
+        "pairs": (full_pairs(), tables.PAIRS),
+        "high_demand": (demand, tables.HIGH_DEMAND),
+        "sellers": (sellers, tables.SELLERS),
+    }
+    sources = {}
+    for name, (table, spec) in given.items():
+        if table is not None:
+            pq.write_table(table, folder / f"{name}.parquet")
+            sources[name] = tables.open_table(str(folder / f"{name}.parquet"), spec)
+    nodes, edges, _ = build_graph(GraphInputs(**sources))
+    footer = tables.Footer(command="build-graph", params={}, seed=0, inputs=[])
+    tables.write_folder({"nodes": nodes, "edges": edges}, str(folder / "graph"), "graph", footer)
+    graph = tables.open_folder(str(folder / "graph"), ("graph",))
+    built = seller_problem.build_problem(graph, shop_vectors(folder))
+    assert built.catalogue.ids[-1].as_py() == LATE
+    stage = seller_recipe.train(built, method, options=options)
+    table = built.seller_table()
+    members, facts = answers.model_members(stage, built.catalogue, table, built.vocabulary)
+    _write_both(folder, answers.SELLERS, members, built.catalogue.table.num_rows, facts, facts)
+    return folder
+
+
+def full_pairs():
+    """The shop's pairs with every column that the table must have."""
+    pairs = shop_pairs()
+    more = {"purchase_after_view": 0, "query_count": 9, "candidate_count": 9, "lift": 1.0}
+    for name, value in more.items():
+        pairs = pairs.append_column(name, pa.array([value] * pairs.num_rows))
+    inside = pc.invert(pc.starts_with(pairs.column("candidate_id"), "outside"))
+    return pairs.filter(inside)
+
+
+def _write_both(folder, kind, members, n, facts, late_facts):
+    footer = tables.Footer(command="train", params={}, seed=0, inputs=[])
+    late = {name: _less(name, table, n) for name, table in members.items()}
+    tables.write_folder(members, str(folder / "full.model"), kind, footer, facts)
+    tables.write_folder(late, str(folder / "late.model"), kind, footer, late_facts)
 
 
 def _less(name, table, n):
     """A member as it would be if the last of n products, which has no pairs, were not there."""
+    if name == "mf_queries" and table.num_rows < n:
+        # of sellers
+        return table
     if name in _PER_PRODUCT:
         assert table.num_rows == n
         return table.slice(0, n - 1)

@@ -17,8 +17,16 @@ from cprtools.baselines.catalogue import (
     unit_rows,
 )
 from cprtools.baselines.storage import load_problem, problem_tables
-from cprtools.baselines.vocabulary import attribute_codes, title_brand, title_words
+from cprtools.baselines.vocabulary import learn_vocabulary, title_brand
 from cprtools.errors import SchemaError
+
+
+def attribute_codes(products):
+    return learn_vocabulary(products).codes(products)
+
+
+def title_words(products):
+    return learn_vocabulary(products).word_rows(products)
 
 
 def test_codes_follow_the_sorted_names_and_nulls_are_minus_one():

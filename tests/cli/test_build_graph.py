@@ -106,6 +106,20 @@ def test_bad_input_is_one_line_with_its_exit_code(folder, words, code, message):
     assert not (folder / "graph").exists()
 
 
+def test_months_of_views_and_declared_sellers_are_options(folder):
+    ts = pa.array(["2024-01-05", "2024-12-05"]).cast(pa.timestamp("us"))
+    views = pa.table({"product_id": ["1", "1"], "views": [10, 1], "ts": ts})
+    pq.write_table(views, folder / "views.parquet")
+    pq.write_table(pa.table({"seller_id": ["Z"], "category": ["K"]}), folder / "sellers.parquet")
+    words = ["--listings", "listings.parquet", "--views", "views.parquet", "-q", "-o", "graph"]
+    for further, expected in (([], 11), (["--views-months", "1"], 1)):
+        done = run(*words, *further, "--sellers", "sellers.parquet", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        nodes = pq.read_table(folder / "graph" / "nodes.parquet").to_pylist()
+        assert {n["node_id"]: n["views"] for n in nodes}["1"] == expected
+        assert {n["node_id"]: n["category"] for n in nodes}["Z"] == "K"
+
+
 def test_warnings_say_what_was_left_out(folder):
     pq.write_table(pa.table({"product_id": ["1", "ghost"]}), folder / "hot.parquet")
     pq.write_table(pa.table({"product_id": ["1"]}), folder / "products.parquet")

@@ -26,7 +26,7 @@ def shop(home, tmp_path_factory):
     folder = tmp_path_factory.mktemp("shop")
     shutil.copytree(home / "cpr.model", folder / "cpr.model")
     shutil.copytree(home / "seller.model", folder / "seller.model")
-    for name in ("pairs", "products", "vectors"):
+    for name in ("pairs", "products", "vectors", "listings"):
         shutil.copy(home / f"{name}.parquet", folder)
     write(
         folder / "new.parquet",
@@ -148,8 +148,11 @@ def test_answering_about_new_products_needs_no_torch(shop):
     ("code", "words", "said"),
     [
         (2, ("--product", "A1", "--vectors", "newvec.parquet"), "with --products"),
-        (2, ("--seller", "S1", "--products", "new.parquet"), "not for --seller"),
-        (2, ("--all", "--model", "seller.model", "--products", "new.parquet"), "answers sellers"),
+        (2, ("--all", "--model", "cpr.model", "--vectors", "newvec.parquet"), "with --products"),
+        (3, ("--seller", "S1", "--vectors", "short.parquet"),
+         "vectors of length 3; the model was trained on length 8"),
+        (3, ("--seller", "S1", "--vectors", "newvec.parquet", "--only", "strange.parquet"),
+         "none of its 1 products is in the model"),
         (3, ("--product", "N7", *GIVEN), "did you mean N"),
         (3, ("--product", "N1", "--products", "pairs.parquet"), "no column 'product_id'"),
         (3, ("--product", "N1", "--products", "twice.parquet"), "differ in 'title'"),
@@ -170,4 +173,50 @@ def test_bad_new_products_get_one_line_and_their_code(shop, code, words, said):
     write(shop / "none.parquet", product_id=pa.array([], pa.string()))
     write(shop / "short.parquet", product_id=["N1"], vector=vector_column(1, 3))
     write(shop / "old_only.parquet", product_id=["A1"], vector=vector_column(1))
+    write(shop / "strange.parquet", product_id=["N2"])
     assert said in fails(shop, code, "recommend", *words)
+
+
+@pytest.mark.parametrize("given", [GIVEN, GIVEN[2:]])
+def test_a_new_quarters_list_is_answered_for_a_seller_without_training(shop, given):
+    write(shop / "quarter.parquet", product_id=["N1", "N3", "A1", "B5"])
+    asked = ("--seller", "S1", "--only", "quarter.parquet", *given, "--threshold", "0")
+    rows = rows_of(shop, *asked, "--category", "all")
+    own = {
+        row["product_id"]
+        for row in pq.read_table(shop / "listings.parquet").to_pylist()
+        if row["seller_id"] == "S1"
+    }
+    assert {row["product_id"] for row in rows} == {"N1", "N3", "A1", "B5"} - own
+    assert all(0 < row["affinity"] < 1 and row["reason"] for row in rows)
+    titles = {row["product_id"]: row["title"] for row in rows_of(
+        shop, *asked, "--category", "all", "--with", "title"
+    )}  # fmt: skip
+    assert titles["N1"] == ("Title of N1" if given == GIVEN else None)
+    # the default is the seller's primary category, and what names none
+    kinds = {row["category"] for row in rows_of(shop, *asked)}
+    assert len(kinds - {None}) <= 1 and (None in kinds) == (given != GIVEN)
+
+
+def test_a_list_that_names_strangers_says_how_many(shop):
+    write(shop / "half.parquet", product_id=["A1", "B5", "N1", "N2"])
+    done = run(shop, "recommend", "--seller", "S1", "--only", "half.parquet", "--format", "csv")
+    assert done.returncode == 0
+    assert b"half.parquet: 2 of its 4 products are unknown to the model" in done.stderr
+    every = run(shop, "recommend", "--all", "--model", "seller.model", *GIVEN, "--only",
+                "half.parquet", "--threshold", "0", "-o", "new.recs.parquet")  # fmt: skip
+    assert every.returncode == 0 and b"unknown to the model" not in every.stderr
+    inputs = json.loads(
+        pq.read_table(shop / "new.recs.parquet").schema.metadata[b"cprtools.inputs"]
+    )
+    assert [entry["name"] for entry in inputs] == [
+        "seller.model", "half.parquet", "new.parquet", "newvec.parquet",
+    ]  # fmt: skip
+
+
+def test_vectors_alone_for_sellers_may_be_a_pipe(shop):
+    words = ("recommend", "--seller", "S2", "--threshold", "0", "--format", "json", "-k", "200")
+    piped = (shop / "newvec.parquet").read_bytes()
+    out = ok(shop, *words, "--vectors", "-", stdin=piped)
+    assert out == ok(shop, *words, "--vectors", "newvec.parquet")
+    assert {"N1", "N3"} <= {json.loads(line)["product_id"] for line in out.decode().splitlines()}

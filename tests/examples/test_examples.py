@@ -45,7 +45,8 @@ def test_every_script_is_run_here():
     demo_text = (EXAMPLES / "demo.sh").read_text(encoding="utf-8")
     run_by_demo = {name for name in scripts if f"/{name}" in demo_text}
 
-    assert scripts == run_by_demo | {"demo.sh", "tutorial.sh", "complements_over_seeds.sh"}
+    assert scripts == run_by_demo | {"demo.sh", "tutorial.sh", "complements_over_seeds.sh",
+                                     "new_products_sellers.sh"}  # fmt: skip
 
 
 def test_every_conversion_of_an_original_is_run_by_a_test():
@@ -126,6 +127,21 @@ def test_every_ingredient_of_the_ranker_has_a_row(demo):
     values = {row[0]: [float(value) for value in row[1].split(" / ")] for row in rows}
     assert all(0 <= one <= three <= ten <= 1 for one, three, ten in values.values())
     assert len({tuple(value) for value in values.values()}) > 3
+
+
+def test_products_that_nobody_lists_are_placed_in_three_settings(demo, tmp_path, monkeypatch):
+    folder, _ = demo
+    monkeypatch.setenv("FEATURES", str(folder / "text.parquet"))
+    done = run("bash", EXAMPLES / "new_products_sellers.sh", folder / "market", "new", cwd=tmp_path)
+
+    rows = [[x.strip() for x in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
+    settings = ("known", "quarter", "unknown")
+    names = [f"{method}, {setting}" for setting in settings for method in ("gnn", "text-knn")]
+    assert [row[0] for row in rows[2:]] == names
+    value = {row[0]: float(row[1].split()[0]) for row in rows[2:]}
+    # of fewer candidates more are found
+    assert value["gnn, quarter"] > value["gnn, unknown"] > 0
+    assert "gnn, known" in done.stderr and (tmp_path / "new" / "known.differences.parquet").exists()
 
 
 def test_methods_over_seeds_are_measured_together(demo, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ SPECS = {
     "products": tables.PRODUCTS,
     "high_demand": tables.HIGH_DEMAND,
     "views": tables.PAGE_VIEWS,
+    "sellers": tables.SELLERS,
 }
 NONE_PAIR = {
     "co_view": 0,
@@ -175,6 +176,20 @@ def test_products_bring_their_attributes_and_gaps_stay_null(tmp_path):
     assert report.unknown_listings == 1
 
 
+def test_declared_sellers_are_nodes_without_listings_and_keep_their_category(tmp_path):
+    sellers = [{"seller_id": "A", "category": "Home"}, {"seller_id": "new", "category": "Phones"},
+               {"seller_id": "bare", "category": None}]  # fmt: skip
+    given = {"listings": listing(("A", "p"), ("B", "p")), "sellers": sellers}
+    nodes, edges, report = build(tmp_path, given=given)
+    found = {r["node_id"]: r["category"] for r in nodes.to_pylist() if r["node_type"] == "seller"}
+    assert found == {"A": "Home", "B": None, "bare": None, "new": "Phones"}
+    assert edges.num_rows == 2 * 2
+    # four sellers and one product, listed by two of them
+    assert (report.sellers, report.sparsity) == (4, 1 - 2 / 4)
+    given["sellers"] = [{"seller_id": "new"}]
+    assert node_ids(build(tmp_path, given=given)[0], "seller") == ["A", "B", "new"]
+
+
 def test_duplicates_and_unknown_ids_are_counted(tmp_path):
     given = {
         "listings": listing(("A", "p"), ("A", "p"), ("A", "p")),
@@ -195,6 +210,8 @@ def test_duplicates_and_unknown_ids_are_counted(tmp_path):
         ({"listings": listing(("A", "p")), "views": [{"product_id": "p", "views": -1}]},
          "negative"),
         ({"pairs": bought(("a", "b", 1))}, "no edges"),
+        ({"listings": listing(("A", "p")),
+          "sellers": [{"seller_id": "A", "category": x} for x in "xy"]}, "differ in 'category'"),
         ({"listings": listing(("A", "p")),
           "products": [{"product_id": "p", "title": t} for t in ("x", "y")]}, "differ in 'title'"),
     ],

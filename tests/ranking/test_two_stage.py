@@ -1,5 +1,7 @@
 """Two stages: what is held out, what is retrieved, and that the ranker joins its sources."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -232,6 +234,23 @@ def test_complement_evidence_counts_by_hand():
     assert columns["price_ratio"][0] == pytest.approx(np.log(20 / 10))
     # nothing is bought after 0 is
     assert columns["siblings"][0] == 0
+
+
+def test_a_share_of_the_products_is_held_out_as_if_nobody_listed_them_yet():
+    problem, _ = market(sellers=60, products=400)
+    inner, held = hold_out_listings(problem, products=0.1, seed=3)
+    assert (inner.matrix + held != problem.matrix).nnz == 0
+    listed = np.diff(problem.matrix.tocsc().indptr) > 0
+    gone = listed & (np.diff(inner.matrix.tocsc().indptr) == 0)
+    # of 400 products about 40: four standard errors of a share of 1/10 are 24
+    assert abs(gone.sum() - 40) < 24
+    # of the others each seller gives the fifth that it gave before
+    _, before = hold_out_listings(problem, seed=3)
+    rest = held.toarray()[:, ~gone]
+    assert (rest == before.toarray()[:, ~gone]).all()
+    hot = replace(problem, is_candidate=np.arange(400) < 200)
+    _, few = hold_out_listings(hot, products=0.1, seed=3)
+    assert few.nnz and not few[:, 200:].nnz
 
 
 def test_the_ranker_learns_from_earlier_orders_what_later_ones_hold():
