@@ -22,7 +22,7 @@ PYTHON_FILES = cprtools tests examples docs
 
 export SEEDS
 
-.PHONY: help install demo test check docs bench bench-mining bench-nightly scale-mining scale-training ablate-complements reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test check docs bench bench-mining bench-nightly scale-mining scale-training ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,14 @@ reproduce-complements: $(INSTALLED) ## Complements on real data: DATA=folder, SE
 ablate-complements: $(INSTALLED) ## The complement model without each ingredient: TRAIN=pairs PRODUCTS=table
 	@test -n "$(TRAIN)" || { echo "usage: make $@ TRAIN=train.parquet PRODUCTS=products.parquet" >&2; exit 2; }
 	$(IN_VENV) python examples/ablation_complements.py "$(TRAIN)" --products "$(PRODUCTS)"
+
+reproduce-ablation: $(INSTALLED) ## The seller article's ablation: DATA=folder, ARGS='--demand 5000'
+	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }
+	$(IN_VENV) ARGS="$(ARGS)" bash examples/ablation_sellers.sh "$(DATA)"
+
+ablate-sellers: $(INSTALLED) ## The seller model without each ingredient: GRAPH=folder VECTORS=table
+	@test -n "$(GRAPH)" || { echo "usage: make $@ GRAPH=graph VECTORS=text.parquet" >&2; exit 2; }
+	$(IN_VENV) python examples/ablation_evidence.py "$(GRAPH)" $(if $(VECTORS),--vectors "$(VECTORS)")
 
 reproduce-sellers: $(INSTALLED) ## Sellers on real data: DATA=folder with its tables
 	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }

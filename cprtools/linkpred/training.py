@@ -1,5 +1,6 @@
 """Train the graph encoder on minibatches of supervision edges; stop early; embed all nodes."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -43,6 +44,7 @@ class Trainer:
         self.schedule = torch.optim.lr_scheduler.LinearLR(
             self.optimizer, 1.0, _LAST_RATE, options.epochs
         )
+        self.seconds = 0.0
         self.best_epoch, self.best_value = 0, float("-inf")
         self.best_state: list[dict[str, Any]] = []
 
@@ -53,8 +55,10 @@ class Trainer:
         if progress is not None:
             epochs = progress(epochs, "training", planned)
         for epoch in epochs:
+            started = time.process_time()
             for _ in range(self.batches.steps):
                 self.step(self.batches.draw())
+            self.seconds += time.process_time() - started
             self.schedule.step()
             self._remember(epoch, float(epoch) if measure is None else measure(self.embed()))
             if epoch - self.best_epoch >= self.options.patience:

@@ -16,6 +16,7 @@ SMALL_MARKET = "--products 400 --sellers 60 --events 8000"
 NOT_RUN = {
     "bench.sh",
     "reproduce_complements.sh",
+    "ablation_sellers.sh",
     "reproduce_sellers.sh",
     "reproduce_marketplace.sh",
 }
