@@ -90,9 +90,9 @@ ablate-sellers: $(INSTALLED) ## The seller model without each ingredient: GRAPH=
 	@test -n "$(GRAPH)" || { echo "usage: make $@ GRAPH=graph VECTORS=text.parquet" >&2; exit 2; }
 	$(IN_VENV) python examples/ablation_evidence.py "$(GRAPH)" $(if $(VECTORS),--vectors "$(VECTORS)")
 
-reproduce-sellers: $(INSTALLED) ## Sellers on real data: DATA=folder with its tables
+reproduce-sellers: $(INSTALLED) ## Sellers on real data: DATA=folder, SEEDS="0 1 2" for the mean of three
 	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }
-	$(IN_VENV) bash examples/reproduce_sellers.sh "$(DATA)"
+	$(IN_VENV) bash examples/$(if $(SEEDS),sellers_over_seeds,reproduce_sellers).sh "$(DATA)"
 
 reproduce-marketplace: $(INSTALLED) ## Both systems on the example marketplace, five seeds
 	$(IN_VENV) bash examples/reproduce_marketplace.sh

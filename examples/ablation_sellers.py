@@ -9,7 +9,7 @@ held-out listings are of products in high demand only. Rows up to the ranker are
 alone, trained once with a tenth of the listings held out to stop by.
 
 Compute is counted per epoch: root edges (those that are predicted) and sampled edges (those along
-which messages pass, over all layers), the same on any machine, and seconds of the processor for drawing and learning.
+which messages pass, over all layers), the same on any machine, and seconds of the processor.
 "uniform" takes every listing and bought-with pair of the graph as a root once per epoch,
 "stratified" the listings of products in high demand and of each seller's three most viewed.
 Both draw at most `fanout` neighbours per node and layer. `--every-neighbour` adds the row without

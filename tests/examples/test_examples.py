@@ -18,6 +18,7 @@ NOT_RUN = {
     "reproduce_complements.sh",
     "ablation_sellers.sh",
     "reproduce_sellers.sh",
+    "sellers_over_seeds.sh",
     "reproduce_marketplace.sh",
 }
 
