@@ -3,10 +3,11 @@
 Usage: python examples/reliability.py RECS --truth TRUTH --train TRAIN [--high-demand LIST]
            --plot PLOT.png [--threshold 0.5]
 
-RECS: `recommend --all --category all --threshold 0 -k 100`. An affinity is a probability at equal prior: held-out listings together weigh as much as the other candidates
-together. `precision at equal prior` weighs the candidates at the threshold or above like that;
-`raw precision` counts them, and is low since few listings are held out of many that might suit.
-`sellers with 10 answers` is over all sellers of TRAIN, whether they have held-out listings or not.
+RECS: `recommend --all --category all --threshold 0 -k 100`. An affinity is a probability at equal
+prior: held-out listings together weigh as much as the other candidates together. `precision at
+equal prior` weighs the candidates at the threshold or above like that; `raw precision` counts
+them, and is low since few listings are held out of many that might suit. `sellers with 10 answers`
+is over all sellers of TRAIN, whether they have held-out listings or not.
 """
 
 import argparse
