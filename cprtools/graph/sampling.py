@@ -100,8 +100,7 @@ class TensorSampler(NeighbourSampler):
         return degree, lent
 
     def _layer(self, nodes: Tensor, degree: Tensor, fanout: int) -> Block:
-        target, place = self._draw(degree[nodes], fanout)
-        edge = self.slots[self.indptr[nodes[target]] + place]
+        target, edge = self._choose_edges(nodes, degree, fanout)
         source = self.sources[edge]
         self.row_of[nodes] = torch.arange(len(nodes))
         fresh = source[self.row_of[source] < 0].unique()  # type: ignore[no-untyped-call]
@@ -111,14 +110,14 @@ class TensorSampler(NeighbourSampler):
         self.row_of[every] = -1
         return Block(every, len(nodes), row, target, self.relations[edge], edge)
 
-    def _draw(self, degree: Tensor, fanout: int) -> tuple[Tensor, Tensor]:
-        """Rows of `degree` and numbers below it, each (edges,) int64: the edges to follow."""
-        chosen = _choose(degree, fanout, self.generator)
+    def _choose_edges(self, nodes: Tensor, degree: Tensor, fanout: int) -> tuple[Tensor, Tensor]:
+        """Rows of `nodes` and edges into them, (edges,) int64 each."""
+        chosen = draw_distinct(degree[nodes], fanout, self.generator)
         target, column = (chosen >= 0).nonzero(as_tuple=True)
-        return target, chosen[target, column]
+        return target, self.slots[self.indptr[nodes[target]] + chosen[target, column]]
 
 
-def _choose(degree: Tensor, fanout: int, generator: torch.Generator) -> Tensor:
+def draw_distinct(degree: Tensor, fanout: int, generator: torch.Generator) -> Tensor:
     """Distinct numbers below each degree: (nodes, fanout) int64, -1 where the degree is smaller.
 
     Robert Floyd's sampling, one column a step: draw below j + 1, and take j where that is taken.

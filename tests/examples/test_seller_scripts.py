@@ -84,6 +84,22 @@ def test_every_neighbour_is_every_edge_that_is_not_predicted(ablation):
     assert node.tolist() == [graph.destinations[edge] for edge in block.edge.tolist()]
 
 
+def test_a_fanout_per_relation_counts_each_relation_of_its_own(ablation):
+    rng = np.random.default_rng(1)
+    together = np.triu(rng.random((20, 20)) < 0.4, 1).astype(np.float32)
+    listings = csr_matrix((rng.random((8, 20)) < 0.5).astype(np.float32))
+    graph = make_graph(listings, csr_matrix(together + together.T))
+    nothing = torch.tensor([], dtype=torch.int64)
+    sampler = ablation.PerRelation(graph, [3])
+    block = sampler.sample(torch.arange(graph.num_nodes), nothing)[0]
+    for node in range(graph.num_nodes):
+        drawn = block.edge[block.target == node].numpy()
+        assert len(set(drawn)) == len(drawn)
+        for relation in range(3):
+            known = (graph.destinations == node) & (graph.relations == relation)
+            assert (graph.relations[drawn] == relation).sum() == min(3, known.sum())
+
+
 def test_rows_take_additional_nodes_out_and_say_which_the_data_allow(ablation):
     matrix = csr_matrix(np.array([[1, 1, 0], [0, 1, 1]], dtype=np.float32))
     bought = csr_matrix(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=np.float32))
