@@ -22,7 +22,7 @@ PYTHON_FILES = cprtools tests examples docs
 
 export SEEDS
 
-.PHONY: help install demo test check docs bench bench-mining bench-nightly scale-mining scale-training simulate-marketplace ablate-complements reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test check docs bench bench-mining bench-nightly scale-mining scale-training simulate-marketplace ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,9 +86,17 @@ ablate-complements: $(INSTALLED) ## The complement model without each ingredient
 	@test -n "$(TRAIN)" || { echo "usage: make $@ TRAIN=train.parquet PRODUCTS=products.parquet" >&2; exit 2; }
 	$(IN_VENV) python examples/ablation_complements.py "$(TRAIN)" --products "$(PRODUCTS)"
 
-reproduce-sellers: $(INSTALLED) ## Sellers on real data: DATA=folder with its tables
+reproduce-ablation: $(INSTALLED) ## The seller article's ablation: DATA=folder, ARGS='--demand 5000'
 	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }
-	$(IN_VENV) bash examples/reproduce_sellers.sh "$(DATA)"
+	$(IN_VENV) ARGS="$(ARGS)" bash examples/ablation_sellers.sh "$(DATA)"
+
+ablate-sellers: $(INSTALLED) ## The seller model without each ingredient: GRAPH=folder VECTORS=table
+	@test -n "$(GRAPH)" || { echo "usage: make $@ GRAPH=graph VECTORS=text.parquet" >&2; exit 2; }
+	$(IN_VENV) python examples/ablation_evidence.py "$(GRAPH)" $(if $(VECTORS),--vectors "$(VECTORS)")
+
+reproduce-sellers: $(INSTALLED) ## Sellers on real data: DATA=folder, SEEDS="0 1 2" for the mean of three
+	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }
+	$(IN_VENV) bash examples/$(if $(SEEDS),sellers_over_seeds,reproduce_sellers).sh "$(DATA)"
 
 reproduce-marketplace: $(INSTALLED) ## Both systems on the example marketplace, five seeds
 	$(IN_VENV) bash examples/reproduce_marketplace.sh

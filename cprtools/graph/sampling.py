@@ -39,6 +39,8 @@ class NeighbourSampler(ABC):
         self.sources = torch.from_numpy(graph.sources)
         self.relations = torch.from_numpy(graph.relations)
         self.reverse = torch.from_numpy(graph.reverse)
+        self.num_batches = self.num_roots = self.num_sampled = 0
+        """Batches, edges predicted and edges drawn so far: what training costs on any machine."""
 
     def sample(self, roots: Tensor, supervision: Tensor) -> list[Block]:
         """Blocks from the first layer to the last, whose destinations are `roots`.
@@ -47,7 +49,11 @@ class NeighbourSampler(ABC):
         neither they nor their reverse edges carry messages.
         """
         excluded = torch.cat([supervision, self.reverse[supervision]]).unique()  # type: ignore[no-untyped-call]
-        return self._sample(roots, excluded)
+        blocks = self._sample(roots, excluded)
+        self.num_batches += 1
+        self.num_roots += len(supervision)
+        self.num_sampled += sum(len(block.edge) for block in blocks)
+        return blocks
 
     @abstractmethod
     def _sample(self, roots: Tensor, excluded: Tensor) -> list[Block]: ...
@@ -94,9 +100,7 @@ class TensorSampler(NeighbourSampler):
         return degree, lent
 
     def _layer(self, nodes: Tensor, degree: Tensor, fanout: int) -> Block:
-        chosen = _choose(degree[nodes], fanout, self.generator)
-        target, column = (chosen >= 0).nonzero(as_tuple=True)
-        edge = self.slots[self.indptr[nodes[target]] + chosen[target, column]]
+        target, edge = self._choose_edges(nodes, degree, fanout)
         source = self.sources[edge]
         self.row_of[nodes] = torch.arange(len(nodes))
         fresh = source[self.row_of[source] < 0].unique()  # type: ignore[no-untyped-call]
@@ -106,8 +110,14 @@ class TensorSampler(NeighbourSampler):
         self.row_of[every] = -1
         return Block(every, len(nodes), row, target, self.relations[edge], edge)
 
+    def _choose_edges(self, nodes: Tensor, degree: Tensor, fanout: int) -> tuple[Tensor, Tensor]:
+        """Rows of `nodes` and edges into them, (edges,) int64 each."""
+        chosen = draw_distinct(degree[nodes], fanout, self.generator)
+        target, column = (chosen >= 0).nonzero(as_tuple=True)
+        return target, self.slots[self.indptr[nodes[target]] + chosen[target, column]]
 
-def _choose(degree: Tensor, fanout: int, generator: torch.Generator) -> Tensor:
+
+def draw_distinct(degree: Tensor, fanout: int, generator: torch.Generator) -> Tensor:
     """Distinct numbers below each degree: (nodes, fanout) int64, -1 where the degree is smaller.
 
     Robert Floyd's sampling, one column a step: draw below j + 1, and take j where that is taken.

@@ -2,7 +2,7 @@
 
 from copy import copy
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +19,31 @@ from cprtools.tables import columns as c
 from cprtools.tables import to_matrix, vector_array
 from cprtools.training.run import Run
 
+if TYPE_CHECKING:
+    from cprtools.linkpred.training import Trainer
+
 _SELLERS, _PRODUCTS, _ENCODER = "gnn_sellers", "gnn_products", "gnn_encoder"
 _K = 100
 _BLOCK = 128
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What one epoch of training cost, the average over all of them."""
+
+    epochs: int
+    root_edges: float
+    """Edges predicted."""
+    sampled_edges: float
+    """Edges along which messages were passed."""
+    seconds: float
+    """Of the processor, for drawing batches and learning from them; validation is left out."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.epochs} epochs, each of {self.root_edges:,.0f} root edges, "
+            f"{self.sampled_edges:,.0f} sampled edges and {self.seconds:.1f} s of CPU"
+        )
 
 
 @dataclass(frozen=True)
@@ -77,6 +99,8 @@ class GraphModel(Recommender):
         self._cold = cold
         self.epochs = epochs
         self.validation = float("nan")
+        self.effort: Effort | None = None
+        """Of the training, where it was in this process."""
 
     @classmethod
     def fit(
@@ -128,6 +152,7 @@ class GraphModel(Recommender):
         if vectors is None:
             weights["rms"] = np.zeros((1, 1), dtype=np.float32)
         model = cls(sellers, products, ColdEncoder(weights), trainer.best_epoch)
+        model.effort = _effort(trainer)
         if measure is not None:
             model.validation = trainer.best_value
         return model
@@ -201,6 +226,13 @@ class GraphModel(Recommender):
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""
         return len(self._products)
+
+
+def _effort(trainer: "Trainer") -> Effort:
+    sampler = trainer.sampler
+    epochs = sampler.num_batches // max(1, trainer.batches.steps)
+    totals = (float(sampler.num_roots), float(sampler.num_sampled), trainer.seconds)
+    return Effort(epochs, *(total / max(1, epochs) for total in totals))
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def train(
         built.problem,
         inner,
         positives,
-        _SourceFitter(method, own, built.views, seed, with_support=is_gnn and with_ranker, say=say),
+        SourceFitter(method, own, built.views, seed, with_support=is_gnn and with_ranker, say=say),
         settings=settings or Settings(),
         with_ranker=is_gnn and with_ranker,
         seed=seed,
@@ -109,7 +109,7 @@ def train(
     )
 
 
-class _SourceFitter:
+class SourceFitter:
     """Fits every source on a problem; what the first fit tuned is kept for the next."""
 
     def __init__(
@@ -131,11 +131,13 @@ class _SourceFitter:
         self.tuned: dict[str, Any] = {}
 
     def __call__(self, problem: Problem) -> Mapping[str, Recommender]:
+        """The fitted sources by name, the method that was asked for first."""
         if self.method != GraphModel.method:
             return {self.method: self._baseline(self.method, problem)}
         # views of held-out listings must not be seen either
         views = self.views.multiply(problem.matrix > 0).tocsr()
         graph_model = GraphModel.fit(problem, seed=self.seed, views=views, **self.options)
+        self.say(f"gnn: {graph_model.effort}")
         # the second fit trains as long as the first found best, on everything
         self.options |= graph_model.chosen
         sources: dict[str, Recommender] = {self.method: graph_model}

@@ -1,5 +1,6 @@
 """Train the graph encoder on minibatches of supervision edges; stop early; embed all nodes."""
 
+import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from itertools import islice
@@ -54,6 +55,7 @@ class Trainer:
             self.optimizer,
             torch.optim.lr_scheduler.LinearLR(self.optimizer, 1.0, _LAST_RATE, options.epochs),
         )
+        self.seconds = 0.0
 
     @property
     def best_epoch(self) -> int:
@@ -90,8 +92,10 @@ class Trainer:
             self.sampler.generator.manual_seed(second)
         elif isinstance(self.sampler, DglSampler):
             self.sampler.dgl.seed(second)
+        started = time.process_time()
         for _ in steps:
             self.step(self.batches.draw())
+        self.seconds += time.process_time() - started
         self.loop.schedule.step()
 
     def step(self, batch: Batch) -> float:

@@ -124,7 +124,9 @@ class TwoStage:
     def _rank(self, trees: Trees, pairs: Pairs) -> FloatArray:
         """The trees' scores; where these learned from unknown pairs alone, known ones go first."""
         scores = trees.predict(pairs.features).astype(np.float32)
-        if self.problem.is_square and trees.start is None:
+        if not self.problem.is_square:
+            return at_equal_prior(scores, pairs.features, trees.names)
+        if trees.start is None:
             count = pairs.features[:, trees.names.index("bought")]
             scores += np.where(count > 0, _KNOWN_FIRST + count, 0).astype(np.float32)
         return scores
@@ -257,12 +259,25 @@ def fit_two_stage(
             fitted |= {"calibration": own, "retrieval_calibration": own}
             if with_ranker:
                 scores = _scores_out_of_fold(fit, features, labels, groups, settings.folds, seed)
+                scores = at_equal_prior(scores, features, names)
                 curve = _calibrate(scores, labels, groups, settings.calibration_depth)
                 fitted |= {"calibration": curve}
         if with_ranker:
             fitted |= {"trees": fit(np.ones(len(counts), dtype=bool))}
     say("fitting on the whole training part")
     return replace(TwoStage(problem, fit_sources(problem)), **fitted)
+
+
+def at_equal_prior(
+    scores: npt.NDArray[Any], features: FloatArray, names: tuple[str, ...]
+) -> npt.NDArray[Any]:
+    """Log-odds (rows,) without what they owe to the seller's number of listings.
+
+    Who lists twice as much will add twice as much, so the odds before any evidence are in
+    proportion to 1 + listings. With them no candidate of a small seller would ever be likely.
+    The order of a seller's candidates stays.
+    """
+    return scores - features[:, names.index("query_degree")]
 
 
 def _calibrate(

@@ -16,7 +16,9 @@ SMALL_MARKET = "--products 400 --sellers 60 --events 8000"
 NOT_RUN = {
     "bench.sh",
     "reproduce_complements.sh",
+    "ablation_sellers.sh",
     "reproduce_sellers.sh",
+    "sellers_over_seeds.sh",
     "reproduce_marketplace.sh",
 }
 

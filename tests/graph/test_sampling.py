@@ -152,6 +152,18 @@ def test_a_full_block_holds_every_edge():
     assert (graph.relations == LISTS).sum() * 2 + (graph.relations == 2).sum() == graph.num_edges
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_edges_predicted_and_drawn_are_counted(sampler):
+    graph = star()
+    drawing = make_sampler(graph, [2], sampler=sampler)
+    predicted = edge_ids(graph, [(0, 3)])
+    for calls in (1, 2):
+        # 2 of the 4 other listings of seller 0; none into 3, whose only edge is predicted; 2 into 1
+        drawing.sample(torch.tensor([0, 3, 1]), predicted)
+        counted = (drawing.num_batches, drawing.num_roots, drawing.num_sampled)
+        assert counted == (calls, calls, calls * (2 + 0 + 2))
+
+
 def test_an_unknown_sampler_is_refused():
     with pytest.raises(ValueError, match="torch, dgl"):
         make_sampler(random_graph(), [2], sampler="other")

@@ -12,7 +12,7 @@ from cprtools.baselines import Popularity, Problem
 from cprtools.baselines.contract import Recommender
 from cprtools.ranking import Evidence, Settings, TwoStage, fit_two_stage
 from cprtools.ranking.holdout import hold_out_later, hold_out_listings, hold_out_pairs
-from cprtools.ranking.two_stage import candidate_pool, known_mask, retrieve
+from cprtools.ranking.two_stage import at_equal_prior, candidate_pool, known_mask, retrieve
 from cprtools.retrieval import Pool
 
 
@@ -75,6 +75,31 @@ def test_the_ranker_joins_two_sources_and_beats_either():
     joined = recall(stage, train, test)
     for name, source in sources.items():
         assert joined > 1.2 * recall(TwoStage(train, {name: source}), train, test)
+
+
+def test_odds_before_evidence_are_in_proportion_to_a_sellers_listings():
+    # log-odds 2 of a seller with 1 listing, and of one with 9
+    features = np.log(np.array([[7.0, 1 + 1], [7.0, 1 + 9]], dtype=np.float32))
+    scores = at_equal_prior(np.array([2.0, 2.0]), features, ("mf", "query_degree"))
+    np.testing.assert_allclose(scores, [2 - np.log(2), 2 - np.log(10)], rtol=1e-6)
+
+
+def test_small_sellers_get_likely_products_too():
+    rng = np.random.default_rng(0)
+    sizes = np.repeat([8, 80], 100)
+    signal = rng.normal(size=(200, 300))
+    wanted = signal + 0.5 * rng.normal(size=signal.shape)
+    rank = np.argsort(np.argsort(-wanted, axis=1), axis=1)
+    listed = csr_matrix((rank < sizes[:, None]).astype(np.float32))
+    problem = Problem(matrix=listed, types=np.zeros(300, dtype=np.int64), num_types=1)
+    inner, positives = hold_out_listings(problem, seed=1)
+    stage = fit_two_stage(problem, inner, positives, lambda _: {"fixed": Fixed(signal)}, seed=0)
+    queries = np.arange(200)
+    lists = stage.lists(queries, known_mask(problem, queries), 50)
+    likely = np.array([(stage.calibration.apply(s[:50]) >= 0.5).sum() for _, s in lists])
+    # ten times the listings, hence ten times the odds: their own prior would leave these none
+    assert (likely[sizes == 8] >= 3).mean() > 0.8
+    assert (likely[sizes == 80] >= 3).mean() > 0.8
 
 
 def test_scores_rise_down_to_the_fill_and_lists_hold_only_what_is_allowed():
