@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,18 +14,53 @@ from cprtools.graph.homogeneous import SAMPLERS, HomogeneousGraph
 
 @dataclass(frozen=True)
 class Block:
-    """Messages of one layer: along its edges from `nodes` to the first `num_dst` of them.
+    """Messages of one layer along its edges, which ascend by target.
 
-    nodes: (sources,) int64 node ids, destinations first; source, target: (edges,) int64 rows of
-    `nodes`; relation, edge: (edges,) int64, relation numbers and edge ids of the graph.
+    destinations: (num_dst,) int64 node ids; sender: (edges,) int64 node ids; target: (edges,) int64
+    rows of `destinations`; relation, edge: (edges,) int64, relation numbers and edge ids of the
+    graph; row_of: see `number_nodes`.
     """
 
-    nodes: Tensor
-    num_dst: int
-    source: Tensor
+    destinations: Tensor
+    sender: Tensor
     target: Tensor
     relation: Tensor
     edge: Tensor
+    row_of: Tensor
+
+    @property
+    def num_dst(self) -> int:
+        """Number of destinations."""
+        return len(self.destinations)
+
+    @property
+    def nodes(self) -> Tensor:
+        """(sources,) int64 ids of all nodes of the block, destinations first, others ascending."""
+        return self._numbered[0]
+
+    @property
+    def source(self) -> Tensor:
+        """(edges,) int64 rows of `nodes` that send."""
+        return self._numbered[1]
+
+    @cached_property
+    def _numbered(self) -> tuple[Tensor, Tensor]:
+        # on demand: the first layer of an encoder has no use for it, and has most edges
+        return number_nodes(self.destinations, self.sender, self.row_of)
+
+
+def number_nodes(first: Tensor, more: Tensor, row_of: Tensor) -> tuple[Tensor, Tensor]:
+    """Distinct nodes, `first` before the others, and the rows of them that `more` has.
+
+    row_of: (num_nodes,) int64 of -1, to be written in and left as it was.
+    """
+    row_of[first] = torch.arange(len(first))
+    fresh = more[row_of[more] < 0].unique()  # type: ignore[no-untyped-call]
+    nodes = torch.cat([first, fresh])
+    row_of[fresh] = torch.arange(len(first), len(nodes))
+    row = row_of[more]
+    row_of[nodes] = -1
+    return nodes, row
 
 
 class NeighbourSampler(ABC):
@@ -37,8 +73,10 @@ class NeighbourSampler(ABC):
         self.fanout = list(fanout)
         self.num_nodes = graph.num_nodes
         self.sources = torch.from_numpy(graph.sources)
+        self.destinations = torch.from_numpy(graph.destinations)
         self.relations = torch.from_numpy(graph.relations)
         self.reverse = torch.from_numpy(graph.reverse)
+        self.row_of = torch.full((graph.num_nodes,), -1)
 
     def sample(self, roots: Tensor, supervision: Tensor) -> list[Block]:
         """Blocks from the first layer to the last, whose destinations are `roots`.
@@ -61,18 +99,14 @@ class TensorSampler(NeighbourSampler):
         self.generator = torch.Generator().manual_seed(seed)
         self.indptr = torch.from_numpy(graph.indptr)
         self.degree = self.indptr[1:] - self.indptr[:-1]
-        self.destinations = torch.from_numpy(graph.destinations)
         self.slots = torch.arange(graph.num_edges)
-        self.row_of = torch.full((graph.num_nodes,), -1)
 
     def _sample(self, roots: Tensor, excluded: Tensor) -> list[Block]:
         degree, moved = self._hide(excluded)
         blocks: list[Block] = []
-        nodes = roots
         for fanout in reversed(self.fanout):
-            block = self._layer(nodes, degree, fanout)
-            blocks.insert(0, block)
-            nodes = block.nodes
+            nodes = blocks[0].nodes if blocks else roots
+            blocks.insert(0, self._layer(nodes, degree, fanout))
         self.slots[moved] = moved
         return blocks
 
@@ -97,14 +131,8 @@ class TensorSampler(NeighbourSampler):
         chosen = _choose(degree[nodes], fanout, self.generator)
         target, column = (chosen >= 0).nonzero(as_tuple=True)
         edge = self.slots[self.indptr[nodes[target]] + chosen[target, column]]
-        source = self.sources[edge]
-        self.row_of[nodes] = torch.arange(len(nodes))
-        fresh = source[self.row_of[source] < 0].unique()  # type: ignore[no-untyped-call]
-        every = torch.cat([nodes, fresh])
-        self.row_of[fresh] = torch.arange(len(nodes), len(every))
-        row = self.row_of[source]
-        self.row_of[every] = -1
-        return Block(every, len(nodes), row, target, self.relations[edge], edge)
+        ends = self.sources[edge], target
+        return Block(nodes, *ends, self.relations[edge], edge, self.row_of)
 
 
 def _choose(degree: Tensor, fanout: int, generator: torch.Generator) -> Tensor:
@@ -139,7 +167,7 @@ class DglSampler(NeighbourSampler):
         # each of dgl's threads has random numbers of its own: more would change the sample
         dgl.utils.set_num_threads(1)
         dgl.seed(seed)
-        ends = (self.sources, torch.from_numpy(graph.destinations))
+        ends = (self.sources, self.destinations)
         self.graph: Any = dgl.graph(ends, num_nodes=graph.num_nodes)
         self.graph.edata["open"] = torch.ones(graph.num_edges, dtype=torch.bool)
         self.graph.create_formats_()
@@ -150,13 +178,19 @@ class DglSampler(NeighbourSampler):
         is_open[excluded] = False
         _, _, found = self.sampler.sample(self.graph, roots, exclude_eids=excluded)
         is_open[excluded] = True
-        return [self._block(block) for block in found]
+        blocks: list[Block] = []
+        for block in reversed(found):
+            nodes = blocks[0].nodes if blocks else roots
+            blocks.insert(0, self._block(nodes, block.edata[self.dgl.EID]))
+        return blocks
 
-    def _block(self, block: Any) -> Block:
-        source, target = (ends.long() for ends in block.edges())
-        edge = block.edata[self.dgl.EID]
-        nodes = block.srcdata[self.dgl.NID]
-        return Block(nodes, block.num_dst_nodes(), source, target, self.relations[edge], edge)
+    def _block(self, nodes: Tensor, edge: Tensor) -> Block:
+        self.row_of[nodes] = torch.arange(len(nodes))
+        target, order = self.row_of[self.destinations[edge]].sort(stable=True)
+        self.row_of[nodes] = -1
+        edge = edge[order]
+        ends = self.sources[edge], target
+        return Block(nodes, *ends, self.relations[edge], edge, self.row_of)
 
 
 def make_sampler(
@@ -172,9 +206,9 @@ def full_block(graph: HomogeneousGraph) -> Block:
     """Every edge of the graph as one layer, for inference."""
     return Block(
         torch.arange(graph.num_nodes),
-        graph.num_nodes,
         torch.from_numpy(graph.sources),
         torch.from_numpy(graph.destinations),
         torch.from_numpy(graph.relations),
         torch.arange(graph.num_edges),
+        torch.full((graph.num_nodes,), -1),
     )

@@ -33,6 +33,7 @@ class Trainer:
         self.graph, self.vectors, self.options = graph, vectors, options
         dim = options.embedding_dim
         self.features = NodeFeatures(graph, vectors, dim)
+        self.is_product = (torch.arange(graph.num_nodes) >= graph.num_sellers).long()
         self.encoder = GraphEncoder(self.features.dim, dim, options.num_layers, options.dropout)
         edges = supervision_edges(graph, is_candidate, options.sampling)
         rng = np.random.default_rng(seed)
@@ -74,10 +75,7 @@ class Trainer:
         """The batch's loss, a scalar, from freshly sampled neighbours."""
         self.encoder.train()
         blocks = self.sampler.sample(batch.roots, batch.edges)
-        nodes = blocks[0].nodes
-        initial = self.features(nodes, batch.edges)
-        is_product = (nodes >= self.graph.num_sellers).long()
-        vectors = self.encoder(initial, is_product, blocks)
+        vectors = self.encoder(self.features(batch.edges), self.is_product, blocks)
         logits = self.encoder.scale * (vectors[batch.query] @ vectors[batch.candidates].T)
         return sampled_softmax_loss(logits, batch.positive, batch.log_expected, batch.is_known)
 
@@ -92,9 +90,8 @@ class Trainer:
         if graph is not None and self.vectors is not None:
             features = NodeFeatures(graph, self.vectors, self.options.embedding_dim)
         block = full_block(graph or self.graph)
-        is_product = (block.nodes >= self.graph.num_sellers).long()
         layers = [block] * self.options.num_layers
-        vectors = self.encoder(features(block.nodes), is_product, layers)
+        vectors = self.encoder(features(), self.is_product, layers)
         return np.asarray(vectors.numpy(), dtype=np.float32)
 
     def weights(self) -> dict[str, FloatArray]:
