@@ -37,7 +37,7 @@ from cprtools.retrieval import top_k
 HEADS = ["side", "root edges a second", "over DGL", "sampled edges a root edge"]
 HEADS += ["sampled edges a second", "negatives a root edge", "root edges trained", "Recall@100"]
 K = 100
-MOST_QUERIES = 3000
+MOST_QUERIES = 1000
 PER_SPECIALITY = 1000
 """Products of one speciality: a hundred of them are no easy guess."""
 
@@ -102,7 +102,7 @@ def main() -> None:
     equal = TrainingOptions(**options, num_negatives=args.negatives * args.batch_size)
     with torch.no_grad():
         initial = NodeFeatures(graph, problem.vectors, 0)().numpy().copy()
-    sides = {
+    sides: dict[str, Any] = {
         "dgl": DglSide(graph, initial, equal, args.negatives, args.seed),
         "ours": OurSide(graph, problem.vectors, equal, args.seed),
         "ours, shared": OurSide(graph, problem.vectors, shared, args.seed),

@@ -137,7 +137,7 @@ class DglSide:
         scaled = joined * self.model.log_scale.exp()
         loss = F.cross_entropy(scaled, torch.zeros(len(scaled), dtype=torch.int64))
         self.optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.steps += 1
         self.roots += positive.num_edges("lists")

@@ -102,33 +102,35 @@ class TensorSampler(NeighbourSampler):
         self.slots = torch.arange(graph.num_edges)
 
     def _sample(self, roots: Tensor, excluded: Tensor) -> list[Block]:
-        degree, moved = self._hide(excluded)
+        node = self.destinations[excluded]
+        # only what is excluded is touched: a batch must not cost as much as the graph is large
+        one = torch.ones_like(node)
+        self.degree.index_add_(0, node, one, alpha=-1)
+        moved = self._hide(excluded, node)
         blocks: list[Block] = []
         for fanout in reversed(self.fanout):
             nodes = blocks[0].nodes if blocks else roots
-            blocks.insert(0, self._layer(nodes, degree, fanout))
+            blocks.insert(0, self._layer(nodes, fanout))
         self.slots[moved] = moved
+        self.degree.index_add_(0, node, one)
         return blocks
 
-    def _hide(self, excluded: Tensor) -> tuple[Tensor, Tensor]:
-        """Let the kept edges of each node fill its first slots; returns degrees and moved slots.
+    def _hide(self, excluded: Tensor, node: Tensor) -> Tensor:
+        """Let the kept edges of each node fill its first slots; returns the moved slots.
 
         A node with d edges, x of them excluded, draws from its first d - x slots. An excluded edge
         among those has its slot lent to a kept one among the last x: as many of either.
         """
-        node = self.destinations[excluded]
-        hidden = torch.bincount(node, minlength=self.num_nodes)
-        degree = self.degree - hidden
-        border = self.indptr[:-1] + degree
-        lent = excluded[excluded < border[node]]
+        border = self.indptr[node] + self.degree[node]
+        lent = excluded[excluded < border]
         rank = torch.arange(len(node)) - torch.searchsorted(node, node)
-        tail = border[node] + rank
+        tail = border + rank
         kept = tail[~torch.isin(tail, excluded)]
         self.slots[lent] = kept
-        return degree, lent
+        return lent
 
-    def _layer(self, nodes: Tensor, degree: Tensor, fanout: int) -> Block:
-        chosen = _choose(degree[nodes], fanout, self.generator)
+    def _layer(self, nodes: Tensor, fanout: int) -> Block:
+        chosen = _choose(self.degree[nodes], fanout, self.generator)
         target, column = (chosen >= 0).nonzero(as_tuple=True)
         edge = self.slots[self.indptr[nodes[target]] + chosen[target, column]]
         ends = self.sources[edge], target

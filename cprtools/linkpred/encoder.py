@@ -51,7 +51,9 @@ class RelationalLayer(nn.Module):
             None if lift is None else lift.node_type.weight + lift.project.bias,
             [self.relations[number].weight for number in numbers],  # type: ignore[misc]
         )
-        return apply_layer(state, Plan(own, relations, kept, gain, kinds, sender), weights)
+        is_trained = torch.is_grad_enabled()
+        plan = Plan(own, relations, kept, gain, kinds, sender, is_trained)
+        return apply_layer(state, plan, weights)
 
     def _kept(self, rows: int) -> Tensor:
         """(rows, dim) uint8, 0 where a change is dropped and 1 elsewhere."""
@@ -113,11 +115,21 @@ class GraphEncoder(nn.Module):
         """
         lift: Lift | None = Lift(self.project, self.node_type, is_product)
         state = features
+        if torch.is_grad_enabled() and self._is_cheaper_by_node(blocks[0]):
+            nodes = blocks[0].nodes
+            initial = features.index_select(0, nodes)
+            state = self.project(initial) + self.node_type(is_product[nodes])
+            lift = None
         for layer, block in zip(self.layers, blocks, strict=True):
             state = layer(state, block, lift)
             lift = None
         own = features.index_select(0, blocks[-1].destinations)
         return F.normalize(self.output(state) + self.shortcut(own), dim=1)
+
+    def _is_cheaper_by_node(self, block: Block) -> bool:
+        """Whether to lift each node's vector once, not each mean: long vectors, few nodes."""
+        is_long = self.project.in_features > self.project.out_features
+        return is_long and len(block.nodes) < 2 * block.num_dst
 
 
 def sampled_softmax_loss(

@@ -72,4 +72,5 @@ class NodeFeatures(nn.Module):
         return F.normalize(sums, dim=1, eps=1e-3 * self.length) * self.length
 
     def _weighted(self, edges: Tensor) -> Tensor:
-        return self.table[self.destinations[edges]] * self.weights[edges, None]
+        weighted: Tensor = self.table[self.destinations[edges]] * self.weights[edges, None]
+        return weighted

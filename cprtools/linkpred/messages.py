@@ -6,6 +6,7 @@ is kept, and the gradient goes back along the edges as one more sum over neighbo
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,9 +45,10 @@ class Neighbours(NamedTuple):
 class Plan(NamedTuple):
     """Where a layer's inputs come from.
 
-    rows: (num_dst,) int64 rows of the state that the destinations have; kept: (num_dst, dim)
+    rows: (num_dst,) int64, each destination's row of the state; kept: (num_dst, dim)
     uint8, 0 where a change is set to zero, or None; gain: what the others are multiplied with; kinds: (num_dst,)
-    int64 type of each destination; sender: the type that each relation's messages come from.
+    int64 type of each destination; sender: the type that each relation's messages come from;
+    is_trained: a gradient will be asked for.
     """
 
     rows: Tensor
@@ -55,6 +57,7 @@ class Plan(NamedTuple):
     gain: float
     kinds: Tensor
     sender: Sequence[int]
+    is_trained: bool
 
     def pieces(self) -> list[slice]:
         """Rows to be handled together; of one type, as long as types come in runs."""
@@ -63,7 +66,7 @@ class Plan(NamedTuple):
         starts = [0, *ends.tolist(), count] if len(ends) < _MANY else [0, count]
         return [
             slice(start, min(start + PIECE, stop))
-            for begin, stop in zip(starts, starts[1:], strict=False)
+            for begin, stop in pairwise(starts)
             for start in range(begin, stop, PIECE)
         ]
 
@@ -94,9 +97,7 @@ def apply_layer(state: Tensor, plan: Plan, weights: Weights) -> Tensor:
     if lift is not None and shift is not None:
         # one product takes a mean of initial vectors through both maps
         own, bias = own @ lift, shift @ own.T + bias
-        shifts = [
-            shift[sender] @ r.T for sender, r in zip(plan.sender, relations, strict=True)
-        ]
+        shifts = [shift[sender] @ r.T for sender, r in zip(plan.sender, relations, strict=True)]
         relations = [relation @ lift for relation in relations]
     norm = weights.norm_weight, weights.norm_bias
     flat = [own, bias, *norm, lift, shift, *relations, *shifts]
@@ -109,8 +110,9 @@ class _Layer(torch.autograd.Function):
     def forward(ctx: Any, state: Tensor, plan: Plan, *weights: Tensor) -> Tensor:
         own, bias, norm_weight, norm_bias, lift, shift, *maps = weights
         size = len(plan.rows), len(norm_weight)
-        before, result = state.new_empty(size), state.new_empty(size)
-        active = torch.empty(size, dtype=torch.bool)
+        result = state.new_empty(size)
+        kept = size if plan.is_trained else (0, 0)
+        before, active = state.new_empty(kept), torch.empty(kept, dtype=torch.bool)
         moments = state.new_empty(2, size[0], 1)
         for piece in plan.pieces():
             x = state.index_select(0, plan.rows[piece])
@@ -126,9 +128,11 @@ class _Layer(torch.autograd.Function):
             change.relu_()
             if plan.kept is not None:
                 change.mul_(plan.kept[piece].to(change.dtype))
-            torch.gt(change, 0, out=active[piece])
             y = x if lift is None else _mapped(x, lift, shift, kind)
-            total = torch.add(y, change, alpha=plan.gain, out=before[piece])
+            total = torch.add(y, change, alpha=plan.gain)
+            if plan.is_trained:
+                torch.gt(change, 0, out=active[piece])
+                before[piece] = total
             result[piece], moments[0, piece], moments[1, piece] = torch.native_layer_norm(
                 total, norm_weight.shape, norm_weight, norm_bias, 1e-5
             )
@@ -220,7 +224,7 @@ class _Gradient:
 
 
 def _mapped(x: Tensor, weight: Tensor, bias: Tensor, kind: Tensor) -> Tensor:
-    """x through a map, and the bias of each row's type or, if it has one row, of all."""
+    """Rows through a map, and the bias of each row's type or, if it has one row, of all."""
     is_alike = len(bias) == 1 or bool(kind[0] == kind[-1] and (kind == kind[0]).all())
     if is_alike:
         return torch.addmm(bias[0 if len(bias) == 1 else kind[0]], x, weight.T)
