@@ -45,8 +45,8 @@ class Neighbours(NamedTuple):
 class Plan(NamedTuple):
     """Where a layer's inputs come from.
 
-    rows: (num_dst,) int64, each destination's row of the state; kept: (num_dst, dim)
-    uint8, 0 where a change is set to zero, or None; gain: what the others are multiplied with; kinds: (num_dst,)
+    rows: (num_dst,) int64, each destination's row of the state; kept: (num_dst, dim) uint8, 0 where
+    a change is set to zero, or None; gain: what the others are multiplied with; kinds: (num_dst,)
     int64 type of each destination; sender: the type that each relation's messages come from;
     is_trained: a gradient will be asked for.
     """
