@@ -22,7 +22,7 @@ PYTHON_FILES = cprtools tests examples docs
 
 export SEEDS
 
-.PHONY: help install demo test check docs bench bench-mining bench-nightly scale-mining scale-training simulate-marketplace ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test check docs bench bench-mining bench-nightly bench-training scale-mining scale-training simulate-marketplace ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,10 @@ scale-training: $(INSTALLED) ## Seconds per epoch of train-cpr up to 5 million p
 simulate-marketplace: $(INSTALLED) ## Sellers, products and an oracle of any size: SELLERS=300000 BENCH=folder
 	$(IN_VENV) python examples/scale/simulate_marketplace.py $(BENCH)/market-$(or $(SELLERS),300000) \
 	    --sellers $(or $(SELLERS),300000)
+
+bench-training: $(INSTALLED) ## Seller training against DGL's own loader: [GRAPH=graph VECTORS=table SECONDS_EACH=60]
+	$(IN_VENV) python examples/bench_training.py --seconds $(or $(SECONDS_EACH),60) \
+	  $(if $(GRAPH),--graph "$(GRAPH)") $(if $(VECTORS),--vectors "$(VECTORS)")
 
 reproduce-complements: $(INSTALLED) ## Complements on real data: DATA=folder, SEEDS="0 1 2" for the mean of three
 	@test -n "$(DATA)" || { echo "usage: make $@ DATA=folder" >&2; exit 2; }

@@ -54,7 +54,7 @@ Lists = Callable[[np.ndarray, np.ndarray], list[np.ndarray]]
 class EveryNeighbour(TensorSampler):
     """Messages along every edge into a node that is not excluded."""
 
-    def _choose_edges(self, nodes: Tensor, degree: Tensor, fanout: int) -> tuple[Tensor, Tensor]:
+    def _choose_edges(self, nodes: Tensor, fanout: int) -> tuple[Tensor, Tensor]:
         size = degree[nodes]
         target = torch.arange(len(nodes)).repeat_interleave(size)
         place = torch.arange(len(target)) - (torch.cumsum(size, 0) - size)[target]
@@ -73,7 +73,7 @@ class PerRelation(TensorSampler):
         ahead = graph.destinations[graph.relations == LISTS]
         self.listed = torch.from_numpy(np.bincount(ahead, minlength=graph.num_nodes))
 
-    def _choose_edges(self, nodes: Tensor, degree: Tensor, fanout: int) -> tuple[Tensor, Tensor]:
+    def _choose_edges(self, nodes: Tensor, fanout: int) -> tuple[Tensor, Tensor]:
         listed, every = self.listed[nodes], self.degree[nodes]
         parts = []
         for start, size in ((torch.zeros_like(listed), listed), (listed, every - listed)):

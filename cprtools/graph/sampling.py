@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,18 +14,53 @@ from cprtools.graph.homogeneous import SAMPLERS, HomogeneousGraph
 
 @dataclass(frozen=True)
 class Block:
-    """Messages of one layer: along its edges from `nodes` to the first `num_dst` of them.
+    """Messages of one layer along its edges, which ascend by target.
 
-    nodes: (sources,) int64 node ids, destinations first; source, target: (edges,) int64 rows of
-    `nodes`; relation, edge: (edges,) int64, relation numbers and edge ids of the graph.
+    destinations: (num_dst,) int64 node ids; sender: (edges,) int64 node ids; target: (edges,) int64
+    rows of `destinations`; relation, edge: (edges,) int64, relation numbers and edge ids of the
+    graph; row_of: see `number_nodes`.
     """
 
-    nodes: Tensor
-    num_dst: int
-    source: Tensor
+    destinations: Tensor
+    sender: Tensor
     target: Tensor
     relation: Tensor
     edge: Tensor
+    row_of: Tensor
+
+    @property
+    def num_dst(self) -> int:
+        """Number of destinations."""
+        return len(self.destinations)
+
+    @property
+    def nodes(self) -> Tensor:
+        """(sources,) int64 ids of all nodes of the block, destinations first, others ascending."""
+        return self._numbered[0]
+
+    @property
+    def source(self) -> Tensor:
+        """(edges,) int64 rows of `nodes` that send."""
+        return self._numbered[1]
+
+    @cached_property
+    def _numbered(self) -> tuple[Tensor, Tensor]:
+        # on demand: the first layer of an encoder has no use for it, and has most edges
+        return number_nodes(self.destinations, self.sender, self.row_of)
+
+
+def number_nodes(first: Tensor, more: Tensor, row_of: Tensor) -> tuple[Tensor, Tensor]:
+    """Distinct nodes, `first` before the others, and the rows of them that `more` has.
+
+    row_of: (num_nodes,) int64 of -1, to be written in and left as it was.
+    """
+    row_of[first] = torch.arange(len(first), device=first.device)
+    fresh = more[row_of[more] < 0].unique()  # type: ignore[no-untyped-call]
+    nodes = torch.cat([first, fresh])
+    row_of[fresh] = torch.arange(len(first), len(nodes), device=first.device)
+    row = row_of[more]
+    row_of[nodes] = -1
+    return nodes, row
 
 
 class NeighbourSampler(ABC):
@@ -37,10 +73,12 @@ class NeighbourSampler(ABC):
         self.fanout = list(fanout)
         self.num_nodes = graph.num_nodes
         self.sources = torch.from_numpy(graph.sources)
+        self.destinations = torch.from_numpy(graph.destinations)
         self.relations = torch.from_numpy(graph.relations)
         self.reverse = torch.from_numpy(graph.reverse)
         self.num_batches = self.num_roots = self.num_sampled = 0
         """Batches, edges predicted and edges drawn so far: what training costs on any machine."""
+        self.row_of = torch.full((graph.num_nodes,), -1)
 
     def sample(self, roots: Tensor, supervision: Tensor) -> list[Block]:
         """Blocks from the first layer to the last, whose destinations are `roots`.
@@ -67,52 +105,43 @@ class TensorSampler(NeighbourSampler):
         self.generator = torch.Generator().manual_seed(seed)
         self.indptr = torch.from_numpy(graph.indptr)
         self.degree = self.indptr[1:] - self.indptr[:-1]
-        self.destinations = torch.from_numpy(graph.destinations)
         self.slots = torch.arange(graph.num_edges)
-        self.row_of = torch.full((graph.num_nodes,), -1)
 
     def _sample(self, roots: Tensor, excluded: Tensor) -> list[Block]:
-        degree, moved = self._hide(excluded)
+        node = self.destinations[excluded]
+        # only what is excluded is touched: a batch must not cost as much as the graph is large
+        one = torch.ones_like(node)
+        self.degree.index_add_(0, node, one, alpha=-1)
+        moved = self._hide(excluded, node)
         blocks: list[Block] = []
-        nodes = roots
         for fanout in reversed(self.fanout):
-            block = self._layer(nodes, degree, fanout)
-            blocks.insert(0, block)
-            nodes = block.nodes
+            nodes = blocks[0].nodes if blocks else roots
+            blocks.insert(0, self._layer(nodes, fanout))
         self.slots[moved] = moved
+        self.degree.index_add_(0, node, one)
         return blocks
 
-    def _hide(self, excluded: Tensor) -> tuple[Tensor, Tensor]:
-        """Let the kept edges of each node fill its first slots; returns degrees and moved slots.
+    def _hide(self, excluded: Tensor, node: Tensor) -> Tensor:
+        """Let the kept edges of each node fill its first slots; returns the moved slots.
 
         A node with d edges, x of them excluded, draws from its first d - x slots. An excluded edge
         among those has its slot lent to a kept one among the last x: as many of either.
         """
-        node = self.destinations[excluded]
-        hidden = torch.bincount(node, minlength=self.num_nodes)
-        degree = self.degree - hidden
-        border = self.indptr[:-1] + degree
-        lent = excluded[excluded < border[node]]
+        border = self.indptr[node] + self.degree[node]
+        lent = excluded[excluded < border]
         rank = torch.arange(len(node)) - torch.searchsorted(node, node)
-        tail = border[node] + rank
+        tail = border + rank
         kept = tail[~torch.isin(tail, excluded)]
         self.slots[lent] = kept
-        return degree, lent
+        return lent
 
-    def _layer(self, nodes: Tensor, degree: Tensor, fanout: int) -> Block:
-        target, edge = self._choose_edges(nodes, degree, fanout)
-        source = self.sources[edge]
-        self.row_of[nodes] = torch.arange(len(nodes))
-        fresh = source[self.row_of[source] < 0].unique()  # type: ignore[no-untyped-call]
-        every = torch.cat([nodes, fresh])
-        self.row_of[fresh] = torch.arange(len(nodes), len(every))
-        row = self.row_of[source]
-        self.row_of[every] = -1
-        return Block(every, len(nodes), row, target, self.relations[edge], edge)
+    def _layer(self, nodes: Tensor, fanout: int) -> Block:
+        target, edge = self._choose_edges(nodes, fanout)
+        return Block(nodes, self.sources[edge], target, self.relations[edge], edge, self.row_of)
 
-    def _choose_edges(self, nodes: Tensor, degree: Tensor, fanout: int) -> tuple[Tensor, Tensor]:
+    def _choose_edges(self, nodes: Tensor, fanout: int) -> tuple[Tensor, Tensor]:
         """Rows of `nodes` and edges into them, (edges,) int64 each."""
-        chosen = draw_distinct(degree[nodes], fanout, self.generator)
+        chosen = draw_distinct(self.degree[nodes], fanout, self.generator)
         target, column = (chosen >= 0).nonzero(as_tuple=True)
         return target, self.slots[self.indptr[nodes[target]] + chosen[target, column]]
 
@@ -149,7 +178,7 @@ class DglSampler(NeighbourSampler):
         # each of dgl's threads has random numbers of its own: more would change the sample
         dgl.utils.set_num_threads(1)
         dgl.seed(seed)
-        ends = (self.sources, torch.from_numpy(graph.destinations))
+        ends = (self.sources, self.destinations)
         self.graph: Any = dgl.graph(ends, num_nodes=graph.num_nodes)
         self.graph.edata["open"] = torch.ones(graph.num_edges, dtype=torch.bool)
         self.graph.create_formats_()
@@ -160,13 +189,19 @@ class DglSampler(NeighbourSampler):
         is_open[excluded] = False
         _, _, found = self.sampler.sample(self.graph, roots, exclude_eids=excluded)
         is_open[excluded] = True
-        return [self._block(block) for block in found]
+        blocks: list[Block] = []
+        for block in reversed(found):
+            nodes = blocks[0].nodes if blocks else roots
+            blocks.insert(0, self._block(nodes, block.edata[self.dgl.EID]))
+        return blocks
 
-    def _block(self, block: Any) -> Block:
-        source, target = (ends.long() for ends in block.edges())
-        edge = block.edata[self.dgl.EID]
-        nodes = block.srcdata[self.dgl.NID]
-        return Block(nodes, block.num_dst_nodes(), source, target, self.relations[edge], edge)
+    def _block(self, nodes: Tensor, edge: Tensor) -> Block:
+        self.row_of[nodes] = torch.arange(len(nodes))
+        target, order = self.row_of[self.destinations[edge]].sort(stable=True)
+        self.row_of[nodes] = -1
+        edge = edge[order]
+        ends = self.sources[edge], target
+        return Block(nodes, *ends, self.relations[edge], edge, self.row_of)
 
 
 def make_sampler(
@@ -182,9 +217,9 @@ def full_block(graph: HomogeneousGraph) -> Block:
     """Every edge of the graph as one layer, for inference."""
     return Block(
         torch.arange(graph.num_nodes),
-        graph.num_nodes,
         torch.from_numpy(graph.sources),
         torch.from_numpy(graph.destinations),
         torch.from_numpy(graph.relations),
         torch.arange(graph.num_edges),
+        torch.full((graph.num_nodes,), -1),
     )

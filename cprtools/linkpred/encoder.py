@@ -1,11 +1,14 @@
 """The graph neural network of the seller system: layers and forward passes only."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cprtools.graph.homogeneous import RELATIONS
 from cprtools.graph.sampling import Block
+from cprtools.linkpred.messages import Neighbours, Plan, Weights, apply_layer
 
 
 class RelationalLayer(nn.Module):
@@ -20,28 +23,68 @@ class RelationalLayer(nn.Module):
         self.own = nn.Linear(dim, dim)
         self.relations = nn.ModuleList(nn.Linear(dim, dim, bias=False) for _ in RELATIONS)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
-    def forward(self, state: Tensor, block: Block) -> Tensor:
-        """States of the block's destinations, (num_dst, dim), from those of all its nodes."""
-        before = state[: block.num_dst]
-        change = self.own(before)
-        for number, transform in enumerate(self.relations):
-            edges = (block.relation == number).nonzero().squeeze(1)
-            if len(edges):
-                change = change + transform(_mean_messages(state, block, edges))
-        result: Tensor = self.norm(before + self.dropout(F.relu(change)))
-        return result
+    def forward(self, state: Tensor, block: Block, lift: "Lift | None" = None) -> Tensor:
+        """States of the block's destinations, (num_dst, dim), from those of all its nodes.
+
+        lift: `state` holds initial vectors of all nodes of the graph, and this is what makes first
+        states of them. A mean of lifted vectors is the lifted mean, so only means are lifted.
+        """
+        own, source = torch.arange(block.num_dst, device=state.device), block.source
+        kinds = torch.zeros_like(own)
+        if lift is not None:
+            own, source = block.destinations, block.sender
+            kinds = lift.is_product[own]
+        numbers, relations = _by_relation(block, source)
+        # listings are sent by sellers, everything else by products
+        sender = [0 if RELATIONS[number] == "lists" else 1 for number in numbers]
+        kept, gain = None, 1.0
+        if self.training and self.dropout:
+            kept, gain = self._kept(block.num_dst), 1 / (1 - self.dropout)
+        weights = Weights(
+            self.own.weight,
+            self.own.bias,
+            self.norm.weight,
+            self.norm.bias,
+            None if lift is None else lift.project.weight,
+            None if lift is None else lift.node_type.weight + lift.project.bias,
+            [self.relations[number].weight for number in numbers],  # type: ignore[misc]
+        )
+        is_trained = torch.is_grad_enabled()
+        plan = Plan(own, relations, kept, gain, kinds, sender, is_trained)
+        return apply_layer(state, plan, weights)
+
+    def _kept(self, rows: int) -> Tensor:
+        """(rows, dim) uint8, 0 where a change is dropped and 1 elsewhere."""
+        # a byte decides about an entry: eight of them are drawn in the time of one float
+        count = rows * self.own.out_features
+        where = self.own.weight.device
+        words = torch.empty(-(-count // 8), dtype=torch.int64, device=where)
+        words.random_(-(2**63), None)
+        drawn = words.view(torch.uint8)[:count].view(rows, self.own.out_features)
+        return (drawn >= round(256 * self.dropout)).view(torch.uint8)
 
 
-def _mean_messages(state: Tensor, block: Block, edges: Tensor) -> Tensor:
-    """Mean over these edges into each destination, (num_dst, dim); zeros where there is none."""
-    source, target = block.source[edges], block.target[edges]
-    # index_select, not state[source]: only its gradient adds up in one order on several threads
-    messages = state.index_select(0, source)
-    total = state.new_zeros(block.num_dst, state.shape[1]).index_add(0, target, messages)
-    count = torch.bincount(target, minlength=block.num_dst).clamp(min=1)
-    return total / count[:, None]
+@dataclass(frozen=True)
+class Lift:
+    """From initial vectors to the first states: a linear map, and a vector per type of node."""
+
+    project: nn.Linear
+    node_type: nn.Embedding
+    is_product: Tensor
+
+
+def _by_relation(block: Block, source: Tensor) -> tuple[list[int], list[Neighbours]]:
+    """Numbers of the relations that the block has edges of, and those edges."""
+    numbers, found = [], []
+    for number in range(len(RELATIONS)):
+        edges = (block.relation == number).nonzero().squeeze(1)
+        if len(edges):
+            count = torch.bincount(block.target[edges], minlength=block.num_dst)
+            numbers.append(number)
+            found.append(Neighbours(F.pad(count.cumsum(0), (1, 0)), source[edges]))
+    return numbers, found
 
 
 class GraphEncoder(nn.Module):
@@ -53,7 +96,6 @@ class GraphEncoder(nn.Module):
         super().__init__()
         self.project = nn.Linear(feature_dim, embedding_dim)
         self.node_type = nn.Embedding(2, embedding_dim)
-        self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
             RelationalLayer(embedding_dim, dropout) for _ in range(num_layers)
         )
@@ -70,14 +112,26 @@ class GraphEncoder(nn.Module):
     def forward(self, features: Tensor, is_product: Tensor, blocks: list[Block]) -> Tensor:
         """Vectors of the last block's destinations, (num_dst, embedding_dim) float32, length 1.
 
-        features: (nodes of the first block, feature_dim) float32; is_product: (same,) int64.
+        features: (nodes, feature_dim) float32 of all nodes of the graph; is_product: (nodes,)
+        int64.
         """
-        state = self.dropout(self.project(features) + self.node_type(is_product))
+        lift: Lift | None = Lift(self.project, self.node_type, is_product)
+        state = features
+        if torch.is_grad_enabled() and self._is_cheaper_by_node(blocks[0]):
+            nodes = blocks[0].nodes
+            initial = features.index_select(0, nodes)
+            state = self.project(initial) + self.node_type(is_product[nodes])
+            lift = None
         for layer, block in zip(self.layers, blocks, strict=True):
-            state = layer(state, block)
-        # a destination keeps its row in every block: the first rows are the same nodes throughout
-        own = features[: blocks[-1].num_dst]
+            state = layer(state, block, lift)
+            lift = None
+        own = features.index_select(0, blocks[-1].destinations)
         return F.normalize(self.output(state) + self.shortcut(own), dim=1)
+
+    def _is_cheaper_by_node(self, block: Block) -> bool:
+        """Whether to lift each node's vector once, not each mean: long vectors, few nodes."""
+        is_long = self.project.in_features > self.project.out_features
+        return is_long and len(block.nodes) < 2 * block.num_dst
 
 
 def sampled_softmax_loss(
@@ -92,5 +146,5 @@ def sampled_softmax_loss(
     """
     corrected = logits - log_expected
     others = is_known.clone()
-    others[torch.arange(len(positive)), positive] = False
+    others[torch.arange(len(positive), device=positive.device), positive] = False
     return F.cross_entropy(corrected.masked_fill(others, -torch.inf), positive)

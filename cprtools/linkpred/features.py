@@ -12,60 +12,77 @@ RMS = 0.2
 
 
 class NodeFeatures(nn.Module):
-    """Initial vectors on demand; a seller's leaves out the listings that are being predicted.
+    """Initial vectors; a seller's leaves out the listings that are being predicted.
 
     All have one length, or are zero where nothing is known. Without product vectors, and for the
     ablation, every node has a learned vector that starts at random.
     """
 
     def __init__(
-        self, graph: HomogeneousGraph, vectors: FloatArray | None, random_dim: int
+        self,
+        graph: HomogeneousGraph,
+        vectors: FloatArray | None,
+        random_dim: int,
+        device: str = "cpu",
     ) -> None:
         super().__init__()
         self.num_sellers = graph.num_sellers
         self.dim = random_dim if vectors is None else vectors.shape[1]
-        self.free = nn.Embedding(graph.num_nodes, random_dim) if vectors is None else None
+        self.free = None
         if vectors is None:
+            self.free = nn.Embedding(graph.num_nodes, random_dim).to(device)
             return
-        self.products = F.normalize(torch.from_numpy(np.ascontiguousarray(vectors)), dim=1)
+        self.table = torch.empty(graph.num_nodes, self.dim)
+        """Initial vectors of all nodes, sellers first; for a batch, without what it predicts."""
         self.sources = torch.from_numpy(graph.sources)
         self.destinations = torch.from_numpy(graph.destinations)
         self.is_listing = torch.from_numpy(graph.relations == LISTS)
         self.weights = torch.from_numpy(view_weights(graph))
-        listings = self.is_listing.nonzero().squeeze(1)
-        self.sums = torch.zeros(graph.num_sellers, self.dim)
-        self.sums.index_add_(0, self.sources[listings], self._weighted(listings))
-        self.row_of = torch.full((graph.num_sellers,), -1)
+        self.length = RMS * self.dim**0.5
+        products = F.normalize(torch.from_numpy(np.ascontiguousarray(vectors)), dim=1)
+        torch.mul(products, self.length, out=self.table[graph.num_sellers :])
+        del products
+        # the edges into sellers come first: their listings
+        offsets = torch.from_numpy(graph.indptr[: graph.num_sellers + 1])
+        last = int(offsets[-1])
+        self.sums = F.embedding_bag(
+            self.sources[:last],
+            self.table,
+            offsets,
+            mode="sum",
+            per_sample_weights=self.weights[:last],
+            include_last_offset=True,
+        )
+        self.table[: graph.num_sellers] = self._unit(self.sums)
+        self.changed = torch.empty(0, dtype=torch.int64)
+        self._move(device)
 
-    def forward(self, nodes: Tensor, supervision: Tensor | None = None) -> Tensor:
-        """Initial vectors of the nodes, (len(nodes), dim) float32.
+    def forward(self, supervision: Tensor | None = None) -> Tensor:
+        """Initial vectors of all nodes, (nodes, dim) float32; another call changes them.
 
         supervision: edge ids being predicted; they take no part in their seller's vector.
         """
         if self.free is not None:
-            learned: Tensor = self.free(nodes)
+            learned: Tensor = self.free.weight
             return learned
-        result = torch.empty(len(nodes), self.dim)
-        is_product = nodes >= self.num_sellers
-        result[is_product] = self.products[nodes[is_product] - self.num_sellers]
-        result[~is_product] = self._sellers(nodes[~is_product], supervision)
-        scaled: Tensor = result * (RMS * self.dim**0.5)
-        return scaled
-
-    def _sellers(self, sellers: Tensor, supervision: Tensor | None) -> Tensor:
-        sums = self.sums[sellers]
+        self.table[self.changed] = self._unit(self.sums[self.changed])
+        self.changed = self.changed[:0]
         if supervision is not None:
-            self.row_of[sellers] = torch.arange(len(sellers))
             edges = supervision[self.is_listing[supervision]]
-            edges = edges[self.row_of[self.sources[edges]] >= 0]
-            row = self.row_of[self.sources[edges]]
-            sums.index_add_(0, row, self._weighted(edges), alpha=-1)
-            self.row_of[sellers] = -1
+            self.changed, row = self.sources[edges].unique(return_inverse=True)  # type: ignore[no-untyped-call]
+            left = self.sums[self.changed].index_add_(0, row, self._weighted(edges), alpha=-1)
+            self.table[self.changed] = self._unit(left)
+        return self.table
+
+    def _move(self, device: str) -> None:
+        for name, value in list(vars(self).items()):
+            if isinstance(value, Tensor):
+                setattr(self, name, value.to(device))
+
+    def _unit(self, sums: Tensor) -> Tensor:
         # a seller with nothing left has rounding errors for a sum: they must not become unit length
-        vectors: Tensor = F.normalize(sums, dim=1, eps=1e-3)
-        return vectors
+        return F.normalize(sums, dim=1, eps=1e-3 * self.length) * self.length
 
     def _weighted(self, edges: Tensor) -> Tensor:
-        product = self.destinations[edges] - self.num_sellers
-        weighted: Tensor = self.products[product] * self.weights[edges, None]
+        weighted: Tensor = self.table[self.destinations[edges]] * self.weights[edges, None]
         return weighted

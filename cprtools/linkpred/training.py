@@ -40,9 +40,9 @@ class Trainer:
         self.graph, self.vectors, self.options = graph, vectors, options
         self.seed, self.device = seed, device
         dim = options.embedding_dim
-        self.features = NodeFeatures(graph, vectors, dim)
+        self.features = NodeFeatures(graph, vectors, dim, device)
+        self.is_product = (torch.arange(graph.num_nodes) >= graph.num_sellers).long().to(device)
         encoder = GraphEncoder(self.features.dim, dim, options.num_layers, options.dropout)
-        # initial vectors, like the graph they are made from, stay in the machine's own memory
         self.encoder = encoder.to(device)
         edges = supervision_edges(graph, is_candidate, options.sampling)
         rng = np.random.default_rng(seed)
@@ -109,14 +109,10 @@ class Trainer:
     def loss(self, batch: Batch) -> torch.Tensor:
         """The batch's loss, a scalar, from freshly sampled neighbours."""
         self.encoder.train()
-        sampled = self.sampler.sample(batch.roots, batch.edges)
-        nodes = sampled[0].nodes
-        initial = self.features(nodes, batch.edges)
-        is_product = (nodes >= self.graph.num_sellers).long()
-        initial, is_product, blocks, batch = on_device(
-            (initial, is_product, sampled, batch), self.device
-        )
-        vectors = self.encoder(initial, is_product, blocks)
+        blocks = self.sampler.sample(batch.roots, batch.edges)
+        initial = self.features(batch.edges.to(self.device))
+        blocks, batch = on_device((blocks, batch), self.device)
+        vectors = self.encoder(initial, self.is_product, blocks)
         logits = self.encoder.scale * (vectors[batch.query] @ vectors[batch.candidates].T)
         return sampled_softmax_loss(logits, batch.positive, batch.log_expected, batch.is_known)
 
@@ -129,11 +125,10 @@ class Trainer:
         self.encoder.eval()
         features = self.features
         if graph is not None and self.vectors is not None:
-            features = NodeFeatures(graph, self.vectors, self.options.embedding_dim)
+            features = NodeFeatures(graph, self.vectors, self.options.embedding_dim, self.device)
         block = full_block(graph or self.graph)
-        is_product = (block.nodes >= self.graph.num_sellers).long().to(self.device)
         layers = [on_device(block, self.device)] * self.options.num_layers
-        vectors = self.encoder(features(block.nodes).to(self.device), is_product, layers)
+        vectors = self.encoder(features(), self.is_product, layers)
         return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
 
     def weights(self) -> dict[str, FloatArray]:
