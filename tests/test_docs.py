@@ -22,6 +22,7 @@ SPECS = {
     "listings": [tables.LISTINGS],
     "page_views": [tables.PAGE_VIEWS],
     "high_demand": [tables.HIGH_DEMAND],
+    "sellers": [tables.SELLERS],
     "pairs": [tables.PAIRS],
     "vectors": [tables.VECTORS],
     "graph": [tables.NODES, tables.EDGES],

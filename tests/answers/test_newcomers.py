@@ -228,7 +228,7 @@ def test_a_model_of_an_earlier_version_answers_and_asks_for_training_again(train
     )
     model = answers.open_model(str(tmp_path / "old.model"))
     assert all_lists(model, k=3).num_rows == 60 * 3
-    with pytest.raises(SchemaError, match=r"old\.model: .*train it again to use --products"):
+    with pytest.raises(SchemaError, match=r"old\.model: .*train it again to use them"):
         answers.extend(model, shop_products(), "new.parquet", shop_vectors(tmp_path))
 
 
