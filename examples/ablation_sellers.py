@@ -55,7 +55,7 @@ class EveryNeighbour(TensorSampler):
     """Messages along every edge into a node that is not excluded."""
 
     def _choose_edges(self, nodes: Tensor, fanout: int) -> tuple[Tensor, Tensor]:
-        size = degree[nodes]
+        size = self.degree[nodes]
         target = torch.arange(len(nodes)).repeat_interleave(size)
         place = torch.arange(len(target)) - (torch.cumsum(size, 0) - size)[target]
         return target, self.slots[self.indptr[nodes[target]] + place]

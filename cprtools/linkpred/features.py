@@ -81,7 +81,8 @@ class NodeFeatures(nn.Module):
 
     def _unit(self, sums: Tensor) -> Tensor:
         # a seller with nothing left has rounding errors for a sum: they must not become unit length
-        return F.normalize(sums, dim=1, eps=1e-3 * self.length) * self.length
+        unit: Tensor = F.normalize(sums, dim=1, eps=1e-3 * self.length) * self.length
+        return unit
 
     def _weighted(self, edges: Tensor) -> Tensor:
         weighted: Tensor = self.table[self.destinations[edges]] * self.weights[edges, None]
