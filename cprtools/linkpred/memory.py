@@ -27,8 +27,8 @@ def memory_note(
     held = 2 * sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
     dim = options.embedding_dim
     if vectors is not None:
-        # at length 1, and the sums that sellers start from
-        held += vectors.nbytes + FLOAT_BYTES * graph.num_sellers * vectors.shape[1]
+        # those of products and sellers, and as much again while they are made
+        held += 2 * (vectors.nbytes + FLOAT_BYTES * graph.num_sellers * vectors.shape[1])
         dim += vectors.shape[1]
     # embedding all nodes needs a message for every edge of a relation, half of them at a time
     everything = _STATES * graph.num_nodes * dim + graph.num_edges // 2 * options.embedding_dim
