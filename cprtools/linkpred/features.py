@@ -57,7 +57,8 @@ class NodeFeatures(nn.Module):
         supervision: edge ids being predicted; they take no part in their seller's vector.
         """
         if self.free is not None:
-            return self.free.weight
+            learned: Tensor = self.free.weight
+            return learned
         self.table[self.changed] = self._unit(self.sums[self.changed])
         self.changed = self.changed[:0]
         if supervision is not None:
@@ -69,7 +70,8 @@ class NodeFeatures(nn.Module):
 
     def _unit(self, sums: Tensor) -> Tensor:
         # a seller with nothing left has rounding errors for a sum: they must not become unit length
-        return F.normalize(sums, dim=1, eps=1e-3 * self.length) * self.length
+        vectors: Tensor = F.normalize(sums, dim=1, eps=1e-3 * self.length) * self.length
+        return vectors
 
     def _weighted(self, edges: Tensor) -> Tensor:
         weighted: Tensor = self.table[self.destinations[edges]] * self.weights[edges, None]
