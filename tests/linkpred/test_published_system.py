@@ -112,9 +112,7 @@ def test_what_a_batch_predicts_carries_no_message_and_is_in_no_sellers_vector(tr
 
     trainer.sampler.sample = sampled
     given = []
-    trainer.features.forward = lambda nodes, edges=None: given.append(edges) or features(
-        nodes, edges
-    )
+    trainer.features.forward = lambda edges=None: given.append(edges) or features(edges)
     batch = trainer.batches.draw()
     trainer.step(batch)
     assert len(batch.edges) > 0 and seen == [False]
@@ -123,7 +121,7 @@ def test_what_a_batch_predicts_carries_no_message_and_is_in_no_sellers_vector(tr
 
 def test_page_views_reach_the_sellers_vector(trainers):
     trainer = fitted(trainers)
-    found = trainer.features(torch.tensor([1]))[0].detach()
+    found = trainer.features()[1].detach()
     # products 6 and 7 with 3 and 2 views
     expected = np.array([3, 2]) / np.hypot(3, 2)
     np.testing.assert_allclose(found[6:] / found.norm(), expected, atol=1e-6)
