@@ -32,6 +32,8 @@ class SellerReasons:
 
     def __call__(self, seller_idx: IntArray, cols: IntArray) -> list[str]:
         """One line for each (seller, product) pair; both arguments are (pairs,) int64."""
+        if not len(cols):
+            return []
         sellers, rows = np.unique(seller_idx, return_inverse=True)
         listed = self.problem.matrix[sellers]
         # the pieces of evidence in falling order of what they tell a seller

@@ -39,7 +39,7 @@ class Settings:
     calibration_depth: int = 100
     """Best candidates per query that the probability is a share of: a list's usual length."""
     num_trees: int = 150
-    folds: int = 3
+    folds: int = 5
 
 
 DEFAULT_SETTINGS = Settings()

@@ -6,6 +6,7 @@ import pytest
 
 from cprtools import answers
 from cprtools.answers.starters import lists_nothing, popular_products
+from cprtools.retrieval import Pool
 from tests.answers.newcomer_market import shop_listings, train_sellers
 
 DECLARED = pa.table({"seller_id": ["new", "nowhere", "s01"], "category": ["type 2", None, "x"]})
@@ -74,7 +75,7 @@ def test_the_affinity_is_the_share_of_sellers_at_equal_prior():
     listed[:9, 0] = listed[:5, 2] = listed[:3, 3] = 1
     Small.stage.problem.matrix = csr_matrix(listed)
     allowed = np.array([True, False, True, True])
-    cols, affinity = popular_products(Small, allowed)
+    cols, affinity = popular_products(Small, Pool.all_of(4), allowed)
     assert cols.tolist() == [0, 2, 3]
     # (9 + 1/2)/10, (5 + 1/2)/10 and, of three sellers none told, (0 + 1/2)/10; their mean is
     # 15.5/30
@@ -96,7 +97,7 @@ def test_a_seller_with_one_listing_gets_more_of_its_kind(tmp_path):
     for seller, kind in (("one", "type 3"), ("other", "type 0")):
         rows = rows_of(model, seller, category="all", k=8)
         # 14 of the 60 others are of its kind: by chance 2 of 8
-        assert sum(row["category"] == kind for row in rows) >= 6
+        assert sum(row["category"] == kind for row in rows) >= 5
         assert not any("nothing yet" in row["reason"] for row in rows)
         assert {row["category"] for row in rows_of(model, seller)} == {kind}
 

@@ -12,11 +12,15 @@ from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Problem
 from cprtools.graph.homogeneous import make_graph
+from cprtools.ranking import Collected, Settings, TwoStage
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def load(name):
+    # scripts may import each other, as when they are run
+    if str(EXAMPLES) not in sys.path:
+        sys.path.append(str(EXAMPLES))
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     # dataclasses look their module up
@@ -33,6 +37,60 @@ def reliability():
 @pytest.fixture(scope="module")
 def ablation():
     return load("ablation_sellers")
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    return load("ablation_evidence")
+
+
+class Named(TwoStage):
+    """A stage that is only asked for its names."""
+
+    def feature_names(self):
+        return ("gnn", "mf", "popularity")
+
+
+def world(evidence, per_source):
+    """Two sellers with three candidates each; seller 0 has two listings to find, seller 1 one."""
+    problem = Problem(csr_matrix((2, 3), dtype=np.float32), np.zeros(3, dtype=np.int64), 1)
+    columns = [[3, 1, 0], [2, 2, 0], [1, 3, 0], [1, 9, 0], [2, 8, 0], [3, 7, 0]]
+    counts = np.array([1, 0, 0, 0, 0, 1], dtype=np.float32)
+    found = Collected(np.array(columns, dtype=np.float32), counts, np.repeat([0, 1], 3))
+    stage = Named(problem, {"gnn": None, "mf": None}, settings=Settings(per_source=per_source))
+    return evidence.World(stage, found, found, np.array([2.0, 1.0]), 0)
+
+
+def test_recall_counts_what_was_never_retrieved_by_hand(evidence, monkeypatch):
+    monkeypatch.setattr(evidence, "KS", (1, 2))
+    made = world(evidence, 2)
+    by_gnn = made.judged.features[:, 0].astype(float)
+    # each seller's first by gnn is true; seller 0's other listing is no candidate at all
+    np.testing.assert_allclose(made.recalls(by_gnn), [[1 / 1, 1 / 2], [1 / 1, 1 / 1]])
+    # what was not retrieved in a row, -inf here, is not found however long the list
+    nothing = np.full(6, -np.inf)
+    np.testing.assert_allclose(made.recalls(nothing), np.zeros((2, 2)))
+
+
+def test_a_row_without_a_source_loses_what_only_that_source_found(evidence):
+    made = world(evidence, 1)
+    assert made.retrieved(made.judged, ["gnn"]).tolist() == [True, False, False, False, False, True]
+    assert made.retrieved(made.judged, ["mf"]).tolist() == [False, False, True, True, False, False]
+    both = made.retrieved(made.judged, ["gnn", "mf"])
+    assert both.tolist() == [True, False, True, True, False, True]
+
+
+def test_rows_name_each_source_and_each_kind_of_evidence(evidence):
+    rows = evidence.left_out(world(evidence, 1))
+    names = ("gnn", "mf", "popularity")
+    dropped = {label: [name for name in names if drop(name)] for label, drop in rows.items()}
+    assert dropped == {
+        "everything": [],
+        "without gnn": ["gnn"],
+        "without mf": ["mf"],
+        "without popularity": ["popularity"],
+        "without scores against the best one": [],
+    }
 
 
 def recommendations(rows):

@@ -95,7 +95,7 @@ def test_small_sellers_get_likely_products_too():
     inner, positives = hold_out_listings(problem, seed=1)
     stage = fit_two_stage(problem, inner, positives, lambda _: {"fixed": Fixed(signal)}, seed=0)
     queries = np.arange(200)
-    lists = stage.lists(queries, known_mask(problem, queries), 50)
+    lists = stage.lists(queries, known_mask(problem, queries, candidate_pool(problem)), 50)
     likely = np.array([(stage.calibration.apply(s[:50]) >= 0.5).sum() for _, s in lists])
     # ten times the listings, hence ten times the odds: their own prior would leave these none
     assert (likely[sizes == 8] >= 3).mean() > 0.8
