@@ -85,7 +85,7 @@ def test_the_affinity_is_the_share_of_sellers_at_equal_prior():
     ]
     np.testing.assert_allclose(affinity, expected)
     assert lists_nothing(Small, np.array([9, 0])).tolist() == [True, False]
-    nothing = popular_products(Small, np.zeros(4, dtype=bool))
+    nothing = popular_products(Small, Pool.all_of(4), np.zeros(4, dtype=bool))
     assert len(nothing[0]) == len(nothing[1]) == 0
 
 
