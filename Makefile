@@ -36,7 +36,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "cprtools needs Python 3.11 or 3.12: make PYTHON=..." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) '$(TORCH)'
-	$(PIP_INSTALL) -e '.[offline,ann,spark,dev]'
+	$(PIP_INSTALL) -e '.[offline,ann,text,spark,dev]'
 	touch $@
 
 demo: $(INSTALLED) ## Both pipelines on an example marketplace, in the folder demo/

@@ -1,10 +1,16 @@
 """cprtools embed-text."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cprtools.cli.options import Columns, Output
+from cprtools.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cprtools.text import SentenceEncoder, StaticEncoder
 
 
 def embed_text(
@@ -15,12 +21,22 @@ def embed_text(
     text: Annotated[
         str, typer.Option(metavar="COLUMN,...", help="Columns whose values make up the text.")
     ] = "title",
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="transformer|static",
+            help="static: token vectors distilled from the model once, many times faster.",
+        ),
+    ] = "transformer",
     model: Annotated[
         str | None,
         typer.Option(
             metavar="NAME_OR_PATH",
             help="Sentence model: a folder or a hub name; default the packaged all-MiniLM-L6-v2.",
         ),
+    ] = None,
+    dim: Annotated[
+        int | None, typer.Option(min=1, help="Dimensions of static vectors (default 256).")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts encoded at a time.")] = 32,
     precision: Annotated[
@@ -48,6 +64,9 @@ def embed_text(
     from cprtools.cli.options import parse_choice, parse_columns, parse_list
 
     parse_choice("--precision", precision, room.PRECISIONS)
+    parse_choice("--method", method, room.METHODS)
+    if dim is not None and method == "transformer":
+        raise UsageError("--dim is for --method static; a transformer's vectors are as long as it")
     tables.check_writable(output)
     mapping = parse_columns(columns)
     source = tables.open_table(products, tables.PRODUCTS, mapping)
@@ -55,19 +74,31 @@ def embed_text(
     ours = {theirs: name for name, theirs in mapping.items()}
     names = [ours.get(name, name) for name in parse_list(text)]
     texts = room.join_columns(rows, names, source.label)
-    encoder = room.load_encoder(model, precision)
-    made = room.embed_products(
-        rows, texts, encoder, batch_size=batch_size, progress=console.progress
-    )
-    if made.without_text:
+    encoder: room.SentenceEncoder | room.StaticEncoder
+    if method == "static":
+        encoder = static = room.load_static(model, dim or room.STATIC_DIM, console.note)
+        made = room.stream_products(rows, texts, static, progress=console.progress)
+    else:
+        encoder = room.load_encoder(model, precision)
+        made = room.embed_products(
+            rows, texts, encoder, batch_size=batch_size, progress=console.progress
+        ).table
+    if texts.null_count:
         console.warn(
-            f"{source.label}: {made.without_text:,} of {made.products:,} products have no "
+            f"{source.label}: {texts.null_count:,} of {len(texts):,} products have no "
             f"{' or '.join(names)}; they get no vector"
         )
-    console.report(
-        f"embedded by {encoder.name} in {encoder.precision}",
-        [("products", made.table.num_rows), ("distinct texts", made.texts)],
-    )
+    facts: dict[str, object] = {"model": encoder.name, "precision": encoder.precision}
+    if method == "static":
+        facts["dim"] = static.dim
     footer = console.footer(source)
-    facts = {"model": encoder.name, "precision": encoder.precision}
-    tables.write(made.table, output, replace(footer, params={**footer.params, **facts}))
+    tables.write(made, output, replace(footer, params={**footer.params, **facts}))
+    _report(encoder, texts)
+
+
+def _report(encoder: "SentenceEncoder | StaticEncoder", texts: "pa.Array") -> None:
+    from cprtools.cli import console
+    from cprtools.text import count_distinct
+
+    rows = [("products", len(texts) - texts.null_count), ("distinct texts", count_distinct(texts))]
+    console.report(f"embedded by {encoder.name} in {encoder.precision}", rows)

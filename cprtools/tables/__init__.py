@@ -1,6 +1,7 @@
 """Tables: the only room that opens files. Sources, schemas, atomic writes, footers, folders."""
 
 from cprtools.tables import columns
+from cprtools.tables.caching import digest_texts, digest_tree, user_cache
 from cprtools.tables.casting import cast_column
 from cprtools.tables.duck import quote_name
 from cprtools.tables.faults import explain
@@ -90,6 +91,8 @@ __all__ = [
     "describe_input",
     "digest_file",
     "digest_rows",
+    "digest_texts",
+    "digest_tree",
     "explain",
     "inspect_place",
     "open_folder",
@@ -103,6 +106,7 @@ __all__ = [
     "scan_sql",
     "to_matrix",
     "trace",
+    "user_cache",
     "vector_array",
     "vectors_table",
     "write",

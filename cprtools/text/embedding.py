@@ -1,7 +1,8 @@
 """A products table's texts to unit vectors: each distinct text once, whatever the rows' order."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -9,12 +10,27 @@ import pyarrow.compute as pc
 
 from cprtools.errors import DataError, SchemaError, list_names
 from cprtools.tables import columns as c
-from cprtools.tables import vectors_table
+from cprtools.tables import vector_array, vectors_table
 from cprtools.text.encoders import Encoder, FloatMatrix
 
+T = TypeVar("T")
 BATCH_SIZE = 32
-Batches = Iterable[list[str]]
-Progress = Callable[[Batches, str, int | None], Iterator[list[str]]]
+ROW_GROUP = 16_384
+
+
+class Progress(Protocol):
+    """Shows how far the steps are while it hands them on."""
+
+    def __call__(self, steps: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        """The steps one by one."""
+
+
+class StreamEncoder(Encoder, Protocol):
+    """An encoder whose vector of a text does not depend on the texts beside it."""
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,34 @@ def embed_products(
     )
 
 
+def stream_products(
+    products: pa.Table,
+    texts: pa.Array,
+    encoder: StreamEncoder,
+    *,
+    progress: Progress | None = None,
+) -> pa.RecordBatchReader:
+    """The rows of `embed_products`, made as they are asked for, a row group at a time.
+
+    For encoders whose vector of a text does not depend on the texts beside it.
+    """
+    has_text = pc.is_valid(texts)
+    known = texts.filter(has_text)
+    ids = products.column(c.PRODUCT_ID).combine_chunks().filter(has_text)
+    schema = pa.schema({c.PRODUCT_ID: ids.type, c.VECTOR: pa.list_(pa.float32(), encoder.dim)})
+    starts = range(0, len(known), ROW_GROUP)
+    steps = progress(starts, "texts, in row groups", len(starts)) if progress else iter(starts)
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        for start in steps:
+            batch = known.slice(start, ROW_GROUP).dictionary_encode()
+            vectors = _unit(encoder.encode(batch.dictionary.to_pylist()))
+            arrays = [ids.slice(start, ROW_GROUP), vector_array(vectors[batch.indices.to_numpy()])]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, rows())
+
+
 def embed_texts(
     texts: Sequence[str],
     encoder: Encoder,
@@ -75,6 +119,11 @@ def embed_texts(
     vectors = _unit(np.concatenate([encoder.encode(batch) for batch in steps]))
     row = {text: i for i, text in enumerate(distinct)}
     return vectors[[row[text] for text in texts]]
+
+
+def count_distinct(texts: pa.Array) -> int:
+    """How many different texts there are, nulls aside."""
+    return int(pc.count_distinct(texts, mode="only_valid").as_py())
 
 
 def _unit(vectors: FloatMatrix) -> FloatMatrix:

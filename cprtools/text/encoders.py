@@ -48,6 +48,10 @@ class SentenceEncoder:
         # numpy knows no bfloat16
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
 
+    def parts(self) -> tuple[Any, Any]:
+        """The transformer and its tokenizer, as the transformers library has them."""
+        return self._model[0].auto_model, self._model.tokenizer
+
 
 def load_encoder(model: str | None = None, precision: str = "auto") -> SentenceEncoder:
     """The sentence model of that name or folder; None is the packaged all-MiniLM-L6-v2.
@@ -55,17 +59,33 @@ def load_encoder(model: str | None = None, precision: str = "auto") -> SentenceE
     Only safetensors weights are read. Raises MissingExtraError where the packaged model is not
     installed, DataError where its weights are not the published ones or no model can be had.
     """
-    if model is None or (model in _DEFAULT_NAMES and not Path(model).exists()):
-        folder = packaged_model()
-        check_weights(folder)
-        return _load(str(folder), DEFAULT_MODEL, precision, offline=True)
-    if Path(model).is_dir():
+    folder = find_model(model)
+    if folder is not None:
         # a footer names no place of this machine
-        return _load(model, Path(model).resolve().name, precision, offline=True)
+        name = DEFAULT_MODEL if is_packaged(model) else folder.resolve().name
+        return _load(str(folder), name, precision, offline=True)
+    model = str(model)
     is_on_hub = _is_on_hub(model)
     if not is_on_hub and not _is_cached(model):
         raise DataError(_unusable(model))
     return _load(model, model, precision, offline=not is_on_hub)
+
+
+def find_model(model: str | None) -> Path | None:
+    """The folder of that model, the packaged one for None; None for a name of the hub.
+
+    Raises as `packaged_model` and `check_weights` do.
+    """
+    if is_packaged(model):
+        folder = packaged_model()
+        check_weights(folder)
+        return folder
+    return Path(str(model)) if Path(str(model)).is_dir() else None
+
+
+def is_packaged(model: str | None) -> bool:
+    """Whether that names the model that comes as a Python package."""
+    return model is None or (model in _DEFAULT_NAMES and not Path(model).exists())
 
 
 def packaged_model() -> Path:
