@@ -1,16 +1,10 @@
 """cprtools embed-text."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from cprtools.cli.options import Columns, Output
-from cprtools.errors import UsageError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from cprtools.text import SentenceEncoder, StaticEncoder
+from cprtools.cli.options import Columns, Output, Seed
 
 
 def embed_text(
@@ -24,8 +18,9 @@ def embed_text(
     method: Annotated[
         str,
         typer.Option(
-            metavar="transformer|static",
-            help="static: token vectors distilled from the model once, many times faster.",
+            metavar="transformer|static|doc2vec",
+            help="static: token vectors distilled from the model once, many times faster; "
+            "doc2vec: learnt from these texts.",
         ),
     ] = "transformer",
     model: Annotated[
@@ -36,9 +31,9 @@ def embed_text(
         ),
     ] = None,
     dim: Annotated[
-        int | None, typer.Option(min=1, help="Dimensions of static vectors (default 256).")
+        int | None, typer.Option(min=1, help="Dimensions: static 256, doc2vec 100 by default.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts encoded at a time.")] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts encoded at a time.")] = 128,
     precision: Annotated[
         str,
         typer.Option(
@@ -46,11 +41,22 @@ def embed_text(
             help="auto is bfloat16 where the processor multiplies it natively.",
         ),
     ] = "auto",
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="For the transformer.")] = "cpu",
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Keep the transformer's vectors: only new texts are encoded, and interrupted work "
+            "goes on.",
+        ),
+    ] = None,
+    seed: Seed = 0,
     columns: Columns = "",
 ) -> None:
     """Turn product texts into unit vectors of float32; equal texts are encoded once.
 
-    Same bytes at any thread count. Processors and batch sizes differ in the last digits.
+    Same bytes at any thread count. Processors, batch sizes and what a cache holds differ in the
+    last digits.
 
     \b
     Example:
@@ -65,8 +71,9 @@ def embed_text(
 
     parse_choice("--precision", precision, room.PRECISIONS)
     parse_choice("--method", method, room.METHODS)
-    if dim is not None and method == "transformer":
-        raise UsageError("--dim is for --method static; a transformer's vectors are as long as it")
+    parse_choice("--device", device, room.DEVICES)
+    settings = room.Settings(method, model, dim, precision, device, batch_size, seed, cache)
+    settings.check()
     tables.check_writable(output)
     mapping = parse_columns(columns)
     source = tables.open_table(products, tables.PRODUCTS, mapping)
@@ -74,31 +81,16 @@ def embed_text(
     ours = {theirs: name for name, theirs in mapping.items()}
     names = [ours.get(name, name) for name in parse_list(text)]
     texts = room.join_columns(rows, names, source.label)
-    encoder: room.SentenceEncoder | room.StaticEncoder
-    if method == "static":
-        encoder = static = room.load_static(model, dim or room.STATIC_DIM, console.note)
-        made = room.stream_products(rows, texts, static, progress=console.progress)
-    else:
-        encoder = room.load_encoder(model, precision)
-        made = room.embed_products(
-            rows, texts, encoder, batch_size=batch_size, progress=console.progress
-        ).table
+    with room.open_rows(rows, texts, settings, console.progress, console.note) as made:
+        footer = console.footer(source)
+        tables.write(made.rows, output, replace(footer, params={**footer.params, **made.facts}))
     if texts.null_count:
         console.warn(
             f"{source.label}: {texts.null_count:,} of {len(texts):,} products have no "
             f"{' or '.join(names)}; they get no vector"
         )
-    facts: dict[str, object] = {"model": encoder.name, "precision": encoder.precision}
-    if method == "static":
-        facts["dim"] = static.dim
-    footer = console.footer(source)
-    tables.write(made, output, replace(footer, params={**footer.params, **facts}))
-    _report(encoder, texts)
-
-
-def _report(encoder: "SentenceEncoder | StaticEncoder", texts: "pa.Array") -> None:
-    from cprtools.cli import console
-    from cprtools.text import count_distinct
-
-    rows = [("products", len(texts) - texts.null_count), ("distinct texts", count_distinct(texts))]
-    console.report(f"embedded by {encoder.name} in {encoder.precision}", rows)
+    counted = [
+        ("products", len(texts) - texts.null_count),
+        ("distinct texts", room.count_distinct(texts)),
+    ]
+    console.report(made.title, counted)

@@ -42,6 +42,7 @@ from cprtools.tables.showing import as_json, as_text
 from cprtools.tables.source import STDIN, Source, open_table
 from cprtools.tables.tracing import Trace, trace
 from cprtools.tables.vectors import align, read_vectors, to_matrix, vector_array, vectors_table
+from cprtools.tables.vectorstore import VectorStore, text_digests
 from cprtools.tables.writing import (
     check_all_writable,
     check_writable,
@@ -79,6 +80,7 @@ __all__ = [
     "Source",
     "TableSpec",
     "Trace",
+    "VectorStore",
     "align",
     "as_json",
     "as_text",
@@ -104,6 +106,7 @@ __all__ = [
     "read_footer",
     "read_vectors",
     "scan_sql",
+    "text_digests",
     "to_matrix",
     "trace",
     "user_cache",

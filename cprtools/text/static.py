@@ -40,8 +40,8 @@ from cprtools.text.encoders import (
 
 STATIC_DIM = 256
 MAX_TOKENS = 512
+MODEL_FILES = ("*.safetensors", "tokenizer*.json", "vocab.*", "config.json")
 _KIND = "static"
-_FILES = ("*.safetensors", "tokenizer*.json", "vocab.*", "config.json")
 # what the numbers of a distilled model depend on besides the model itself
 _PACKAGES = ("model2vec", "torch", "scikit-learn")
 Notice = Callable[[str], None]
@@ -117,7 +117,7 @@ def load_static(
             "--model, the packaged one"
         )
     name = DEFAULT_MODEL if is_packaged(model) else folder.resolve().name
-    weights = DEFAULT_WEIGHTS_SHA256 if is_packaged(model) else digest_tree(folder, _FILES)
+    weights = DEFAULT_WEIGHTS_SHA256 if is_packaged(model) else digest_tree(folder, MODEL_FILES)
     cache = user_cache()
     key = digest_texts([weights, str(dim), *versions])[:32]
     place = None if cache is None else cache / f"static-{key}"
