@@ -13,6 +13,8 @@ from cprtools.text.encoders import FloatMatrix
 
 DOC2VEC_DIM = 100
 EPOCHS = 20
+# at gensim's own 0.025 a table of hundreds of titles learns only which words are frequent
+_LEARNING_RATE = 0.1
 _MIN_COUNT = 2
 _WORD = re.compile(r"\w+")
 
@@ -37,8 +39,8 @@ def train_doc2vec(texts: Sequence[str], dim: int = DOC2VEC_DIM, seed: int = 0) -
         TaggedDocument(_WORD.findall(texts[row].lower()), [tag]) for tag, row in enumerate(order)
     ]
     model = Doc2Vec(
-        vector_size=dim, dm=0, min_count=_MIN_COUNT, epochs=EPOCHS, workers=1, seed=seed,
-        hashfxn=_hash,
+        vector_size=dim, dm=0, min_count=_MIN_COUNT, epochs=EPOCHS, alpha=_LEARNING_RATE,
+        workers=1, seed=seed, hashfxn=_hash,
     )  # fmt: skip
     model.build_vocab(documents)
     if not len(model.wv):
