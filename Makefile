@@ -22,7 +22,7 @@ PYTHON_FILES = cprtools tests examples docs
 
 export SEEDS
 
-.PHONY: help install demo test check docs bench bench-mining bench-nightly bench-training scale-mining scale-training simulate-marketplace ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test check docs bench bench-mining bench-nightly bench-text bench-training scale-mining scale-training simulate-marketplace ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "cprtools needs Python 3.11 or 3.12: make PYTHON=..." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) '$(TORCH)'
-	$(PIP_INSTALL) -e '.[offline,ann,spark,dev]'
+	$(PIP_INSTALL) -e '.[offline,ann,text,spark,dev]'
 	touch $@
 
 demo: $(INSTALLED) ## Both pipelines on an example marketplace, in the folder demo/
@@ -61,6 +61,11 @@ bench: $(INSTALLED) ## Time commands against the least they could take
 bench-mining: $(INSTALLED) ## mine-pairs against plain SQL: EVENTS=10000000 BENCH=folder
 	mkdir -p $(BENCH)
 	$(IN_VENV) python examples/scale/bench_mining.py $(BENCH) --events $(or $(EVENTS),10000000)
+
+bench-text: $(INSTALLED) ## embed-text against a plain encode call: PRODUCTS=table ROWS=5000
+	test -n "$(PRODUCTS)" -o -f $(DEMO)/products.parquet || $(IN_VENV) bash examples/demo.sh $(DEMO)
+	$(IN_VENV) python examples/bench_text.py "$(or $(PRODUCTS),$(DEMO)/products.parquet)" \
+	  --rows $(or $(ROWS),5000)
 
 bench-nightly: $(INSTALLED) ## A new day into a kept state against a full run: EVENTS=10000000
 	mkdir -p $(BENCH)

@@ -44,6 +44,7 @@ _NOT_RECORDED = frozenset(
         # a footer that named who was taken out would not have forgotten them
         "forget",
         "engine",
+        "cache",
         "master",
         "spark_conf",
     ]

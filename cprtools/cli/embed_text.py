@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cprtools.cli.options import Columns, Output
+from cprtools.cli.options import Columns, Output, Seed
 
 
 def embed_text(
@@ -15,6 +15,14 @@ def embed_text(
     text: Annotated[
         str, typer.Option(metavar="COLUMN,...", help="Columns whose values make up the text.")
     ] = "title",
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="transformer|static|doc2vec",
+            help="static: token vectors distilled from the model once, many times faster; "
+            "doc2vec: learnt from these texts.",
+        ),
+    ] = "transformer",
     model: Annotated[
         str | None,
         typer.Option(
@@ -22,7 +30,10 @@ def embed_text(
             help="Sentence model: a folder or a hub name; default the packaged all-MiniLM-L6-v2.",
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts encoded at a time.")] = 32,
+    dim: Annotated[
+        int | None, typer.Option(min=1, help="Dimensions: static 256, doc2vec 100 by default.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts encoded at a time.")] = 128,
     precision: Annotated[
         str,
         typer.Option(
@@ -30,11 +41,22 @@ def embed_text(
             help="auto is bfloat16 where the processor multiplies it natively.",
         ),
     ] = "auto",
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="For the transformer.")] = "cpu",
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Keep the transformer's vectors: only new texts are encoded, and interrupted work "
+            "goes on.",
+        ),
+    ] = None,
+    seed: Seed = 0,
     columns: Columns = "",
 ) -> None:
     """Turn product texts into unit vectors of float32; equal texts are encoded once.
 
-    Same bytes at any thread count. Processors and batch sizes differ in the last digits.
+    Same bytes at any thread count. Processors, batch sizes and what a cache holds differ in the
+    last digits.
 
     \b
     Example:
@@ -48,6 +70,10 @@ def embed_text(
     from cprtools.cli.options import parse_choice, parse_columns, parse_list
 
     parse_choice("--precision", precision, room.PRECISIONS)
+    parse_choice("--method", method, room.METHODS)
+    parse_choice("--device", device, room.DEVICES)
+    settings = room.Settings(method, model, dim, precision, device, batch_size, seed, cache)
+    settings.check()
     tables.check_writable(output)
     mapping = parse_columns(columns)
     source = tables.open_table(products, tables.PRODUCTS, mapping)
@@ -55,19 +81,16 @@ def embed_text(
     ours = {theirs: name for name, theirs in mapping.items()}
     names = [ours.get(name, name) for name in parse_list(text)]
     texts = room.join_columns(rows, names, source.label)
-    encoder = room.load_encoder(model, precision)
-    made = room.embed_products(
-        rows, texts, encoder, batch_size=batch_size, progress=console.progress
-    )
-    if made.without_text:
+    with room.open_rows(rows, texts, settings, console.progress, console.note) as made:
+        footer = console.footer(source)
+        tables.write(made.rows, output, replace(footer, params={**footer.params, **made.facts}))
+    if texts.null_count:
         console.warn(
-            f"{source.label}: {made.without_text:,} of {made.products:,} products have no "
+            f"{source.label}: {texts.null_count:,} of {len(texts):,} products have no "
             f"{' or '.join(names)}; they get no vector"
         )
-    console.report(
-        f"embedded by {encoder.name} in {encoder.precision}",
-        [("products", made.table.num_rows), ("distinct texts", made.texts)],
-    )
-    footer = console.footer(source)
-    facts = {"model": encoder.name, "precision": encoder.precision}
-    tables.write(made.table, output, replace(footer, params={**footer.params, **facts}))
+    counted = [
+        ("products", len(texts) - texts.null_count),
+        ("distinct texts", room.count_distinct(texts)),
+    ]
+    console.report(made.title, counted)

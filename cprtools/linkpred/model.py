@@ -20,6 +20,7 @@ from cprtools.tables import to_matrix, vector_array
 from cprtools.training.run import Run
 
 if TYPE_CHECKING:
+    from cprtools.graph.homogeneous import HomogeneousGraph
     from cprtools.linkpred.training import Trainer
 
 _SELLERS, _PRODUCTS, _ENCODER = "gnn_sellers", "gnn_products", "gnn_encoder"
@@ -99,6 +100,7 @@ class GraphModel(Recommender):
         self._cold = cold
         self.epochs = epochs
         self.validation = float("nan")
+        self._trainer: Trainer | None = None
         self.effort: Effort | None = None
         """Of the training, where it was in this process."""
 
@@ -142,6 +144,29 @@ class GraphModel(Recommender):
             checkpoint = run.checkpoints.next_fit(fingerprint(settings, problem, views=views))
         trainer = train(seen, vectors, problem.is_candidate, chosen, seed, measure, run, checkpoint)
         # listings held out to stop by carry messages again: nothing is predicted any more
+        model = cls._embedded(trainer, graph, vectors)
+        if measure is not None:
+            model.validation = trainer.best_value
+        return model
+
+    def moved(self, problem: Problem, views: csr_matrix | FloatArray | None = None) -> Self:
+        """The weights of this fit on another graph of the same nodes, such as with more listings.
+
+        Raises ValueError for a model that was not fitted but loaded.
+        """
+        from cprtools.graph.homogeneous import make_graph
+
+        if self._trainer is None:
+            raise ValueError("only a model that was fitted here can move to another graph")
+        graph = make_graph(problem.matrix, problem.co_purchases, views)
+        model = self._embedded(self._trainer, graph, self._trainer.vectors)
+        model.validation = self.validation
+        return model
+
+    @classmethod
+    def _embedded(
+        cls, trainer: "Trainer", graph: "HomogeneousGraph", vectors: FloatArray | None
+    ) -> Self:
         nodes = trainer.embed(graph)
         known = np.diff(graph.indptr) > 0
         if vectors is not None:
@@ -153,8 +178,7 @@ class GraphModel(Recommender):
             weights["rms"] = np.zeros((1, 1), dtype=np.float32)
         model = cls(sellers, products, ColdEncoder(weights), trainer.best_epoch)
         model.effort = _effort(trainer)
-        if measure is not None:
-            model.validation = trainer.best_value
+        model._trainer = trainer
         return model
 
     @property

@@ -40,6 +40,11 @@ _NEW_PRODUCTS = 0.1
 TRAINED = GraphModel.method
 METHODS = (TRAINED, *_SELLER_BASELINES)
 Say = Callable[[str], None]
+# listings from which on the weights learnt without the held-out ones serve the whole graph
+_TRAINED_ONCE = 1_000_000
+# multiplications from which on comparing all listed with all candidate texts takes too long; the
+# ranker still compares those that other sources retrieve
+_MOST_TEXT_WORK = 2e12
 
 
 def method_options(method: str, *, fanout: str, **options: Any) -> dict[str, Any]:
@@ -129,6 +134,7 @@ class SourceFitter:
         self.seed = seed
         self.with_support = with_support
         self.tuned: dict[str, Any] = {}
+        self.fitted: GraphModel | None = None
 
     def __call__(self, problem: Problem) -> Mapping[str, Recommender]:
         """The fitted sources by name, the method that was asked for first."""
@@ -136,17 +142,24 @@ class SourceFitter:
             return {self.method: self._baseline(self.method, problem)}
         # views of held-out listings must not be seen either
         views = self.views.multiply(problem.matrix > 0).tocsr()
-        graph_model = GraphModel.fit(problem, seed=self.seed, views=views, **self.options)
-        self.say(f"gnn: {graph_model.effort}")
-        # the second fit trains as long as the first found best, on everything
-        self.options |= graph_model.chosen
+        graph_model = self._graph_model(problem, views)
         sources: dict[str, Recommender] = {self.method: graph_model}
         if self.with_support:
             for name in (Factorisation.method, ItemKnn.method):
                 sources[name] = self._baseline(name, problem)
-            if problem.vectors is not None:
+            if problem.vectors is not None and _text_work(problem) <= _MOST_TEXT_WORK:
                 sources[TextKnn.method] = self._baseline(TextKnn.method, problem)
         return sources
+
+    def _graph_model(self, problem: Problem, views: csr_matrix) -> GraphModel:
+        if self.fitted is not None and problem.matrix.nnz >= _TRAINED_ONCE:
+            return self.fitted.moved(problem, views)
+        fitted = GraphModel.fit(problem, seed=self.seed, views=views, **self.options)
+        self.say(f"gnn: {fitted.effort}")
+        # the second fit trains as long as the first found best, on everything
+        self.options |= fitted.chosen
+        self.fitted = fitted
+        return fitted
 
     def _baseline(self, name: str, problem: Problem) -> Recommender:
         if name != Factorisation.method:
@@ -158,3 +171,11 @@ class SourceFitter:
         fitted = Factorisation.fit(problem, seed=self.seed, **self.tuned)
         self.tuned = fitted.chosen
         return fitted
+
+
+def _text_work(problem: Problem) -> float:
+    candidates = problem.num_candidates
+    if problem.is_candidate is not None:
+        candidates = int(problem.is_candidate.sum())
+    dim = 0 if problem.vectors is None else problem.vectors.shape[1]
+    return float(problem.matrix.nnz) * candidates * dim

@@ -1,6 +1,7 @@
 """Tables: the only room that opens files. Sources, schemas, atomic writes, footers, folders."""
 
 from cprtools.tables import columns
+from cprtools.tables.caching import digest_texts, digest_tree, user_cache
 from cprtools.tables.casting import cast_column
 from cprtools.tables.duck import quote_name
 from cprtools.tables.faults import explain
@@ -42,6 +43,7 @@ from cprtools.tables.showing import as_json, as_text
 from cprtools.tables.source import STDIN, Source, open_table
 from cprtools.tables.tracing import Trace, trace
 from cprtools.tables.vectors import align, read_vectors, to_matrix, vector_array, vectors_table
+from cprtools.tables.vectorstore import VectorStore, text_digests
 from cprtools.tables.writing import (
     check_all_writable,
     check_writable,
@@ -80,6 +82,7 @@ __all__ = [
     "Source",
     "TableSpec",
     "Trace",
+    "VectorStore",
     "align",
     "as_json",
     "as_text",
@@ -92,6 +95,8 @@ __all__ = [
     "describe_input",
     "digest_file",
     "digest_rows",
+    "digest_texts",
+    "digest_tree",
     "explain",
     "inspect_place",
     "open_folder",
@@ -103,8 +108,10 @@ __all__ = [
     "read_footer",
     "read_vectors",
     "scan_sql",
+    "text_digests",
     "to_matrix",
     "trace",
+    "user_cache",
     "vector_array",
     "vectors_table",
     "with_plain_types",

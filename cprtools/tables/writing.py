@@ -5,6 +5,7 @@ import io
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -20,6 +21,7 @@ from cprtools.tables.source import STDIN
 STDOUT = STDIN
 # an id that may name a file: no separators, no leading dot, of a length every system takes
 _LONGEST_NAME = 200
+_PIPED_AT_A_TIME = 1 << 20
 _FILE_NAME = re.compile(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]{0,199}")
 
 
@@ -31,11 +33,27 @@ def write(
     Raises DataError where the place cannot be written, UsageError for a terminal.
     """
     metadata = (footer or Footer()).metadata()
-    if target == STDOUT:
+    if target == STDOUT and isinstance(table, pa.Table):
         write_stdout(parquet_bytes(table, metadata))
+        return
+    if target == STDOUT:
+        _stream_stdout(table, metadata)
         return
     with replacing(target) as out:
         write_parquet(table, out, metadata)
+
+
+def _stream_stdout(table: pa.RecordBatchReader, metadata: Mapping[bytes, bytes]) -> None:
+    """Write a stream that may be larger than memory: whole on disk before the first byte goes."""
+    refuse_terminal()
+    try:
+        with tempfile.TemporaryFile() as spool:
+            write_parquet(table, spool, metadata)
+            spool.seek(0)
+            while part := spool.read(_PIPED_AT_A_TIME):
+                write_stdout(part)
+    except OSError as error:
+        raise DataError(f"the temporary folder: {reason(error)}; TMPDIR names another") from error
 
 
 def write_all(parts: Sequence[tuple[pa.Table, str, Footer]]) -> None:

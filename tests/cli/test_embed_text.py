@@ -111,6 +111,36 @@ def test_an_unknown_precision_or_an_unwritable_place_is_an_error(shop):
     refused(run("products.parquet", "-o", "no/v.parquet", cwd=shop), 4, "no/v.parquet")
 
 
+@needs_model
+@pytest.mark.slow
+def test_a_cache_is_filled_once_and_any_method_keeps_the_rows(shop):
+    words = ["products.parquet", "--columns", "product_id=StockCode", "--precision", "float32"]
+    first = run(*words, "--cache", "kept", "-o", "a.parquet", cwd=shop)
+    files = sorted((shop / "kept").iterdir())
+    again = run(*words, "--cache", "kept", "-o", "b.parquet", cwd=shop)
+    learnt = run(*words[:3], "--method", "doc2vec", "--dim", "4", "-o", "c.parquet", cwd=shop)
+
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert sorted((shop / "kept").iterdir()) == files and len(files) == 1
+    assert (shop / "a.parquet").read_bytes() == (shop / "b.parquet").read_bytes()
+    # no word of the two distinct texts occurs twice
+    refused(learnt, 3, "words that occur twice or more")
+
+
+def test_options_that_do_not_go_together_are_an_error(shop):
+    (shop / "file").write_text("x")
+    for words, told in [
+        (["--dim", "3"], "--dim is for --method static or doc2vec"),
+        (["--method", "static", "--cache", "c"], "--cache is for --method transformer"),
+        (["--method", "static", "--device", "cuda"], "--device is for --method transformer"),
+        (["--method", "doc2vec", "--model", "m"], "--model is not for --method doc2vec"),
+        (["--method", "bert"], "--method must be one of transformer, static, doc2vec"),
+        (["--device", "tpu"], "--device must be one of cpu, cuda"),
+        (["--cache", "file"], "--cache 'file': is a file; name a folder"),
+    ]:
+        refused(run("products.parquet", *words, cwd=shop), 2, told)
+
+
 def test_help_shows_an_example(tmp_path):
     done = run("--help", cwd=tmp_path)
 

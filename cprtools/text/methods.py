@@ -1,0 +1,138 @@
+"""From the options of `embed-text` to rows of vectors, made as they are written."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from cprtools.errors import UsageError, quote
+from cprtools.tables import VectorStore, digest_texts, digest_tree
+from cprtools.text.doc2vec import DOC2VEC_DIM, train_doc2vec
+from cprtools.text.embedding import Progress, RowsOfTexts, stream_products, stream_rows
+from cprtools.text.encoders import (
+    DEFAULT_MODEL,
+    DEFAULT_WEIGHTS_SHA256,
+    ENCODED_TOGETHER,
+    SentenceEncoder,
+    check_device,
+    choose_precision,
+    find_model,
+    is_packaged,
+    load_encoder,
+)
+from cprtools.text.static import MODEL_FILES, STATIC_DIM, Notice, load_static
+from cprtools.text.streaming import stream_stored
+
+METHODS = ("transformer", "static", "doc2vec")
+# a later way of encoding must not take over vectors of an earlier one
+_STORED = "1"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the vectors, and where they are kept."""
+
+    method: str = "transformer"
+    model: str | None = None
+    dim: int | None = None
+    precision: str = "auto"
+    device: str = "cpu"
+    batch_size: int = ENCODED_TOGETHER
+    seed: int = 0
+    cache: str | None = None
+
+    def check(self) -> None:
+        """Raise UsageError for options that do not go together."""
+        if self.method == "transformer" and self.dim is not None:
+            raise UsageError("--dim is for --method static or doc2vec; a transformer has its own")
+        if self.method != "transformer" and self.cache is not None:
+            raise UsageError(f"--cache is for --method transformer; {self.method} needs none")
+        if self.method != "transformer" and self.device != "cpu":
+            raise UsageError(f"--device is for --method transformer, not {self.method}")
+        if self.method == "doc2vec" and self.model is not None:
+            raise UsageError("--model is not for --method doc2vec, which learns from the texts")
+        if self.cache is not None and Path(self.cache).exists() and not Path(self.cache).is_dir():
+            raise UsageError(f"--cache {quote(self.cache)}: is a file; name a folder")
+
+
+@dataclass(frozen=True)
+class Made:
+    """Rows that are made as they are read, and what made them."""
+
+    rows: pa.RecordBatchReader
+    facts: dict[str, Any]
+    """For the footer: model, precision, dim."""
+
+    @property
+    def title(self) -> str:
+        """One line for the report."""
+        return f"embedded by {self.facts['model']} in {self.facts['precision']}"
+
+
+@contextlib.contextmanager
+def open_rows(
+    products: pa.Table,
+    texts: pa.Array,
+    settings: Settings,
+    progress: Progress,
+    say: Notice,
+) -> Iterator[Made]:
+    """The vectors table of the products that have a text; to be read inside the block.
+
+    Raises as the method's own functions do.
+    """
+    if settings.method == "static":
+        static = load_static(settings.model, settings.dim or STATIC_DIM, say)
+        facts = {"model": static.name, "precision": static.precision, "dim": static.dim}
+        yield Made(stream_products(products, texts, static, progress=progress), facts)
+    elif settings.method == "doc2vec":
+        dim = settings.dim or DOC2VEC_DIM
+        rows = RowsOfTexts.of(products, texts)
+        vectors = train_doc2vec(rows.texts.dictionary.to_pylist(), dim, settings.seed)
+        facts = {"model": "doc2vec", "precision": "float32", "dim": dim}
+        yield Made(stream_rows(rows, dim, vectors.__getitem__), facts)
+    else:
+        with _transformed(products, texts, settings, progress, say) as made:
+            yield made
+
+
+@contextlib.contextmanager
+def _transformed(
+    products: pa.Table, texts: pa.Array, settings: Settings, progress: Progress, say: Notice
+) -> Iterator[Made]:
+    check_device(settings.device)
+    precision = choose_precision(settings.precision, settings.device)
+    name, key = _identity(settings.model, precision, is_kept=settings.cache is not None)
+
+    def load() -> SentenceEncoder:
+        return load_encoder(
+            settings.model, precision, device=settings.device, batch_size=settings.batch_size
+        )
+
+    with contextlib.ExitStack() as stack:
+        folder = settings.cache or stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="cprtools-", ignore_cleanup_errors=True)
+        )
+        store = VectorStore(Path(folder), key)
+        if store.damaged:
+            say(f"--cache {quote(folder)}: {store.damaged} damaged files are passed over")
+        rows = stream_stored(products, texts, load, store, progress=progress)
+        yield Made(rows, {"model": name, "precision": precision})
+
+
+def _identity(model: str | None, precision: str, *, is_kept: bool) -> tuple[str, str]:
+    """The model's name for the footer, and the key of its vectors in a store."""
+    folder = find_model(model)
+    if is_packaged(model):
+        name, weights = DEFAULT_MODEL, DEFAULT_WEIGHTS_SHA256
+    elif folder is not None:
+        name, weights = folder.resolve().name, digest_tree(folder, MODEL_FILES)
+    elif is_kept:
+        raise UsageError("--cache takes the packaged model or one in a folder: a hub's may change")
+    else:
+        name = weights = str(model)
+    return name, digest_texts([_STORED, weights, precision])[:16]
