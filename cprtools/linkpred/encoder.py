@@ -96,6 +96,7 @@ class GraphEncoder(nn.Module):
         super().__init__()
         self.project = nn.Linear(feature_dim, embedding_dim)
         self.node_type = nn.Embedding(2, embedding_dim)
+        self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
             RelationalLayer(embedding_dim, dropout) for _ in range(num_layers)
         )
@@ -120,7 +121,7 @@ class GraphEncoder(nn.Module):
         if torch.is_grad_enabled() and self._is_cheaper_by_node(blocks[0]):
             nodes = blocks[0].nodes
             initial = features.index_select(0, nodes)
-            state = self.project(initial) + self.node_type(is_product[nodes])
+            state = self.dropout(self.project(initial) + self.node_type(is_product[nodes]))
             lift = None
         for layer, block in zip(self.layers, blocks, strict=True):
             state = layer(state, block, lift)
