@@ -11,6 +11,8 @@ from cprtools.graph.homogeneous import BoolArray, FloatArray, HomogeneousGraph, 
 from cprtools.linkpred.options import TrainingOptions
 
 _MIN_STEPS = 32
+_MOST_STEPS = 200
+"""Of an epoch: weights are shared by all nodes, and need no look at each of many listings."""
 _MIN_BATCHES = 16
 _SMALLEST_BATCH = 64
 _FEW = 16
@@ -63,7 +65,7 @@ class BatchMaker:
         self.cumulative = np.cumsum(share)
         # few edges make small batches: a model needs some steps whatever there is to learn from
         self.size = min(options.batch_size, max(_SMALLEST_BATCH, len(edges) // _MIN_BATCHES))
-        self.steps = max(_MIN_STEPS, -(-len(edges) // self.size))
+        self.steps = min(_MOST_STEPS, max(_MIN_STEPS, -(-len(edges) // self.size)))
         allowed = np.ones(graph.num_products, np.bool_) if is_candidate is None else is_candidate
         self.pool = np.flatnonzero(allowed) + graph.num_sellers
         self.num_negatives = min(options.num_negatives, len(self.pool))

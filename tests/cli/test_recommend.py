@@ -138,6 +138,22 @@ def test_the_same_question_gives_the_same_bytes_whatever_the_threads(home):
     assert one == two
 
 
+def test_shards_together_are_the_whole_answer(home):
+    asked = ("recommend", "--model", "seller.model", "--all", "--threshold", "0", "--format", "csv")
+    whole = ok(home, *asked).decode().splitlines()
+    parts = [ok(home, *asked, "--shard", f"{i}/3").decode().splitlines() for i in (1, 2, 3)]
+    assert [row for part in parts for row in part[1:]] == whole[1:]
+    assert all(len(part) > 1 for part in parts)
+
+
+@pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "one/3", "1/3/2", "99/99"])
+def test_a_shard_that_is_none_is_refused(home, shard):
+    done = run(home, "recommend", "--model", "seller.model", "--all", "--shard", shard, "-o", "x")
+    assert done.returncode == 2
+    assert done.stderr.decode().count("\n") == 1 and "--shard" in done.stderr.decode()
+    assert not (home / "x").exists()
+
+
 def test_models_travel_through_pipes(home):
     model = ok(home, "train-cpr", "pairs.parquet", "--products", "products.parquet",
                "--method", "co-purchase", "-o", "-")  # fmt: skip

@@ -130,6 +130,16 @@ class RecommenderContract:
         for query in range(0, given.num_queries, 7):
             np.testing.assert_array_equal(fitted.score(np.array([query]))[0], together[query])
 
+    def test_a_pool_of_candidates_gets_the_scores_that_it_has_among_all(self, given, fitted):
+        queries = np.arange(given.num_queries)
+        pool = np.array([0, 3, 8, given.num_candidates - 1])
+        narrow = fitted.restricted(pool)
+        assert narrow.num_candidates == 4 and narrow.method == fitted.method
+        # the order of summation in a product may depend on its width
+        expected = fitted.score(queries)[:, pool]
+        np.testing.assert_allclose(narrow.score(queries), expected, rtol=1e-5, atol=1e-6)
+        assert fitted.score(queries[:1]).shape == (1, given.num_candidates)
+
     def test_score_pairs_equals_score(self, given, fitted):
         random = np.random.default_rng(1)
         queries = random.integers(0, given.num_queries, 60)
