@@ -30,8 +30,7 @@ def memory_note(
         # those of products and sellers, and as much again while they are made
         held += 2 * (vectors.nbytes + FLOAT_BYTES * graph.num_sellers * vectors.shape[1])
         dim += vectors.shape[1]
-    # embedding all nodes needs a message for every edge of a relation, half of them at a time
-    everything = _STATES * graph.num_nodes * dim + graph.num_edges // 2 * options.embedding_dim
+    everything = _STATES * graph.num_nodes * dim
     entries = COPIES * weights + max(everything, _batch_entries(graph, options))
     return memory_line(FLOAT_BYTES * entries + held, weights)
 

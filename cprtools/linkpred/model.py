@@ -128,13 +128,12 @@ class GraphModel(Recommender):
         chosen = TrainingOptions.checked(options)
         require_sellers(cls.method, problem)
         vectors = None if chosen.init == "random" else problem.vectors
-        graph = make_graph(problem.matrix, problem.co_purchases, views)
-        seen, measure = graph, None
+        seen, measure = problem.matrix, None
         if chosen.validation:
             held_out = _Validation.of(problem, seed, chosen.validation)
             if held_out is not None:
-                seen = make_graph(held_out.train, problem.co_purchases, views)
-                measure = held_out.measure
+                seen, measure = held_out.train, held_out.measure
+        graph = make_graph(seen, problem.co_purchases, views)
         run = run or Run()
         checkpoint = None
         if run.checkpoints is not None:
@@ -142,8 +141,12 @@ class GraphModel(Recommender):
 
             settings = {**asdict(chosen), "seed": seed}
             checkpoint = run.checkpoints.next_fit(fingerprint(settings, problem, views=views))
-        trainer = train(seen, vectors, problem.is_candidate, chosen, seed, measure, run, checkpoint)
+        trainer = train(
+            graph, vectors, problem.is_candidate, chosen, seed, measure, run, checkpoint
+        )
         # listings held out to stop by carry messages again: nothing is predicted any more
+        if seen is not problem.matrix:
+            graph = make_graph(problem.matrix, problem.co_purchases, views)
         model = cls._embedded(trainer, graph, vectors)
         if measure is not None:
             model.validation = trainer.best_value

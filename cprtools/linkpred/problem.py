@@ -72,6 +72,13 @@ def build_problem(graph: Folder, vectors: Sequence[Source] = ()) -> BuiltProblem
 
     Raises SchemaError where the graph holds no listing of a known seller, or other columns.
     """
+    built = _build(graph, vectors)
+    # millions of edges as strings were in memory, and are needed no more
+    pa.default_memory_pool().release_unused()
+    return built
+
+
+def _build(graph: Folder, vectors: Sequence[Source]) -> BuiltProblem:
     nodes, edges = _member(graph, NODES), _member(graph, EDGES)
     products = _nodes(nodes, "product", c.PRODUCT_ID)
     sellers = _nodes(nodes, "seller", c.SELLER_ID).select([c.SELLER_ID, c.CATEGORY])
@@ -79,6 +86,8 @@ def build_problem(graph: Folder, vectors: Sequence[Source] = ()) -> BuiltProblem
     listings = edges.filter(pc.equal(edges.column(c.RELATION), "lists"))
     if not listings.num_rows:
         raise SchemaError(f"{graph.name}: the graph has no listings; build it with --listings")
+    co_purchase_edges = edges.filter(pc.equal(edges.column(c.RELATION), "bought-with"))
+    del nodes, edges
     products = _by_listings(products, listings)
     catalogue = make_catalogue(products)
     shape = (sellers.num_rows, products.num_rows)
@@ -106,7 +115,7 @@ def build_problem(graph: Folder, vectors: Sequence[Source] = ()) -> BuiltProblem
         attributes=vocabulary.codes(described),
         prices=numeric_prices(products),
         is_candidate=is_high_demand.astype(bool),
-        co_purchases=_co_purchases(edges, catalogue),
+        co_purchases=_co_purchases(co_purchase_edges, catalogue),
     )
     return BuiltProblem(problem, catalogue, sellers, views, vocabulary)
 
@@ -143,8 +152,7 @@ def _by_listings(products: pa.Table, listings: pa.Table) -> pa.Table:
     return sort_catalogue(products, counts.astype(np.float64))
 
 
-def _co_purchases(edges: pa.Table, catalogue: Catalogue) -> csr_matrix | None:
-    bought = edges.filter(pc.equal(edges.column(c.RELATION), "bought-with"))
+def _co_purchases(bought: pa.Table, catalogue: Catalogue) -> csr_matrix | None:
     if not bought.num_rows:
         return None
     rows = catalogue.index_of(bought.column(c.SOURCE_ID))

@@ -7,7 +7,7 @@ import torch
 from cprtools.errors import SchemaError
 from cprtools.graph.homogeneous import make_graph
 from cprtools.linkpred.memory import memory_note
-from cprtools.linkpred.model import GraphModel
+from cprtools.linkpred.model import GraphModel, _Validation
 from cprtools.linkpred.options import TrainingOptions
 from cprtools.linkpred.recipe import train
 from cprtools.training.run import Run
@@ -58,11 +58,14 @@ class _Problems:
         self.problem, self.views = problem, problem.matrix
 
 
-def test_cut_off_in_the_second_fit_the_first_is_not_trained_again(specialists, tmp_path):
+def test_cut_off_in_the_second_fit_the_first_is_not_trained_again(
+    specialists, tmp_path, monkeypatch
+):
     problem, _ = specialists
-    # slow enough that the first epoch is not the best
-    slow = {**SHORT, "learning_rate": 5e-4}
-    whole = train(_Problems(problem), "gnn", seed=0, options=slow, with_ranker=False)
+    better = iter(range(100))
+    # every epoch is better than the one before
+    monkeypatch.setattr(_Validation, "measure", lambda self, nodes: next(better))
+    whole = train(_Problems(problem), "gnn", seed=0, options=SHORT, with_ranker=False)
     fits = []
 
     def second_breaks_off(steps, label, total):
@@ -71,7 +74,7 @@ def test_cut_off_in_the_second_fit_the_first_is_not_trained_again(specialists, t
 
     with pytest.raises(CutError):
         run = Run(progress=second_breaks_off, checkpoints=keep(tmp_path / "state"))
-        train(_Problems(problem), "gnn", seed=0, options=slow, with_ranker=False, run=run)
+        train(_Problems(problem), "gnn", seed=0, options=SHORT, with_ranker=False, run=run)
     assert whole.model.epochs > 1
     assert fits == [4 * STEPS, whole.model.epochs * STEPS]
     trained = []
@@ -81,7 +84,7 @@ def test_cut_off_in_the_second_fit_the_first_is_not_trained_again(specialists, t
         return iter(steps)
 
     run = Run(progress=watch, checkpoints=keep(tmp_path / "state", resume=True))
-    resumed = train(_Problems(problem), "gnn", seed=0, options=slow, with_ranker=False, run=run)
+    resumed = train(_Problems(problem), "gnn", seed=0, options=SHORT, with_ranker=False, run=run)
     # of the first fit nothing is left to show
     assert trained == [(whole.model.epochs - 1) * STEPS]
     same_model(resumed.model, whole.model)

@@ -86,15 +86,38 @@ def test_a_hand_made_tree_is_walked_by_hand():
         left=np.array([1, 1, 3, 3, 4]),
         right=np.array([2, 1, 4, 3, 4]),
         value=np.array([0, 10, 0, 20, 30.0]),
-        depth=2,
     )
     rows = np.array([[1.5, 9], [2, 0], [2, 1]], dtype=np.float32)
     assert trees.predict(rows).tolist() == [10, 20, 30]
 
 
+def test_rows_get_the_leaf_that_a_walk_from_the_root_ends_in():
+    trees = fit()
+    features, _ = planted(seed=5)
+    # values at a threshold go to the left
+    features[:50] = trees.threshold[:50, None]
+
+    def walk(row, node):
+        while trees.left[node] != node:
+            is_left = row[trees.feature[node]] <= trees.threshold[node]
+            node = (trees.left if is_left else trees.right)[node]
+        return trees.value[node]
+
+    expected = [sum(walk(row, root) for root in trees.roots) for row in features[:300]]
+    np.testing.assert_allclose(trees.predict(features[:300]), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("feature", 99), ("left", -1), ("right", 10**6), ("left", 0), ("value", float("nan"))],
+    [
+        ("feature", 99),
+        ("left", -1),
+        ("right", 10**6),
+        ("left", 0),
+        # a node with two parents
+        ("left", 9),
+        ("value", float("nan")),
+    ],
 )
 def test_damaged_trees_are_refused(column, value):
     members = fit().tables()
