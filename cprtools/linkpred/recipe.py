@@ -41,7 +41,7 @@ TRAINED = GraphModel.method
 METHODS = (TRAINED, *_SELLER_BASELINES)
 Say = Callable[[str], None]
 # listings from which on the weights learnt without the held-out ones serve the whole graph
-_TRAINED_ONCE = 1_000_000
+_TRAINED_ONCE = 200_000
 # multiplications from which on comparing all listed with all candidate texts takes too long; the
 # ranker still compares those that other sources retrieve
 _MOST_TEXT_WORK = 2e12
