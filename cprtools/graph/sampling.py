@@ -1,15 +1,18 @@
 """Neighbour sampling for edge prediction: by tensors, and by DGL with the same distribution."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cprtools.graph.homogeneous import SAMPLERS, HomogeneousGraph
+
+_EDGES_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -213,13 +216,24 @@ def make_sampler(
     return (TensorSampler if sampler == "torch" else DglSampler)(graph, fanout, seed)
 
 
-def full_block(graph: HomogeneousGraph) -> Block:
-    """Every edge of the graph as one layer, for inference."""
-    return Block(
-        torch.arange(graph.num_nodes),
-        torch.from_numpy(graph.sources),
-        torch.from_numpy(graph.destinations),
-        torch.from_numpy(graph.relations),
-        torch.arange(graph.num_edges),
-        torch.full((graph.num_nodes,), -1),
-    )
+def full_blocks(graph: HomogeneousGraph, most_edges: int = _EDGES_AT_ONCE) -> Iterator[Block]:
+    """Every edge of the graph as one layer, for inference: runs of nodes with the edges into them.
+
+    A run has `most_edges` at most, or is a single node.
+    """
+    row_of = torch.full((graph.num_nodes,), -1)
+    first = 0
+    while first < graph.num_nodes:
+        start = graph.indptr[first]
+        border = int(np.searchsorted(graph.indptr, start + most_edges, side="right")) - 1
+        last = min(max(border, first + 1), graph.num_nodes)
+        edges = slice(int(start), int(graph.indptr[last]))
+        yield Block(
+            torch.arange(first, last),
+            torch.from_numpy(graph.sources[edges]),
+            torch.from_numpy(graph.destinations[edges]) - first,
+            torch.from_numpy(graph.relations[edges]),
+            torch.arange(edges.start, edges.stop),
+            row_of,
+        )
+        first = last

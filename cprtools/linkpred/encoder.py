@@ -1,5 +1,6 @@
 """The graph neural network of the seller system: layers and forward passes only."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -25,17 +26,20 @@ class RelationalLayer(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.dropout = dropout
 
-    def forward(self, state: Tensor, block: Block, lift: "Lift | None" = None) -> Tensor:
+    def forward(
+        self, state: Tensor, block: Block, lift: "Lift | None" = None, *, is_whole: bool = False
+    ) -> Tensor:
         """States of the block's destinations, (num_dst, dim), from those of all its nodes.
 
-        lift: `state` holds initial vectors of all nodes of the graph, and this is what makes first
-        states of them. A mean of lifted vectors is the lifted mean, so only means are lifted.
+        is_whole: `state` holds all nodes of the graph. lift: so it does, and it holds initial
+        vectors, which this makes first states of. A mean of lifted vectors is the lifted mean, so
+        only means are lifted.
         """
-        own, source = torch.arange(block.num_dst, device=state.device), block.source
-        kinds = torch.zeros_like(own)
-        if lift is not None:
+        if is_whole or lift is not None:
             own, source = block.destinations, block.sender
-            kinds = lift.is_product[own]
+        else:
+            own, source = torch.arange(block.num_dst, device=state.device), block.source
+        kinds = torch.zeros_like(own) if lift is None else lift.is_product[own]
         numbers, relations = _by_relation(block, source)
         # listings are sent by sellers, everything else by products
         sender = [0 if RELATIONS[number] == "lists" else 1 for number in numbers]
@@ -128,6 +132,28 @@ class GraphEncoder(nn.Module):
             lift = None
         own = features.index_select(0, blocks[-1].destinations)
         return F.normalize(self.output(state) + self.shortcut(own), dim=1)
+
+    @torch.no_grad()
+    def everywhere(
+        self, features: Tensor, is_product: Tensor, blocks: Callable[[], Iterable[Block]]
+    ) -> Tensor:
+        """Vectors of all nodes, (nodes, embedding_dim) float32, length 1.
+
+        features, is_product: as in `forward`; blocks: all nodes with all edges into them, part by
+        part, anew for each layer.
+        """
+        lift: Lift | None = Lift(self.project, self.node_type, is_product)
+        state = features
+        for layer in self.layers:
+            result = features.new_empty(len(features), self.output.in_features)
+            for block in blocks():
+                result[block.destinations] = layer(state, block, lift, is_whole=True)
+            state, lift = result, None
+        for block in blocks():
+            own = block.destinations
+            ends = self.output(state[own]) + self.shortcut(features[own])
+            state[own] = F.normalize(ends, dim=1)
+        return state
 
     def _is_cheaper_by_node(self, block: Block) -> bool:
         """Whether to lift each node's vector once, not each mean: long vectors, few nodes."""

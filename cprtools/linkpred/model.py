@@ -20,7 +20,6 @@ from cprtools.tables import to_matrix, vector_array
 from cprtools.training.run import Run
 
 if TYPE_CHECKING:
-    from cprtools.graph.homogeneous import HomogeneousGraph
     from cprtools.linkpred.training import Trainer
 
 _SELLERS, _PRODUCTS, _ENCODER = "gnn_sellers", "gnn_products", "gnn_encoder"
@@ -145,9 +144,12 @@ class GraphModel(Recommender):
             graph, vectors, problem.is_candidate, chosen, seed, measure, run, checkpoint
         )
         # listings held out to stop by carry messages again: nothing is predicted any more
+        effort = _effort(trainer)
+        trainer.finish()
         if seen is not problem.matrix:
-            graph = make_graph(problem.matrix, problem.co_purchases, views)
-        model = cls._embedded(trainer, graph, vectors)
+            trainer.move(make_graph(problem.matrix, problem.co_purchases, views))
+        model = cls._embedded(trainer)
+        model.effort = effort
         if measure is not None:
             model.validation = trainer.best_value
         return model
@@ -161,16 +163,15 @@ class GraphModel(Recommender):
 
         if self._trainer is None:
             raise ValueError("only a model that was fitted here can move to another graph")
-        graph = make_graph(problem.matrix, problem.co_purchases, views)
-        model = self._embedded(self._trainer, graph, self._trainer.vectors)
+        self._trainer.move(make_graph(problem.matrix, problem.co_purchases, views))
+        model = self._embedded(self._trainer)
         model.validation = self.validation
         return model
 
     @classmethod
-    def _embedded(
-        cls, trainer: "Trainer", graph: "HomogeneousGraph", vectors: FloatArray | None
-    ) -> Self:
-        nodes = trainer.embed(graph)
+    def _embedded(cls, trainer: "Trainer") -> Self:
+        graph, vectors = trainer.graph, trainer.vectors
+        nodes = trainer.embed()
         known = np.diff(graph.indptr) > 0
         if vectors is not None:
             known[graph.num_sellers :] |= (vectors != 0).any(axis=1)
@@ -180,7 +181,6 @@ class GraphModel(Recommender):
         if vectors is None:
             weights["rms"] = np.zeros((1, 1), dtype=np.float32)
         model = cls(sellers, products, ColdEncoder(weights), trainer.best_epoch)
-        model.effort = _effort(trainer)
         model._trainer = trainer
         return model
 

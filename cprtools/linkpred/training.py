@@ -1,7 +1,7 @@
 """Train the graph encoder on minibatches of supervision edges; stop early; embed all nodes."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 
@@ -10,7 +10,13 @@ import torch
 from torch import nn
 
 from cprtools.graph.homogeneous import BoolArray, FloatArray, HomogeneousGraph, supervision_edges
-from cprtools.graph.sampling import DglSampler, TensorSampler, full_block, make_sampler
+from cprtools.graph.sampling import (
+    Block,
+    DglSampler,
+    TensorSampler,
+    full_blocks,
+    make_sampler,
+)
 from cprtools.linkpred.batches import Batch, BatchMaker
 from cprtools.linkpred.encoder import GraphEncoder, sampled_softmax_loss
 from cprtools.linkpred.features import RMS, NodeFeatures
@@ -116,20 +122,35 @@ class Trainer:
         logits = self.encoder.scale * (vectors[batch.query] @ vectors[batch.candidates].T)
         return sampled_softmax_loss(logits, batch.positive, batch.log_expected, batch.is_known)
 
-    @torch.no_grad()
-    def embed(self, graph: HomogeneousGraph | None = None) -> FloatArray:
-        """Vectors of all nodes from all their neighbours, layer by layer: (nodes, dim) float32.
-
-        graph: another graph of the same nodes, such as one with more listings; None: the trained.
-        """
+    def embed(self) -> FloatArray:
+        """Vectors of all nodes from all their neighbours, layer by layer: (nodes, dim) float32."""
         self.encoder.eval()
-        features = self.features
-        if graph is not None and self.vectors is not None:
-            features = NodeFeatures(graph, self.vectors, self.options.embedding_dim, self.device)
-        block = full_block(graph or self.graph)
-        layers = [on_device(block, self.device)] * self.options.num_layers
-        vectors = self.encoder(features(), self.is_product, layers)
+
+        def blocks() -> Iterator[Block]:
+            return (on_device(block, self.device) for block in full_blocks(self.graph))
+
+        vectors = self.encoder.everywhere(self.features(), self.is_product, blocks)
         return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
+
+    def move(self, graph: HomogeneousGraph) -> None:
+        """Take another graph of the same nodes, such as one with more listings.
+
+        For embedding, not for more training: batches are those of the first graph.
+        """
+        if graph is self.graph:
+            return
+        self.graph = graph
+        if self.vectors is not None:
+            del self.features
+            self.features = NodeFeatures(
+                graph, self.vectors, self.options.embedding_dim, self.device
+            )
+
+    def finish(self) -> None:
+        """Give up what only training needs."""
+        del self.sampler, self.batches
+        # the loop names the initial vectors, too, which may be replaced
+        self.loop.network = self.encoder
 
     def weights(self) -> dict[str, FloatArray]:
         """The encoder's weights that a product without neighbours needs, as matrices."""

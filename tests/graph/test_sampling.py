@@ -7,7 +7,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from cprtools.graph.homogeneous import LISTS, make_graph, supervision_edges
-from cprtools.graph.sampling import SAMPLERS, full_block, make_sampler
+from cprtools.graph.sampling import SAMPLERS, full_blocks, make_sampler
 
 
 def random_graph(seed=0, sellers=12, products=30):
@@ -144,11 +144,18 @@ def test_the_tensor_sampler_leaves_torchs_own_seed_alone():
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_a_full_block_holds_every_edge():
+@pytest.mark.parametrize("most_edges", [1, 7, 10**6])
+def test_full_blocks_hold_every_edge_with_its_ends_once(most_edges):
     graph = random_graph()
-    block = full_block(graph)
-    assert block.num_dst == len(block.nodes) == graph.num_nodes
-    assert len(block.edge) == graph.num_edges
+    blocks = list(full_blocks(graph, most_edges))
+    assert len(blocks) == 1 or most_edges < graph.num_edges
+    assert torch.cat([b.destinations for b in blocks]).tolist() == list(range(graph.num_nodes))
+    assert torch.cat([b.edge for b in blocks]).tolist() == list(range(graph.num_edges))
+    for block in blocks:
+        assert len(block.edge) <= most_edges or block.num_dst == 1
+        ends = block.destinations[block.target].numpy()
+        np.testing.assert_array_equal(ends, graph.destinations[block.edge])
+        np.testing.assert_array_equal(block.sender, graph.sources[block.edge])
     assert (graph.relations == LISTS).sum() * 2 + (graph.relations == 2).sum() == graph.num_edges
 
 

@@ -4,7 +4,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from cprtools.graph.homogeneous import make_graph
-from cprtools.graph.sampling import full_block
+from cprtools.graph.sampling import full_blocks
 from cprtools.linkpred.encoder import GraphEncoder, RelationalLayer, sampled_softmax_loss
 from cprtools.linkpred.features import RMS, NodeFeatures
 
@@ -17,11 +17,26 @@ def small_graph(views=None):
     return make_graph(listings, csr_matrix(together), views)
 
 
+def whole(graph):
+    (block,) = full_blocks(graph)
+    return block
+
+
+def test_part_by_part_all_nodes_get_the_vectors_that_they_have_at_once():
+    torch.manual_seed(0)
+    graph, encoder = small_graph(), GraphEncoder(5, 8, 3, 0.1).eval()
+    features, is_product = torch.randn(6, 5), (torch.arange(6) >= 2).long()
+    with torch.no_grad():
+        expected = encoder(features, is_product, [whole(graph)] * 3)
+    found = encoder.everywhere(features, is_product, lambda: full_blocks(graph, 3))
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_layer_adds_the_mapped_mean_of_each_relation_to_the_state():
     torch.manual_seed(0)
     graph, layer = small_graph(), RelationalLayer(3, 0.0)
     state = torch.randn(6, 3)
-    found = layer(state, full_block(graph))
+    found = layer(state, whole(graph))
     for node in range(6):
         change = layer.own(state[node])
         for number, transform in enumerate(layer.relations):
@@ -39,7 +54,7 @@ def test_a_layer_adds_the_mapped_mean_of_each_relation_to_the_state():
 def test_encoder_vectors_have_length_one_and_every_weight_gets_a_gradient():
     torch.manual_seed(0)
     graph, encoder = small_graph(), GraphEncoder(5, 8, 2, 0.0)
-    block = full_block(graph)
+    block = whole(graph)
     out = encoder(torch.randn(6, 5), (block.nodes >= 2).long(), [block, block])
     torch.testing.assert_close(out.norm(dim=1), torch.ones(6))
     (out[:2] @ out[2:].T * encoder.scale).pow(2).sum().backward()
