@@ -85,3 +85,21 @@ def test_the_scores_given_are_left_as_they_are():
     top_k(scores, 2)
 
     assert scores.tolist() == [[3.0, 1.0, 2.0]]
+
+
+@pytest.mark.parametrize("kind", ["distinct", "ties", "few allowed", "all alike"])
+def test_long_rows_have_the_best_that_sorting_finds(kind):
+    random = np.random.default_rng(5)
+    scores = random.standard_normal((4, 3001)).astype(np.float32)
+    if kind == "ties":
+        scores = np.round(scores, 1)
+    elif kind == "few allowed":
+        scores[random.random(scores.shape) < 0.999] = -np.inf
+    elif kind == "all alike":
+        scores[:] = 2
+    for k in (1, 7, 20):
+        indices, values = top_k(scores, k)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        best = np.take_along_axis(scores, order, axis=1)
+        np.testing.assert_array_equal(indices, np.where(best > -np.inf, order, -1))
+        np.testing.assert_array_equal(values, best)
