@@ -22,7 +22,7 @@ PYTHON_FILES = cprtools tests examples docs
 
 export SEEDS
 
-.PHONY: help install demo test check docs bench bench-mining bench-nightly bench-text bench-training scale-mining scale-training simulate-marketplace ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test check docs bench bench-mining bench-nightly bench-text bench-training scale-mining scale-training simulate-marketplace scale-sellers ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,10 @@ scale-mining: $(INSTALLED) ## Time and memory of mine-pairs up to 100 million ev
 scale-training: $(INSTALLED) ## Seconds per epoch of train-cpr up to 5 million pairs: BENCH=folder
 	mkdir -p $(BENCH)
 	$(IN_VENV) python examples/scale/training_curve.py $(BENCH) docs/figures/training-scale.png
+
+scale-sellers: $(INSTALLED) ## From listings to every seller's answer: time, memory, Recall@100: SELLERS=300000
+	$(IN_VENV) python examples/scale/sellers_road.py $(BENCH)/sellers-$(or $(SELLERS),300000) \
+	    --sellers $(or $(SELLERS),300000)
 
 simulate-marketplace: $(INSTALLED) ## Sellers, products and an oracle of any size: SELLERS=300000 BENCH=folder
 	$(IN_VENV) python examples/scale/simulate_marketplace.py $(BENCH)/market-$(or $(SELLERS),300000) \

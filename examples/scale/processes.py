@@ -17,14 +17,25 @@ class Cost(NamedTuple):
 
 def run_command(words: list[str]) -> Cost:
     """Run a command to its end. Raises CalledProcessError if it fails."""
+    return run_together([words])
+
+
+def run_together(commands: list[list[str]]) -> Cost:
+    """Run commands beside each other; the memory is the sum of their peaks.
+
+    Raises CalledProcessError if one fails.
+    """
     start = time.perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, words)
+    processes = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for words in commands]
+    peak = 0
+    for process, words in zip(processes, commands, strict=True):
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, words)
+        peak += usage.ru_maxrss
     # kilobytes of 1024 on Linux
-    return Cost(time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e9)
+    return Cost(time.perf_counter() - start, peak * 1024 / 1e9)
 
 
 def keep_log(folder: Path, events: int) -> Path:
