@@ -1,5 +1,6 @@
 """What methods share that give every query and every candidate a vector."""
 
+from copy import copy
 from typing import Self
 
 import pyarrow as pa
@@ -62,7 +63,9 @@ class FactorModel(Recommender):
 
     def restricted(self, pool: IntArray) -> Self:
         """The vectors of the pool alone."""
-        return self._with(self._queries, self._candidates[pool])
+        narrow = copy(self)
+        narrow._candidates = self._candidates[pool]
+        return narrow
 
     def _with(self, queries: FloatArray, candidates: FloatArray) -> Self:
         return type(self)(queries, candidates)

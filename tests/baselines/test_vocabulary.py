@@ -10,7 +10,7 @@ from cprtools.baselines.extension import append_products
 from cprtools.baselines.sparse import widen
 from cprtools.baselines.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
 from cprtools.errors import SchemaError
-from tests.contracts.recommender_contract import parquet_reader, planted_problem
+from tests.contracts.recommender_contract import parquet_reader
 
 SEEN = pa.table(
     {
@@ -112,9 +112,3 @@ def test_ids_outside_the_catalogue_keep_their_say_when_products_are_added():
     assert before[1, 2] > 0
     np.testing.assert_array_equal(after[:3, :3], before)
     assert not after[3:].any() and not after[:, 3:].any()
-
-
-def test_sellers_cannot_be_extended_by_products():
-    new = Problem(csr_matrix((1, 1)), np.zeros(1, np.int64), 1, is_square=True)
-    with pytest.raises(ValueError, match="only a problem of products"):
-        append_products(planted_problem(is_square=False), new)
