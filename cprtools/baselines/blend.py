@@ -166,9 +166,10 @@ def choose_mixture(
     fitted: the parts, fitted without the pairs held out. What was reached goes to `say`.
     """
     mixtures = list(product(combinations(fitted, 2), _SCALINGS, _WEIGHTS))
+    narrow = {name: validation.narrow(part) for name, part in fitted.items()}
 
     def scores_of_each(rows: IntArray) -> Iterator[FloatArray]:
-        scores = {name: part.score(rows) for name, part in fitted.items()}
+        scores = {name: part.score(rows) for name, part in narrow.items()}
         scaled = {
             (name, scaling): leave_others(standardise(values, scaling), problem, rows)
             for name, values in scores.items()

@@ -113,8 +113,9 @@ def _tune(
 
     def measure(settings: Settings) -> float:
         queries, candidates = _factorise(inner, settings, seed)
+        found = candidates[validation.pool]
         return validation.measure(
-            lambda rows: stable_product(queries[rows], candidates),
+            lambda rows: stable_product(queries[rows], found),
             by_weight=validation.per_pair,
         )
 

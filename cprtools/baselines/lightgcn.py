@@ -82,7 +82,8 @@ class LightGcn(FactorModel):
 
             def recall() -> float:
                 sellers, products = trainer.vectors()
-                return validation.measure(lambda rows: stable_product(sellers[rows], products))
+                found = products[validation.pool]
+                return validation.measure(lambda rows: stable_product(sellers[rows], found))
 
             reached, epochs[listed(settings)] = stop_early(trainer.epoch, recall)
             at = f"{listed(settings)}, epochs {epochs[listed(settings)]}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from inspect import signature
 from typing import Any
 
@@ -41,6 +41,24 @@ class Validation:
     is_candidate: npt.NDArray[np.bool_] | None = None
     """(candidates,) what may be found at all; None: everything."""
 
+    @cached_property
+    def pool(self) -> IntArray:
+        """(pool,) candidates that scores are of, ascending: what may be found at all."""
+        if self.is_candidate is None:
+            return np.arange(self.train.shape[1])
+        return np.flatnonzero(self.is_candidate)
+
+    @cached_property
+    def _inside(self) -> tuple[csr_matrix, csr_matrix]:
+        """The pool's columns of what is known and of what was held out."""
+        if self.is_candidate is None:
+            return self.train, self.held_out
+        return self.train[:, self.pool], self.held_out[:, self.pool]
+
+    def narrow(self, model: Recommender) -> Recommender:
+        """The model with the candidates of the pool alone."""
+        return model if self.is_candidate is None else model.restricted(self.pool)
+
     def measure(self, score: ScoreRows, *, by_weight: bool = False) -> float:
         """Hit@k over held-out pairs or Recall@k over rows, the pairs of `train` left out.
 
@@ -53,12 +71,12 @@ class Validation:
     ) -> list[float]:
         """`measure` of several scores that are made together, in their order.
 
-        The arrays are written to.
+        Scores are of the pool's candidates; the arrays are written to.
         """
         hits, sizes = [], []
         for start in range(0, len(self.queries), _BLOCK):
             rows = self.queries[start : start + _BLOCK]
-            truth = self.held_out[rows].toarray().astype(np.float64)
+            truth = self._inside[1][rows].toarray().astype(np.float64)
             if not by_weight:
                 truth = (truth > 0).astype(np.float64)
             hits.append([self._hits(rows, truth, scores) for scores in score_each(rows)])
@@ -71,9 +89,7 @@ class Validation:
 
     def _hits(self, rows: IntArray, truth: DoubleArray, scores: FloatArray) -> DoubleArray:
         if not self.keep_known:
-            scores[self.train[rows].nonzero()] = -np.inf
-        if self.is_candidate is not None:
-            scores[:, ~self.is_candidate] = -np.inf
+            scores[self._inside[0][rows].nonzero()] = -np.inf
         best, _ = top_k(scores, min(self.k, scores.shape[1]))
         found = np.take_along_axis(truth, np.maximum(best, 0), axis=1) * (best >= 0)
         return np.asarray(found.sum(axis=1))
@@ -187,7 +203,7 @@ def tune(
 
     def measure(settings: Settings) -> float:
         fitted = method.fit(inner, seed=seed, **{**options, **settings})
-        scores = partial(scores_of_others, fitted.score, problem)
+        scores = partial(scores_of_others, validation.narrow(fitted).score, problem)
         reached = validation.measure(scores, by_weight=problem.is_square)
         say(f"{method.method}: {listed(settings)}: {reached:.4f} on the validation part")
         return reached

@@ -11,10 +11,9 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
 from cprtools.baselines.dense import stable_product
 from cprtools.baselines.options import require_sellers
-from cprtools.baselines.tuning import hold_out
+from cprtools.baselines.tuning import Validation, hold_out
 from cprtools.baselines.weights import load_weights, weights_table
 from cprtools.errors import SchemaError
-from cprtools.retrieval import Pool, top_k
 from cprtools.tables import columns as c
 from cprtools.tables import to_matrix, vector_array
 from cprtools.training.run import Run
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from cprtools.linkpred.training import Trainer
 
 _SELLERS, _PRODUCTS, _ENCODER = "gnn_sellers", "gnn_products", "gnn_encoder"
-_K = 100
-_BLOCK = 128
 
 
 @dataclass(frozen=True)
@@ -129,9 +126,9 @@ class GraphModel(Recommender):
         vectors = None if chosen.init == "random" else problem.vectors
         seen, measure = problem.matrix, None
         if chosen.validation:
-            held_out = _Validation.of(problem, seed, chosen.validation)
-            if held_out is not None:
-                seen, measure = held_out.train, held_out.measure
+            split = hold_out(problem, seed, chosen.validation)
+            if split is not None:
+                seen, measure = split.train, _Validation(split).measure
         graph = make_graph(seen, problem.co_purchases, views)
         run = run or Run()
         checkpoint = None
@@ -264,42 +261,14 @@ def _effort(trainer: "Trainer") -> Effort:
 
 @dataclass(frozen=True)
 class _Validation:
-    """Held-out listings of high-demand products, and Recall@100 on them."""
+    """Recall@100 on listings of high-demand products that were held out."""
 
-    train: csr_matrix
-    held_out: csr_matrix
-    queries: IntArray
-    is_candidate: np.ndarray
-
-    @classmethod
-    def of(cls, problem: Problem, seed: int, share: float) -> "_Validation | None":
-        split = hold_out(problem, seed, share)
-        if split is None:
-            return None
-        wanted = problem.is_candidate
-        if wanted is None:
-            wanted = np.ones(problem.num_candidates, dtype=np.bool_)
-        held_out = split.held_out.multiply(wanted[None, :]).tocsr()
-        held_out.eliminate_zeros()
-        queries = split.queries[np.diff(held_out.indptr)[split.queries] > 0]
-        return cls(split.train, held_out, queries, wanted) if len(queries) else None
+    split: Validation
 
     def measure(self, nodes: FloatArray) -> float:
-        """Recall@100 averaged over sellers, of the vectors of all nodes."""
-        pool = Pool.where(self.is_candidate)
-        products = nodes[self.train.shape[0] :][pool.members]
-        recalls = []
-        for start in range(0, len(self.queries), _BLOCK):
-            queries = self.queries[start : start + _BLOCK]
-            scores = nodes[queries] @ products.T
-            allowed = np.ones(scores.shape, dtype=np.bool_)
-            pool.forbid(allowed, self.train, queries)
-            scores[~allowed] = -np.inf
-            best, _ = top_k(scores, min(_K, len(products)))
-            truth = self.held_out[queries][:, pool.members].toarray() > 0
-            found = np.take_along_axis(truth, np.maximum(best, 0), axis=1) & (best >= 0)
-            recalls.append(found.sum(axis=1) / np.minimum(_K, truth.sum(axis=1)))
-        return float(np.concatenate(recalls).mean())
+        """Averaged over sellers, of the vectors of all nodes."""
+        products = nodes[self.split.train.shape[0] :][self.split.pool]
+        return self.split.measure(lambda rows: np.asarray(nodes[rows] @ products.T))
 
 
 def _unit(rows: FloatArray) -> FloatArray:
