@@ -257,15 +257,12 @@ def fit_two_stage(
         fit = ranker_fitter(stage, features, counts, names, keep_known, seed)
         if not problem.is_square:
             labels = (counts > 0).astype(np.float32)
-            # the share of products that nobody lists was made up for the ranker to learn from
-            listed = np.flatnonzero(features[:, names.index("popularity_queries")] > 0)
-            drawn = listed, labels[listed], groups[listed], settings.calibration_depth
-            own = _calibrate(features[:, at], *drawn)
+            own = _calibrate(features[:, at], labels, groups, settings.calibration_depth)
             fitted |= {"calibration": own, "retrieval_calibration": own}
             if with_ranker:
                 scores = _scores_out_of_fold(fit, features, labels, groups, settings.folds, seed)
                 scores = at_equal_prior(scores, features, names)
-                curve = _calibrate(scores, *drawn)
+                curve = _calibrate(scores, labels, groups, settings.calibration_depth)
                 fitted |= {"calibration": curve}
         if with_ranker:
             fitted |= {"trees": fit(np.ones(len(counts), dtype=bool))}
@@ -286,18 +283,12 @@ def at_equal_prior(
 
 
 def _calibrate(
-    scores: npt.NDArray[np.floating],
-    rows: IntArray,
-    labels: FloatArray,
-    groups: IntArray,
-    depth: int,
+    scores: npt.NDArray[np.floating], labels: FloatArray, groups: IntArray, depth: int
 ) -> Calibration | None:
     """The curve over each query's `depth` best candidates; None where it cannot be fitted.
 
-    rows: (n,) of the scores that count; labels, groups: (n,) theirs.
     Candidates further down are easy negatives: with them any threshold would look precise.
     """
-    scores = scores[rows]
     order = np.lexsort((-scores, groups))
     first = np.searchsorted(groups[order], groups[order])
     best = order[np.arange(len(order)) - first < depth]
