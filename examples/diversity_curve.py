@@ -144,9 +144,11 @@ def row(
 ) -> list[str]:
     """One line of the table."""
     cells = [f"{measured[number][key]:.3f}" for key in SHOWN]
-    kept = [measured[number]["Hit", k] / measured[0]["Hit", k] for k in DEPTHS]
-    kept += [possible[number][k] / possible[0][k] for k in DEPTHS]
-    return [str(number), *cells, *(f"{share:.1%}" for share in kept)]
+    parts = [(measured[number]["Hit", k], measured[0]["Hit", k]) for k in DEPTHS]
+    parts += [(possible[number][k], possible[0][k]) for k in DEPTHS]
+    # of no hits there is no share to keep
+    kept = [f"{part / whole:.1%}" if whole else "-" for part, whole in parts]
+    return [str(number), *cells, *kept]
 
 
 def draw(measured: dict[int, Values], target: str) -> None:

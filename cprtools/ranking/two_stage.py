@@ -27,7 +27,7 @@ _BLOCK_ENTRIES = 8_000_000
 _KNOWN_FIRST = 6.0
 _POSITIVES_FOR_LARGE_TREES = 2000
 # with fewer there is nothing for trees to divide, and the model's own order stays
-_LEAST_POSITIVES = 30
+_LEAST_POSITIVES, _LEAST_CANDIDATES = 5, 100
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def fit_two_stage(
     what = "fitting the ranker" if with_ranker else "calibrating"
     say(f"{what} on {len(counts):,} candidates")
     fitted: dict[str, Any] = {"settings": settings}
-    if (counts > 0).sum() >= _LEAST_POSITIVES and not counts.all():
+    if (counts > 0).sum() >= _LEAST_POSITIVES and len(counts) >= _LEAST_CANDIDATES:
         fit = ranker_fitter(stage, features, counts, names, keep_known, seed)
         if not problem.is_square:
             labels = (counts > 0).astype(np.float32)
