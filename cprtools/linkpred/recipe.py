@@ -155,7 +155,9 @@ class SourceFitter:
         if self.fitted is not None and problem.matrix.nnz >= _TRAINED_ONCE:
             return self.fitted.moved(problem, views)
         fitted = GraphModel.fit(problem, seed=self.seed, views=views, **self.options)
-        self.say(f"gnn: {fitted.effort}")
+        if fitted.effort is not None and fitted.effort.epochs:
+            # a fit taken whole from a checkpoint cost nothing
+            self.say(f"gnn: {fitted.effort}")
         # the second fit trains as long as the first found best, on everything
         self.options |= fitted.chosen
         self.fitted = fitted
