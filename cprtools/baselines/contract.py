@@ -168,29 +168,41 @@ class Recommender(ABC):
         """Columns of what `score` returns."""
 
 
-class _Restricted(Recommender):
-    """Scores everything, and hands out what is asked for."""
+class Wrapped(Recommender):
+    """A fitted model that is asked in another way; what is stored is the model itself."""
 
-    def __init__(self, model: Recommender, pool: IntArray):
+    def __init__(self, model: Recommender):
         self.method = model.method  # type: ignore[misc]
-        self._model, self._pool = model, pool
+        self._model = model
 
     @classmethod
     def fit(cls, problem: Problem, *, seed: int = 0, **options: Any) -> Self:
-        raise ValueError("a restricted model is made from a fitted one")
-
-    def score(self, query_idx: IntArray) -> FloatArray:
-        return self._model.score(query_idx)[:, self._pool]
+        """Not fitted itself. Raises ValueError."""
+        raise ValueError(f"{cls.__name__} wraps a fitted model")
 
     def type_scores(self, query_idx: IntArray) -> FloatArray | None:
+        """Those of the model."""
         return self._model.type_scores(query_idx)
 
     def tables(self) -> dict[str, pa.Table]:
+        """Those of the model."""
         return self._model.tables()
 
     @classmethod
     def load(cls, problem: Problem, read: ReadTable) -> Self:
-        raise ValueError("a restricted model is made from a loaded one")
+        """Not stored itself. Raises ValueError."""
+        raise ValueError(f"{cls.__name__} wraps a loaded model")
+
+
+class _Restricted(Wrapped):
+    """Scores everything, and hands out what is asked for."""
+
+    def __init__(self, model: Recommender, pool: IntArray):
+        super().__init__(model)
+        self._pool = pool
+
+    def score(self, query_idx: IntArray) -> FloatArray:
+        return self._model.score(query_idx)[:, self._pool]
 
     @property
     def num_candidates(self) -> int:
