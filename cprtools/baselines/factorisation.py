@@ -127,7 +127,10 @@ def _factorise(problem: Problem, settings: Settings, seed: int) -> tuple[FloatAr
     from implicit.cpu.als import AlternatingLeastSquares
     from threadpoolctl import threadpool_limits
 
-    matrix = problem.wide
+    # a product without a pair has no factors; of a marketplace's millions most have none
+    wide = problem.wide
+    used = np.flatnonzero(wide.getnnz(axis=0))
+    matrix = wide[:, used]
     # one BLAS thread: faster here, and the sums stay in one order whatever the number of threads;
     # implicit's own threads solve each row by itself
     with threadpool_limits(1, "blas"):
@@ -140,5 +143,6 @@ def _factorise(problem: Problem, settings: Settings, seed: int) -> tuple[FloatAr
             random_state=seed,
         )
         model.fit(canonical(reweight(matrix, settings["weighting"])), show_progress=False)
-    candidates = np.asarray(model.item_factors)[: problem.num_candidates]
-    return np.asarray(model.user_factors), np.ascontiguousarray(candidates)
+    candidates = np.zeros((wide.shape[1], settings["factors"]), dtype=np.float32)
+    candidates[used] = model.item_factors
+    return np.asarray(model.user_factors), candidates[: problem.num_candidates].copy()

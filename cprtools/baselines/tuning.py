@@ -19,7 +19,7 @@ Settings = dict[str, Any]
 ScoreRows = Callable[[IntArray], FloatArray]
 _BLOCK = 128
 # settings of more pairs than this are chosen on some of the queries
-_MOST_PAIRS = 2_000_000
+_MOST_PAIRS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def tune(
 def thinned(problem: Problem, seed: int) -> Problem:
     """The problem with some of its sellers, drawn by the seed, where it has very many pairs.
 
-    Settings that are chosen on two million listings are those of twenty million, near enough.
+    Settings that are chosen on a million listings are those of ten million, near enough.
     """
     share = _MOST_PAIRS / max(problem.matrix.nnz, 1)
     if problem.is_square or share >= 1:

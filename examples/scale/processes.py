@@ -1,4 +1,4 @@
-"""Whole commands as processes of their own: seconds and peak resident memory of each."""
+"""Whole commands as processes of their own: seconds, CPU seconds and peak resident memory of each."""
 
 import os
 import subprocess
@@ -13,6 +13,8 @@ class Cost(NamedTuple):
 
     seconds: float
     peak_gigabytes: float
+    cpu_seconds: float
+    """Of all its threads; on a busy machine the steadier figure."""
 
 
 def run_command(words: list[str]) -> Cost:
@@ -21,21 +23,22 @@ def run_command(words: list[str]) -> Cost:
 
 
 def run_together(commands: list[list[str]]) -> Cost:
-    """Run commands beside each other; the memory is the sum of their peaks.
+    """Run commands beside each other; memory is the sum of their peaks.
 
     Raises CalledProcessError if one fails.
     """
     start = time.perf_counter()
     processes = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for words in commands]
-    peak = 0
+    peak, cpu = 0, 0.0
     for process, words in zip(processes, commands, strict=True):
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, words)
         peak += usage.ru_maxrss
+        cpu += usage.ru_utime + usage.ru_stime
     # kilobytes of 1024 on Linux
-    return Cost(time.perf_counter() - start, peak * 1024 / 1e9)
+    return Cost(time.perf_counter() - start, peak * 1024 / 1e9, cpu)
 
 
 def keep_log(folder: Path, events: int) -> Path:

@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--gnn-options", default="--epochs 4")
     args = parser.parse_args()
     road = Road(args.folder, args.shards)
-    say("| step | seconds | peak memory, GB |\n|---|---|---|")
+    say("| step | seconds | CPU seconds | peak memory, GB |\n|---|---|---|---|")
     road.prepare(args.sellers)
     recalls = {}
     for method in args.methods.split(","):
@@ -105,7 +105,8 @@ def command(*words: str) -> list[str]:
 
 def show(step: str, cost: Cost) -> None:
     """A row of the table."""
-    say(f"| {step} | {cost.seconds:,.0f} | {cost.peak_gigabytes:.1f} |")
+    figures = f"{cost.seconds:,.0f} | {cost.cpu_seconds:,.0f} | {cost.peak_gigabytes:.1f}"
+    say(f"| {step} | {figures} |")
 
 
 def say(line: str) -> None:
