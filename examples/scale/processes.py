@@ -1,4 +1,4 @@
-"""Whole commands as processes of their own: seconds, CPU seconds and peak resident memory of each."""
+"""Whole commands as processes of their own: seconds, CPU seconds, peak resident memory of each."""
 
 import os
 import subprocess
