@@ -22,7 +22,14 @@ from cprtools.cpr.config import PRESETS
 from cprtools.cpr.model import PCompanion
 from cprtools.cpr.triplet import Triplet
 from cprtools.errors import UsageError
-from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_later, hold_out_pairs
+from cprtools.ranking import (
+    Settings,
+    TwoStage,
+    draws,
+    fit_two_stage,
+    hold_out_later,
+    hold_out_pairs,
+)
 from cprtools.training.run import Run
 
 SIMPLE: Mapping[str, type[Recommender]] = {
@@ -80,11 +87,10 @@ def train(
     if not with_ranker:
         return TwoStage(problem, {method: PCompanion.fit(problem, seed=seed, **own)})
     keep_known = problem.later is not None
-    inner, positives = hold_out_later(problem) if keep_known else hold_out_pairs(problem, seed=seed)
+    parts = [hold_out_later(problem)] if keep_known else draws(hold_out_pairs, problem, seed)
     return fit_two_stage(
         problem,
-        inner,
-        positives,
+        parts,
         SourceFitter(own, seed),
         settings=settings or Settings(max_queries=_RANKED_QUERIES),
         keep_known=keep_known,

@@ -2,7 +2,7 @@
 
 from cprtools.ranking.calibration import Calibration, fit_calibration, load_calibration
 from cprtools.ranking.evidence import Evidence
-from cprtools.ranking.holdout import hold_out_later, hold_out_listings, hold_out_pairs
+from cprtools.ranking.holdout import draws, hold_out_later, hold_out_listings, hold_out_pairs
 from cprtools.ranking.storage import load_stage, stage_members
 from cprtools.ranking.trees import Trees, fit_trees, load_trees
 from cprtools.ranking.two_stage import (
@@ -25,6 +25,7 @@ __all__ = [
     "TwoStage",
     "candidate_pool",
     "collect_evidence",
+    "draws",
     "fit_calibration",
     "fit_trees",
     "fit_two_stage",

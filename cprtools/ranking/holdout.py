@@ -1,6 +1,9 @@
 """Pairs held out inside the training part, for the ranker to learn from."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +14,8 @@ from cprtools.baselines.sparse import canonical
 from cprtools.baselines.tuning import divide_later
 
 BoolArray = npt.NDArray[np.bool_]
+# between the seeds of two draws: far from the next seed that a user would take
+_NEXT_DRAW = 1000
 
 
 def hold_out_listings(
@@ -75,6 +80,14 @@ def hold_out_pairs(
         kept = diags((~(is_new | is_cold)).astype(np.float32)) @ problem.context
         inner = replace(inner, context=canonical(kept.tocsr()))
     return _forget_behaviour(inner, is_new), positives
+
+
+def draws(
+    hold_out: Callable[..., tuple[Problem, csr_matrix]], problem: Problem, seed: int, **options: Any
+) -> Iterator[tuple[Problem, csr_matrix]]:
+    """One division of the problem after the other, the first one by the seed itself; no end."""
+    for number in count():
+        yield hold_out(problem, seed=seed + _NEXT_DRAW * number, **options)
 
 
 def hold_out_later(problem: Problem) -> tuple[Problem, csr_matrix]:

@@ -1,8 +1,8 @@
 """Two stages: retrieve candidates with several cheap sources, rank them by their evidence."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 FitSources = Callable[[Problem], Mapping[str, Recommender]]
+Part = tuple[Problem, csr_matrix]
 Progress = Callable[[str], None]
 
 # memory of one block's dense scores, per source, in entries
@@ -42,6 +43,10 @@ class Settings:
     """Best candidates per query that the probability is a share of: a list's usual length."""
     num_trees: int = 150
     folds: int = 5
+    enough_queries: int = 1000
+    """With fewer queries to learn from, pairs are held out and sources fitted once more."""
+    max_parts: int = 4
+    """Times at most that this is done."""
 
 
 DEFAULT_SETTINGS = Settings()
@@ -57,6 +62,16 @@ class Collected:
     """(rows,) float32 weight of the held-out pair, 0 where there is none."""
     groups: IntArray
     """(rows,) query of each row, ascending."""
+
+    @classmethod
+    def joined(cls, parts: "list[Collected]") -> "tuple[Collected, IntArray]":
+        """One after the other, groups numbered on, and the (rows,) query of each row."""
+        queries = [part.groups for part in parts]
+        step = max(int(found.max(initial=-1)) for found in queries) + 1
+        groups = np.concatenate([found + i * step for i, found in enumerate(queries)])
+        features = np.concatenate([part.features for part in parts])
+        counts = np.concatenate([part.counts for part in parts])
+        return cls(features, counts, groups), np.concatenate(queries)
 
 
 @dataclass
@@ -225,8 +240,7 @@ def known_mask(
 
 def fit_two_stage(
     problem: Problem,
-    inner: Problem,
-    positives: csr_matrix,
+    parts: Iterable[Part],
     fit_sources: FitSources,
     *,
     settings: Settings = DEFAULT_SETTINGS,
@@ -235,17 +249,14 @@ def fit_two_stage(
     seed: int = 0,
     say: Progress = lambda _: None,
 ) -> TwoStage:
-    """Fit sources and ranker on the inner problem, then the sources again on everything.
+    """Fit sources and ranker on inner problems, then the sources again on everything.
 
-    inner: the problem without the pairs of `positives` (queries x candidates, held out inside the
-    training part). The ranker never sees a score that was fitted on the pair it judges.
+    parts: the problem without some of its pairs, and these pairs (queries x candidates), as often
+    as they are drawn: one draw does where many queries have pairs held out. The ranker never sees a
+    score that was fitted on the pair it judges.
     keep_known: pairs of the inner problem are candidates, since they may be bought again.
     """
-    say("fitting on the training part without held-out pairs")
-    stage = TwoStage(inner, fit_sources(inner), settings=settings)
-    stage = stage.restricted(candidate_pool(inner))
-    say("collecting evidence")
-    found = collect_evidence(stage, positives, keep_known=keep_known, seed=seed)
+    stage, found, queries = _learn_from(parts, fit_sources, settings, keep_known, seed, say)
     features, counts, groups = found.features, found.counts, found.groups
     names = stage.feature_names()
     # the model's own scores are already among the evidence
@@ -260,7 +271,7 @@ def fit_two_stage(
             own = _calibrate(features[:, at], labels, groups, settings.calibration_depth)
             fitted |= {"calibration": own, "retrieval_calibration": own}
             if with_ranker:
-                scores = _scores_out_of_fold(fit, features, labels, groups, settings.folds, seed)
+                scores = _scores_out_of_fold(fit, features, labels, queries, settings.folds, seed)
                 scores = at_equal_prior(scores, features, names)
                 curve = _calibrate(scores, labels, groups, settings.calibration_depth)
                 fitted |= {"calibration": curve}
@@ -268,6 +279,29 @@ def fit_two_stage(
             fitted |= {"trees": fit(np.ones(len(counts), dtype=bool))}
     say("fitting on the whole training part")
     return replace(TwoStage(problem, fit_sources(problem)), **fitted)
+
+
+def _learn_from(
+    parts: Iterable[Part],
+    fit_sources: FitSources,
+    settings: Settings,
+    keep_known: bool,
+    seed: int,
+    say: Progress,
+) -> tuple[TwoStage, Collected, IntArray]:
+    """The sources of the last part, and the evidence of all with the query of each row."""
+    collected: list[Collected] = []
+    num_queries = 0
+    for inner, positives in islice(parts, settings.max_parts):
+        say("fitting on the training part without held-out pairs")
+        stage = TwoStage(inner, fit_sources(inner), settings=settings)
+        stage = stage.restricted(candidate_pool(inner))
+        say("collecting evidence")
+        collected.append(collect_evidence(stage, positives, keep_known=keep_known, seed=seed))
+        num_queries += len(np.unique(collected[-1].groups))
+        if not 0 < num_queries < settings.enough_queries:
+            break
+    return stage, *Collected.joined(collected)
 
 
 def at_equal_prior(
@@ -364,12 +398,12 @@ def _scores_out_of_fold(
     fit: Callable[[BoolArray], Trees],
     features: FloatArray,
     labels: FloatArray,
-    groups: IntArray,
+    queries: IntArray,
     folds: int,
     seed: int,
 ) -> npt.NDArray[np.float64]:
     """Scores of every row by trees that were fitted on other queries: an honest calibration."""
-    fold = np.random.default_rng(seed).permutation(int(groups.max()) + 1)[groups] % folds
+    fold = np.random.default_rng(seed).permutation(int(queries.max()) + 1)[queries] % folds
     held_out = np.zeros(len(labels))
     for number in range(folds):
         rows = fold != number

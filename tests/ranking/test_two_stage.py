@@ -71,7 +71,7 @@ def test_the_ranker_joins_two_sources_and_beats_either():
     problem, sources = market()
     train, test = hold_out_listings(problem, seed=1)
     inner, positives = hold_out_listings(train, seed=2)
-    stage = fit_two_stage(train, inner, positives, lambda _: sources, seed=0)
+    stage = fit_two_stage(train, [(inner, positives)], lambda _: sources, seed=0)
     joined = recall(stage, train, test)
     for name, source in sources.items():
         assert joined > 1.2 * recall(TwoStage(train, {name: source}), train, test)
@@ -93,7 +93,7 @@ def test_small_sellers_get_likely_products_too():
     listed = csr_matrix((rank < sizes[:, None]).astype(np.float32))
     problem = Problem(matrix=listed, types=np.zeros(300, dtype=np.int64), num_types=1)
     inner, positives = hold_out_listings(problem, seed=1)
-    stage = fit_two_stage(problem, inner, positives, lambda _: {"fixed": Fixed(signal)}, seed=0)
+    stage = fit_two_stage(problem, [(inner, positives)], lambda _: {"fixed": Fixed(signal)}, seed=0)
     queries = np.arange(200)
     lists = stage.lists(queries, known_mask(problem, queries, candidate_pool(problem)), 50)
     likely = np.array([(stage.calibration.apply(s[:50]) >= 0.5).sum() for _, s in lists])
@@ -106,7 +106,7 @@ def test_scores_rise_down_to_the_fill_and_lists_hold_only_what_is_allowed():
     problem, sources = market(sellers=20)
     inner, positives = hold_out_listings(problem, seed=2)
     small = Settings(per_source=5, num_trees=5)
-    stage = fit_two_stage(problem, inner, positives, lambda _: sources, settings=small)
+    stage = fit_two_stage(problem, [(inner, positives)], lambda _: sources, settings=small)
     queries = np.arange(20)
     allowed = known_mask(problem, queries, candidate_pool(problem))
     allowed[:, ::2] = False
@@ -140,7 +140,7 @@ def test_sources_are_refitted_on_everything_after_the_ranker():
     problem, sources = market(sellers=30)
     inner, positives = hold_out_listings(problem, seed=0)
     seen = []
-    fit_two_stage(problem, inner, positives, lambda p: seen.append(p.matrix.nnz) or sources)
+    fit_two_stage(problem, [(inner, positives)], lambda p: seen.append(p.matrix.nnz) or sources)
     assert seen == [inner.matrix.nnz, problem.matrix.nnz]
     assert inner.matrix.nnz + positives.nnz == problem.matrix.nnz
 
@@ -329,7 +329,7 @@ def test_a_ranker_of_later_orders_finds_known_pairs_again():
     inner, positives = hold_out_later(problem)
 
     stage = fit_two_stage(
-        problem, inner, positives, lambda p: {"popularity": Popularity.fit(p)}, keep_known=True
+        problem, [(inner, positives)], lambda p: {"popularity": Popularity.fit(p)}, keep_known=True
     )
 
     assert stage.trees.start == "expected"
