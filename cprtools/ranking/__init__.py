@@ -2,19 +2,11 @@
 
 from cprtools.ranking.calibration import Calibration, fit_calibration, load_calibration
 from cprtools.ranking.evidence import Evidence
+from cprtools.ranking.fitting import Collected, collect_evidence, fit_two_stage, ranker_fitter
 from cprtools.ranking.holdout import draws, hold_out_later, hold_out_listings, hold_out_pairs
 from cprtools.ranking.storage import load_stage, stage_members
 from cprtools.ranking.trees import Trees, fit_trees, load_trees
-from cprtools.ranking.two_stage import (
-    Collected,
-    Settings,
-    TwoStage,
-    candidate_pool,
-    collect_evidence,
-    fit_two_stage,
-    query_blocks,
-    ranker_fitter,
-)
+from cprtools.ranking.two_stage import Settings, TwoStage, candidate_pool, query_blocks
 
 __all__ = [
     "Calibration",

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Popularity, Problem
 from cprtools.baselines.contract import Recommender
-from cprtools.ranking import Evidence, Settings, TwoStage, fit_two_stage
+from cprtools.ranking import Collected, Evidence, Settings, TwoStage, fit_two_stage
 from cprtools.ranking.holdout import hold_out_later, hold_out_listings, hold_out_pairs
 from cprtools.ranking.two_stage import at_equal_prior, candidate_pool, known_mask, retrieve
 from cprtools.retrieval import Pool
@@ -344,3 +344,38 @@ def test_a_ranker_of_later_orders_finds_known_pairs_again():
     simple = sum(future[q, cols[:5]].sum() for q, (cols, _) in enumerate(by_popularity))
     assert found > 1.2 * simple / future.sum()
     assert found > known - 0.02
+
+
+def test_with_few_pairs_others_are_held_out_too_and_learnt_from():
+    problem, sources = market(sellers=20)
+    seen = []
+
+    def parts():
+        for seed in range(10):
+            inner, positives = hold_out_listings(problem, seed=seed)
+            seen.append(positives.nnz)
+            yield inner, positives
+
+    def fit(enough):
+        seen.clear()
+        settings = Settings(num_trees=5, enough_pairs=enough)
+        return fit_two_stage(problem, parts(), lambda _: sources, settings=settings)
+
+    fit(1)
+    assert len(seen) == 1
+    # all candidates are retrieved here: every held-out pair is among them
+    fit(seen[0] + 1)
+    assert len(seen) == 2
+    stage = fit(10**9)
+    assert len(seen) == Settings().max_parts
+    assert stage.trees is not None
+
+
+def test_evidence_of_several_draws_keeps_its_lists_apart():
+    first = Collected(np.zeros((2, 1), np.float32), np.array([1, 0], np.float32), np.array([0, 7]))
+    second = Collected(np.ones((1, 1), np.float32), np.array([1], np.float32), np.array([7]))
+    joined, queries = Collected.joined([first, second])
+    # query 7 has a list in each draw, which two folds must not share
+    assert joined.groups.tolist() == [0, 7, 8 + 7]
+    assert queries.tolist() == [0, 7, 7]
+    assert joined.features[:, 0].tolist() == [0, 0, 1]
