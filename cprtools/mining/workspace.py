@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pyarrow as pa
 from cprtools.errors import DataError, UsageError
 from cprtools.mining.rules import size_bytes
 from cprtools.tables import explain, scan_sql
+from cprtools.tables.leftovers import temporary_folder
 from cprtools.tables.source import Source
 
 IntArray = npt.NDArray[np.int64]
@@ -139,7 +139,7 @@ def open_workspace(
     import duckdb
 
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cprtools-")))
+        folder = stack.enter_context(temporary_folder())
         # a database file: its tables are compressed and leave memory without a copy to a swap file
         place = database or folder / "mining.duckdb"
         connection = stack.enter_context(duckdb.connect(str(place)))

@@ -1,11 +1,11 @@
 """Where a table comes from: a file, a folder, a glob, a model folder or standard input."""
 
 import atexit
+import contextlib
 import glob
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from cprtools.errors import DataError, SchemaError, UsageError, list_names
 from cprtools.tables.duck import json_names
 from cprtools.tables.formats import CSV, JSON, PARQUET, format_of, is_table, layout_of, unreadable
+from cprtools.tables.leftovers import temporary_folder
 from cprtools.tables.partitions import keys_below, keys_of
 from cprtools.tables.schemas import Field, TableSpec
 
@@ -213,9 +214,9 @@ def spool_stdin() -> str:
     if sys.stdin.isatty():
         raise UsageError("'-' reads standard input, but that is a terminal; pipe a table into it")
     try:
-        folder = tempfile.mkdtemp(prefix="cprtools-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        path = os.path.join(folder, "stdin")
+        held = contextlib.ExitStack()
+        path = str(held.enter_context(temporary_folder()) / "stdin")
+        atexit.register(held.close)
         with open(path, "wb") as out:
             shutil.copyfileobj(sys.stdin.buffer, out, _BLOCK)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A market small enough to store: each kind of table that is read, and what the commands make of it.
+"""A market small enough to store: every kind of table, and what the commands make of it.
 
 `python -m tests.robust.market FOLDER` writes it; version 0.1.0 wrote tests/robust/stored/ so.
 """
