@@ -72,6 +72,10 @@ def _make(target: Path, folder: bool, mode: int) -> tuple[Path, int]:
             # a process of the same id in another container
             number += 1
             continue
+        except FileNotFoundError:
+            if not target.parent.is_dir():
+                raise
+            continue  # another run cleared the folder, which was not locked yet
         with contextlib.suppress(OSError):  # a file system without locks: nothing is cleared there
             fcntl.flock(handle, fcntl.LOCK_EX)
         # another run may have cleared it just before it was locked
