@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import Problem, Recommender
+from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import Calibration, fit_calibration
 from cprtools.ranking.evidence import EXPECTED, Evidence, Pairs, monotone_columns
 from cprtools.ranking.trees import Trees, fit_trees
@@ -163,6 +164,8 @@ class TwoStage:
         cols = self.pool.members[places]
         columns = self._evidence().features(query_idx, rows, cols, scores)
         names = self.trees.names if self.trees is not None else tuple(columns)
+        if missing := [name for name in names if name not in columns]:
+            raise SchemaError(f"the model's ranker needs evidence that it lacks: {missing[0]}")
         features = np.column_stack([columns[name] for name in names]).astype(np.float32)
         return Pairs(query_idx, rows, cols, features)
 

@@ -15,7 +15,17 @@ import pyarrow.parquet as pq
 
 from cprtools.errors import DataError, SchemaError, UsageError, list_names
 from cprtools.tables.duck import json_names
-from cprtools.tables.formats import CSV, JSON, PARQUET, format_of, is_table, layout_of, unreadable
+from cprtools.tables.formats import (
+    CSV,
+    JSON,
+    PARQUET,
+    format_of,
+    is_table,
+    layout_of,
+    name_file,
+    refuse_newer,
+    unreadable,
+)
 from cprtools.tables.leftovers import temporary_folder
 from cprtools.tables.partitions import keys_below, keys_of
 from cprtools.tables.schemas import Field, TableSpec
@@ -148,9 +158,11 @@ def read_schema(path: str, label: str, *, every_line: bool = False) -> pa.Schema
     layout = layout_of(path, label)
     if layout.format == PARQUET:
         try:
-            return pq.read_schema(path)
+            schema = pq.read_schema(path)
         except (pa.ArrowException, OSError) as error:
             raise unreadable(label, path, error) from error
+        refuse_newer(schema.metadata, name_file(label, path))
+        return schema
     names = layout.names
     if layout.format == JSON and every_line:
         names = json_names(path, label, layout)

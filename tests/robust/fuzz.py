@@ -283,12 +283,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--each", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--reader", choices=list(READERS), nargs="+", default=list(READERS))
     chosen = parser.parse_args()
     bad = 0
-    for name, reader in READERS.items():
-        if chosen.only not in name:
-            continue
+    for name in chosen.reader:
+        reader = READERS[name]
         begin, found = time.monotonic(), 0
         with tempfile.TemporaryDirectory() as folder:
             for defect in fuzz(reader, chosen.each, chosen.seed, folder):
