@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ EACH = 9
 def test_a_damaged_file_ends_in_one_line_and_in_bounded_memory(name):
     # a process without the threads of other tests: forked children of it can start their own
     words = [sys.executable, "-m", "tests.robust.fuzz", "--each", str(EACH), "--reader", name]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
     done = subprocess.run(words, check=False, capture_output=True, env=environment)
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
     assert f"{EACH} files, 0 defects" in done.stdout.decode()
