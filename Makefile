@@ -22,7 +22,7 @@ PYTHON_FILES = cprtools tests examples docs
 
 export SEEDS
 
-.PHONY: help install demo test check docs bench bench-mining bench-nightly bench-text bench-training scale-mining scale-training simulate-marketplace scale-sellers ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test test-oldest faults fuzz check docs bench bench-mining bench-nightly bench-text bench-training scale-mining scale-training simulate-marketplace scale-sellers ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,22 @@ demo: $(INSTALLED) ## Both pipelines on an example marketplace, in the folder de
 # a process per core with one thread each: most tests wait for commands of their own
 test: $(INSTALLED) ## The whole test suite
 	$(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadfile $(ARGS)
+
+faults: $(INSTALLED) ## Every command killed, starved of disk, cut off: MOMENTS=50
+	$(IN_VENV) python -m tests.robust.faults --moments $(or $(MOMENTS),50)
+
+fuzz: $(INSTALLED) ## Damaged Parquet files for every reader: EACH=2000 ARGS='--reader pairs'
+	$(IN_VENV) OMP_NUM_THREADS=1 python -m tests.robust.fuzz --each $(or $(EACH),2000) $(ARGS)
+
+# lower bounds as they stand in pyproject.toml; dgl, torch and the tools as in constraints.txt
+OLDEST ?= .venv-oldest
+test-oldest: ## The suite with the oldest dependencies that are allowed: OLDEST=folder
+	$(PYTHON) -m venv $(OLDEST)
+	$(PYTHON) tests/robust/oldest.py pyproject.toml > $(OLDEST)/oldest.txt
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -c $(OLDEST)/oldest.txt -e '.[offline,ann,text,spark,dev]'
+	PATH="$(abspath $(OLDEST))/bin:$$PATH" OMP_NUM_THREADS=1 python -m pytest -n auto \
+	  --dist loadfile -m 'not spark' $(ARGS)
 
 check: $(INSTALLED) ## Format, lint, types, docs up to date
 	$(BIN)/ruff format --check $(PYTHON_FILES)

@@ -31,6 +31,9 @@ METHODS: Mapping[str, type[Recommender]] = {
     GraphModel.method: GraphModel,
 }
 
+# how tables of a stranger's model fail to be what the methods take them for
+_MISFITS = (KeyError, IndexError, TypeError, ValueError, OverflowError, pa.ArrowException)
+
 # ids are compared for a suggestion only in catalogues that a person could browse
 _SUGGEST_UP_TO = 200_000
 
@@ -127,12 +130,23 @@ def open_model(name: str, kind: str | None = None) -> Model:
     Raises DataError and SchemaError as `tables.open_folder` does, and where tables do not fit.
     """
     folder = open_folder(name, (COMPLEMENTS, SELLERS) if kind is None else (kind,))
+    try:
+        return _load(folder)
+    except _MISFITS as error:
+        raise SchemaError(f"{name}: the model's tables do not fit together; {error}") from error
+
+
+def _load(folder: Folder) -> Model:
     stage = load_stage(folder, METHODS)
     table = folder.table("products")
     if table.num_rows != stage.problem.num_candidates:
-        raise SchemaError(f"{name}: products.parquet has other rows than the model's codes")
+        raise SchemaError(f"{folder.name}: products.parquet has other rows than the model's codes")
     catalogue = Catalogue(table, tuple(folder.table("types").column("name").to_pylist()))
     sellers = folder.table("sellers") if folder.kind == SELLERS else None
+    if sellers is not None and sellers.num_rows != stage.problem.num_queries:
+        raise SchemaError(
+            f"{folder.name}: sellers.parquet has other rows than the model's listings"
+        )
     return Model(folder, stage, catalogue, sellers)
 
 

@@ -70,7 +70,7 @@ def _render(title: str, rows: list[dict[str, Any]], names: list[str]) -> Any:
     view = Table(title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD)
     for name in names:
         justify: Any = "right" if name in _RIGHT else "left"
-        view.add_column(name, justify=justify, overflow="fold", no_wrap=name in _RIGHT)
+        view.add_column(Text(_cell(name)), justify=justify, overflow="fold", no_wrap=name in _RIGHT)
     for row in rows:
         # Text, not markup: a title such as "[red]" must show as it is
         view.add_row(*(Text(_cell(row[name])) for name in names))

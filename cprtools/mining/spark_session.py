@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from cprtools.errors import (
 )
 from cprtools.mining.rules import size_bytes
 from cprtools.tables import explain
+from cprtools.tables.leftovers import temporary_folder
 from cprtools.tables.source import Source
 
 # what the rows depend on: nobody else decides it
@@ -133,8 +133,7 @@ def open_session(cluster: SparkCluster, source: Source) -> Iterator[Any]:
             session = SparkSession.builder.getOrCreate().newSession()
             heard: list[str] = []
         else:
-            folder = tempfile.TemporaryDirectory(prefix="cprtools-", ignore_cleanup_errors=True)
-            place = Path(stack.enter_context(folder))
+            place = stack.enter_context(temporary_folder())
             settings = cluster.configuration(source, place)
             session, heard = _start(cluster, settings)
             stack.callback(_stop, session)

@@ -16,6 +16,7 @@ from cprtools.errors import DataError, SchemaError, UsageError
 from cprtools.mining.rules import Rules, micros
 from cprtools.mining.workspace import Workspace, open_workspace
 from cprtools.tables import describe_input
+from cprtools.tables.leftovers import claimed
 from cprtools.tables.source import Source
 
 FILE = "state.duckdb"
@@ -84,13 +85,11 @@ def _part(folder: str, place: Path) -> Iterator[Path]:
         Path(folder).mkdir(exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: {os.strerror(error.errno or 0).lower()}") from error
-    part = place.with_name(f"{place.name}.{os.getpid()}.part")
     try:
-        yield part
+        # a folder, since DuckDB makes its file itself, and another beside it
+        with claimed(place, folder=True) as part:
+            yield part / FILE
     finally:
-        for left in (part, part.with_name(f"{part.name}.wal")):
-            with contextlib.suppress(OSError):
-                left.unlink()
         if made:
             with contextlib.suppress(OSError):  # not empty: the state is in place
                 Path(folder).rmdir()

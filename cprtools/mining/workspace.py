@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pyarrow as pa
 from cprtools.errors import DataError, UsageError
 from cprtools.mining.rules import size_bytes
 from cprtools.tables import explain, scan_sql
+from cprtools.tables.leftovers import temporary_folder
 from cprtools.tables.source import Source
 
 IntArray = npt.NDArray[np.int64]
@@ -49,19 +49,19 @@ class Workspace:
 
     def run(self, statement: str) -> list[tuple[Any, ...]]:
         """Execute one statement; returns its rows. Raises UsageError where memory is too small."""
-        with self._translated():
+        with _translated(self.memory_limit):
             return list(self._execute(statement).fetchall())
 
     def record(self, statement: str) -> dict[str, int]:
         """The one row of a statement, by column name."""
-        with self._translated():
+        with _translated(self.memory_limit):
             result = self._execute(statement)
             names = [column[0] for column in result.description]
             return dict(zip(names, result.fetchone(), strict=True))
 
     def table(self, query: str) -> pa.Table:
         """The rows of a query as an Arrow table."""
-        with self._translated():
+        with _translated(self.memory_limit):
             return self.connection.sql(query, params=self._named(query)).to_arrow_table()
 
     def columns(self, query: str, *, shared: bool = True) -> list[IntArray]:
@@ -71,7 +71,7 @@ class Workspace:
         of a transaction that has not ended.
         """
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self._translated())
+            stack.enter_context(_translated(self.memory_limit))
             run = self.connection
             if shared:
                 run = stack.enter_context(self.connection.cursor())
@@ -81,7 +81,7 @@ class Workspace:
     def insert(self, table: str, columns: Sequence[IntArray]) -> None:
         """Add rows, given as the table's columns in order."""
         rows = pa.table({f"c{number}": column for number, column in enumerate(columns)})
-        with self._translated():
+        with _translated(self.memory_limit):
             self.connection.register("rows_to_insert", rows)
             self.connection.execute(f"INSERT INTO {table} SELECT * FROM rows_to_insert")
             self.connection.unregister("rows_to_insert")
@@ -91,21 +91,6 @@ class Workspace:
 
     def _named(self, statement: str) -> dict[str, Any]:
         return {name: self.values[name] for name in _PARAMETER.findall(statement)}
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        import duckdb
-
-        try:
-            yield
-        except duckdb.OutOfMemoryException as error:
-            if "temp_directory" in str(error) or "disk" in str(error).lower():
-                raise _no_room() from error
-            raise UsageError(f"--memory-limit {self.memory_limit} is too small here") from error
-        except duckdb.Error as error:
-            if _DISK_FULL.search(str(error)):
-                raise _no_room() from error
-            raise
 
     @contextlib.contextmanager
     def reading(self, source: Source) -> Iterator[None]:
@@ -124,6 +109,22 @@ class Workspace:
             raise explain(source, error, self.connection) from error
 
 
+@contextlib.contextmanager
+def _translated(memory_limit: str) -> Iterator[None]:
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        if "temp_directory" in str(error) or "disk" in str(error).lower():
+            raise _no_room() from error
+        raise UsageError(f"--memory-limit {memory_limit} is too small here") from error
+    except duckdb.Error as error:
+        if _DISK_FULL.search(str(error)):
+            raise _no_room() from error
+        raise
+
+
 def _no_room() -> DataError:
     return DataError("the temporary folder is full; TMPDIR names another")
 
@@ -139,9 +140,11 @@ def open_workspace(
     import duckdb
 
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cprtools-")))
+        folder = stack.enter_context(temporary_folder())
         # a database file: its tables are compressed and leave memory without a copy to a swap file
         place = database or folder / "mining.duckdb"
+        # the file is written to when it is made and when it is closed, too
+        stack.enter_context(_translated(memory_limit))
         connection = stack.enter_context(duckdb.connect(str(place)))
         connection.execute("SET enable_progress_bar = false")
         connection.execute("SET preserve_insertion_order = false")

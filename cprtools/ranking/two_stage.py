@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cprtools.baselines.contract import Problem, Recommender
+from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import Calibration
 from cprtools.ranking.evidence import Evidence, Pairs
 from cprtools.ranking.trees import Trees
@@ -149,6 +150,8 @@ class TwoStage:
         cols = self.pool.members[places]
         columns = self._evidence().features(query_idx, rows, cols, scores)
         names = self.trees.names if self.trees is not None else tuple(columns)
+        if missing := [name for name in names if name not in columns]:
+            raise SchemaError(f"the model's ranker needs evidence that it lacks: {missing[0]}")
         features = np.column_stack([columns[name] for name in names]).astype(np.float32)
         return Pairs(query_idx, rows, cols, features)
 

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from cprtools.errors import DataError, SchemaError, list_names
 from cprtools.tables.formats import unreadable
+from cprtools.tables.leftovers import claimed
 from cprtools.tables.provenance import PREFIX, Footer, piped_footer
 from cprtools.tables.source import STDIN, spool_stdin
 from cprtools.tables.writing import (
@@ -233,19 +234,17 @@ def _replacing_folder(target: str) -> Iterator[Path]:
     # a link stays one: what it points to is replaced
     path = Path(os.path.realpath(target))
     _check_replaceable(target)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        yield part
-        if path.exists():
-            _exchange(part, path)
-        else:
-            os.rename(part, path)
+        with claimed(path, folder=True) as part:
+            new = part / "new"
+            new.mkdir()
+            yield new
+            if path.exists():
+                _exchange(new, path)
+            else:
+                os.rename(new, path)
     except OSError as error:
         raise DataError(f"{target}: {reason(error)}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def check_folder_writable(target: str) -> None:
@@ -290,7 +289,5 @@ def _exchange(new: Path, old: Path) -> None:
             done = swap(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(old), _EXCHANGE)
             if done == 0:
                 return
-    aside = new.with_name(new.name + ".old")
-    os.rename(old, aside)
+    os.rename(old, new.with_name("old"))
     os.rename(new, old)
-    shutil.rmtree(aside, ignore_errors=True)

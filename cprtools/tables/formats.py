@@ -7,12 +7,13 @@ import io
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 
-from cprtools.errors import DataError
+from cprtools.errors import DataError, SchemaError
 
 PARQUET = "Parquet"
 CSV = "CSV"
@@ -21,6 +22,9 @@ _ENDINGS = {".parquet": PARQUET, ".csv": CSV, ".tsv": CSV}
 _ENDINGS |= dict.fromkeys((".jsonl", ".ndjson", ".json"), JSON)
 _PACKED = (".gz", ".zst")
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+# what the footers of our tables say of their form; the first version wrote no such key
+TABLE_FORMAT = 1
+FORMAT_KEY = b"cprtools.format"
 # what is looked at to learn the columns
 _HEAD = {CSV: 1 << 16, JSON: 1 << 20}
 _DELIMITERS = ",;\t|"
@@ -88,6 +92,13 @@ def layout_of(path: str, label: str) -> Layout:
         return _text_layout(path, label, kind, state.st_size, state.st_mtime_ns)
     except (OSError, pa.ArrowException) as error:
         raise unreadable(label, path, error) from error
+
+
+def refuse_newer(metadata: Mapping[bytes, bytes] | None, where: str) -> None:
+    """Raise SchemaError where a footer says that a newer version wrote the table."""
+    found = (metadata or {}).get(FORMAT_KEY, b"1")
+    if not found.isdigit() or int(found) > TABLE_FORMAT:
+        raise SchemaError(f"{where}: written by a newer cprtools; update to read it")
 
 
 def unreadable(label: str, path: str, error: Exception) -> DataError:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from cprtools import __version__
 from cprtools.errors import DataError
 from cprtools.tables.duck import fault_of, fetch, function_sql
-from cprtools.tables.formats import PARQUET, Layout, format_of, unreadable
+from cprtools.tables.formats import PARQUET, TABLE_FORMAT, Layout, format_of, unreadable
 from cprtools.tables.partitions import FILE_COLUMN, key_sql
 from cprtools.tables.scanning import by_layout
 from cprtools.tables.source import STDIN, Source
@@ -51,6 +51,7 @@ class Footer:
         """The key-value pairs of the Parquet footer."""
         values = {
             "version": __version__,
+            "format": str(TABLE_FORMAT),
             "command": self.command,
             "params": json.dumps(self.params, sort_keys=True, default=str),
             "seed": str(self.seed),

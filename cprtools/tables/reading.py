@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from cprtools.errors import SchemaError, quote
 from cprtools.tables.casting import cast_column
 from cprtools.tables.faults import explain
-from cprtools.tables.formats import PARQUET, layout_of, unreadable
+from cprtools.tables.formats import PARQUET, layout_of, name_file, refuse_newer, unreadable
 from cprtools.tables.scanning import read_text
 from cprtools.tables.schemas import Field
 from cprtools.tables.source import Source
@@ -98,6 +98,7 @@ def _read_parquet(
 ) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
+            refuse_newer(file.schema_arrow.metadata, name_file(source.label, path))
             present = [c for c in columns if c in file.schema_arrow.names] if columns else None
             part = _plain_strings(file.read(columns=present))
     except (pa.ArrowException, OSError) as error:

@@ -1,11 +1,11 @@
 """Where a table comes from: a file, a folder, a glob, a model folder or standard input."""
 
 import atexit
+import contextlib
 import glob
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,18 @@ import pyarrow.parquet as pq
 
 from cprtools.errors import DataError, SchemaError, UsageError, list_names
 from cprtools.tables.duck import json_names
-from cprtools.tables.formats import CSV, JSON, PARQUET, format_of, is_table, layout_of, unreadable
+from cprtools.tables.formats import (
+    CSV,
+    JSON,
+    PARQUET,
+    format_of,
+    is_table,
+    layout_of,
+    name_file,
+    refuse_newer,
+    unreadable,
+)
+from cprtools.tables.leftovers import temporary_folder
 from cprtools.tables.partitions import keys_below, keys_of
 from cprtools.tables.schemas import Field, TableSpec
 
@@ -147,9 +158,11 @@ def read_schema(path: str, label: str, *, every_line: bool = False) -> pa.Schema
     layout = layout_of(path, label)
     if layout.format == PARQUET:
         try:
-            return pq.read_schema(path)
+            schema = pq.read_schema(path)
         except (pa.ArrowException, OSError) as error:
             raise unreadable(label, path, error) from error
+        refuse_newer(schema.metadata, name_file(label, path))
+        return schema
     names = layout.names
     if layout.format == JSON and every_line:
         names = json_names(path, label, layout)
@@ -213,9 +226,9 @@ def spool_stdin() -> str:
     if sys.stdin.isatty():
         raise UsageError("'-' reads standard input, but that is a terminal; pipe a table into it")
     try:
-        folder = tempfile.mkdtemp(prefix="cprtools-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        path = os.path.join(folder, "stdin")
+        held = contextlib.ExitStack()
+        path = str(held.enter_context(temporary_folder()) / "stdin")
+        atexit.register(held.close)
         with open(path, "wb") as out:
             shutil.copyfileobj(sys.stdin.buffer, out, _BLOCK)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cprtools.errors import DataError
+from cprtools.tables.leftovers import clear
 from cprtools.tables.writing import reason, replacing
 
 FloatMatrix = npt.NDArray[np.float32]
@@ -54,6 +56,7 @@ class VectorStore:
         self.dim: int | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            clear(folder, re.escape(key) + r"-[0-9a-f]+\.vectors")
             paths = sorted(folder.glob(f"{key}-*.vectors"))
         except OSError as error:
             raise DataError(f"{folder}: {reason(error)}") from error

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cprtools.errors import CLOSED_PIPE, DataError, SchemaError, UsageError, quote
+from cprtools.tables.leftovers import claimed
 from cprtools.tables.provenance import Footer, with_metadata
 from cprtools.tables.source import STDIN
 
@@ -191,17 +192,14 @@ def replacing(target: str) -> Iterator[IO[bytes]]:
             yield out
         return
     path = Path(os.path.realpath(target))
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with open(part, "wb") as out:
-            yield out
-            _to_disk(out)
-        os.replace(part, path)
+        with claimed(path) as part:
+            with open(part, "wb") as out:
+                yield out
+                _to_disk(out)
+            os.replace(part, path)
     except OSError as error:
         raise DataError(f"{target}: {reason(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def _to_disk(out: IO[bytes]) -> None:

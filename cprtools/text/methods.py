@@ -1,7 +1,6 @@
 """From the options of `embed-text` to rows of vectors, made as they are written."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from cprtools.errors import UsageError, quote
 from cprtools.tables import VectorStore, digest_texts, digest_tree
+from cprtools.tables.leftovers import temporary_folder
 from cprtools.text.doc2vec import DOC2VEC_DIM, train_doc2vec
 from cprtools.text.embedding import Progress, RowsOfTexts, stream_products, stream_rows
 from cprtools.text.encoders import (
@@ -114,9 +114,7 @@ def _transformed(
         )
 
     with contextlib.ExitStack() as stack:
-        folder = settings.cache or stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="cprtools-", ignore_cleanup_errors=True)
-        )
+        folder = settings.cache or stack.enter_context(temporary_folder())
         store = VectorStore(Path(folder), key)
         if store.damaged:
             say(f"--cache {quote(folder)}: {store.damaged} damaged files are passed over")
