@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from cprtools.errors import SchemaError
 from cprtools.evaluation import ranked
-from cprtools.evaluation.beyond import asymmetry, beyond_accuracy
+from cprtools.evaluation.beyond import asymmetry, beyond_accuracy, types_of
 from cprtools.evaluation.coding import (
     BoolArray,
     FloatArray,
@@ -74,9 +74,20 @@ def evaluate_complements(
     known = read_training(train, ids, keep_known=keep_known) if train is not None else None
     catalogue = codes(products.column(c.PRODUCT_ID), ids) if products is not None else None
     held_out = _held_out(truth, ids, known, catalogue, notes)
-    lists, blocks = _on_pairs(recs, held_out, ids, known, ks, notes, warnings)
+    types = types_of(recs, products, ids)
+    everything = code_lists(recs, c.QUERY_ID, ids, ids, [c.SCORE])
+    del recs  # the codes say all of it, in a fraction of the memory
+    everything = _without_training(everything, known, len(ids), warnings)
+    blocks = _on_pairs(everything, held_out, ids, known, ks, notes)
+    lists = _lists_of(everything, held_out.queries, notes)
+    del everything
+    missing = len(held_out.queries) - len(np.unique(lists.query))
+    if missing:
+        notes.append(
+            f"{missing:,} of {len(held_out.queries):,} queries have no list: counted as misses"
+        )
     facts, more = beyond_accuracy(
-        lists, len(held_out.names), ks, ids, recs=recs, products=products, known=known
+        lists, len(held_out.names), ks, ids, types=types, products=products, known=known
     )
     del lists  # the resampling needs the memory
     results, replicates = measure([*blocks, *more], facts, len(held_out.names), bootstrap, seed)
@@ -87,28 +98,21 @@ def evaluate_complements(
 
 
 def _on_pairs(
-    recs: pa.Table,
+    everything: Lists,
     held_out: _HeldOut,
     ids: pa.Array,
     known: Training | None,
     ks: Sequence[int],
     notes: list[str],
-    warnings: list[str],
-) -> tuple[Lists, list[Block]]:
-    """The lists of the truth's queries, numbered as those, and all that is measured by pairs."""
-    everything = code_lists(recs, c.QUERY_ID, ids, ids, [c.SCORE])
-    everything = _without_training(everything, known, len(ids), warnings)
+) -> list[Block]:
+    """All that is measured by pairs."""
     index = everything.index(len(ids))
     pairs, queries = held_out.pairs, held_out.queries
     ranks = index.lookup(everything.rank, queries[pairs.query], pairs.product, np.inf)
     blocks = _accuracy(pairs, ranks, ks, _segments(queries, pairs.product, known))
-    blocks += asymmetry(everything, index, queries, pairs, held_out.bought, known, notes)
-    del index
-    lists = _lists_of(everything, queries, notes)
-    missing = len(queries) - len(np.unique(lists.query))
-    if missing:
-        notes.append(f"{missing:,} of {len(queries):,} queries have no list: counted as misses")
-    return lists, blocks
+    return blocks + asymmetry(
+        everything, index, queries, pairs, held_out.bought, known, notes
+    )
 
 
 def _vocabulary(recs: pa.Table, truth: pa.Table, train: pa.Table | None) -> pa.Array:

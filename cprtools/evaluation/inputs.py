@@ -185,14 +185,45 @@ def evaluate_all(
     inputs: Inputs, ks: Sequence[int], *, bootstrap: int = 1000, seed: int = 0
 ) -> list[Evaluation]:
     """One evaluation per method, the first being the one that was asked for."""
-    evaluations = []
-    for name, source in inputs.methods:
-        recs = tables.read(source, only=_READ[inputs.kind], allow_empty=True)
-        measured: dict[str, Any] = {
-            **inputs.extras, "ks": ks, "bootstrap": bootstrap, "seed": seed, "method": name,
-        }  # fmt: skip
-        run = evaluate_complements if inputs.kind == COMPLEMENTS else evaluate_sellers
-        if inputs.kind == COMPLEMENTS:
-            measured["keep_known"] = inputs.keep_known
-        evaluations.append(run(recs, inputs.truth, **measured))
-    return evaluations
+    run = _complements if inputs.kind == COMPLEMENTS else _sellers
+    return [run(inputs, place, ks, bootstrap, seed) for place in range(len(inputs.methods))]
+
+
+# the lists are an argument that nobody else holds: what is evaluated can let go of them
+def _complements(
+    inputs: Inputs, place: int, ks: Sequence[int], bootstrap: int, seed: int
+) -> Evaluation:
+    return evaluate_complements(
+        _read_lists(inputs, place),
+        inputs.truth,
+        train=inputs.extras.get("train"),
+        products=inputs.extras.get("products"),
+        keep_known=inputs.keep_known,
+        ks=ks,
+        bootstrap=bootstrap,
+        seed=seed,
+        method=inputs.methods[place][0],
+    )
+
+
+def _sellers(
+    inputs: Inputs, place: int, ks: Sequence[int], bootstrap: int, seed: int
+) -> Evaluation:
+    extras = inputs.extras
+    return evaluate_sellers(
+        _read_lists(inputs, place),
+        inputs.truth,
+        train=extras.get("train"),
+        products=extras.get("products"),
+        high_demand=extras.get("high_demand"),
+        sellers=extras.get("sellers"),
+        ks=ks,
+        bootstrap=bootstrap,
+        seed=seed,
+        method=inputs.methods[place][0],
+    )
+
+
+def _read_lists(inputs: Inputs, place: int) -> pa.Table:
+    source = inputs.methods[place][1]
+    return tables.read(source, only=_READ[inputs.kind], allow_empty=True)
