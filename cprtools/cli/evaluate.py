@@ -11,7 +11,8 @@ from cprtools.cli.options import Columns, Output, Products, Seed, parse_choice, 
 
 def evaluate(
     recs: Annotated[
-        str, typer.Argument(metavar="RECS", help="Recommendations; - is standard input.")
+        list[str],
+        typer.Argument(metavar="RECS", help="Recommendations; further ones as by --against."),
     ],
     truth: Annotated[
         str,
@@ -42,6 +43,12 @@ def evaluate(
     ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Model whose products are the catalogue.")
+    ] = None,
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="Segments by a column of products or sellers; repeatable."
+        ),
     ] = None,
     k: Annotated[
         str | None,
@@ -79,8 +86,8 @@ def evaluate(
     targets = [] if output == tables.STDIN and form != "parquet" else [output]
     tables.check_all_writable([*targets, *([report] if report else [])])
     places = evaluation.Places(
-        recs, truth, against or [], train, products, sellers, high_demand, model,
-        keep_train, parse_columns(columns),
+        recs[0], truth, [*recs[1:], *(against or [])], train, products, sellers, high_demand, model,
+        segment or [], keep_train, parse_columns(columns),
     )  # fmt: skip
     inputs = evaluation.open_inputs(places, method)
     ks = evaluation.parse_ks(k, inputs.kind)

@@ -24,6 +24,7 @@ from cprtools.evaluation.lists import Lists, code_lists
 from cprtools.evaluation.ranked import Truth
 from cprtools.evaluation.resampling import Block
 from cprtools.evaluation.results import ALL, Evaluation, measure
+from cprtools.evaluation.segments import Attribute
 from cprtools.evaluation.training import Training, read_training
 from cprtools.tables import columns as c
 
@@ -56,6 +57,7 @@ def evaluate_complements(
     train: pa.Table | None = None,
     products: pa.Table | None = None,
     keep_known: bool = False,
+    by: Sequence[Attribute] = (),
     ks: Sequence[int] = (1, 3, 10),
     bootstrap: int = 1000,
     seed: int = 0,
@@ -65,8 +67,8 @@ def evaluate_complements(
 
     recs: the complements' recommendations; truth: query_id, candidate_id, co_purchase?,
     complement?; train: pairs that the method learned from; products: the catalogue, then pairs
-    outside it are no truth; keep_known: pairs of `train` are truth, too. Raises SchemaError for
-    broken lists and a truth that leaves no pair.
+    outside it are no truth; keep_known: pairs of `train` are truth, too; by: columns whose values
+    are segments of the queries. Raises SchemaError for broken lists and a truth that leaves no pair.
     """
     notes: list[str] = []
     warnings: list[str] = []
@@ -78,7 +80,8 @@ def evaluate_complements(
     everything = code_lists(recs, c.QUERY_ID, ids, ids, [c.SCORE])
     del recs  # the codes say all of it, in a fraction of the memory
     everything = _without_training(everything, known, len(ids), warnings)
-    blocks = _on_pairs(everything, held_out, ids, known, ks, notes)
+    segments = _segments(held_out, known, by)
+    blocks = _on_pairs(everything, held_out, ids, known, ks, segments, notes)
     lists = _lists_of(everything, held_out.queries, notes)
     del everything
     missing = len(held_out.queries) - len(np.unique(lists.query))
@@ -103,13 +106,14 @@ def _on_pairs(
     ids: pa.Array,
     known: Training | None,
     ks: Sequence[int],
+    segments: tuple[dict[str, BoolArray], dict[str, BoolArray]],
     notes: list[str],
 ) -> list[Block]:
     """All that is measured by pairs."""
     index = everything.index(len(ids))
     pairs, queries = held_out.pairs, held_out.queries
     ranks = index.lookup(everything.rank, queries[pairs.query], pairs.product, np.inf)
-    blocks = _accuracy(pairs, ranks, ks, _segments(queries, pairs.product, known))
+    blocks = _accuracy(pairs, ranks, ks, segments)
     return blocks + asymmetry(
         everything, index, queries, pairs, held_out.bought, known, notes
     )
@@ -195,10 +199,13 @@ def _lists_of(everything: Lists, queries: IntArray, notes: list[str]) -> Lists:
 
 
 def _segments(
-    queries: IntArray, products: IntArray, known: Training | None
+    held_out: _HeldOut, known: Training | None, by: Sequence[Attribute]
 ) -> tuple[dict[str, BoolArray], dict[str, BoolArray]]:
     """Masks over the queries, and masks over the pairs, by the name of the segment."""
+    queries, products = held_out.queries, held_out.pairs.product
     by_query = {ALL: np.ones(len(queries), dtype=bool)}
+    for attribute in by:
+        by_query |= attribute.masks(held_out.names)
     if known is None:
         return by_query, {}
     warm = known.is_query[queries]

@@ -13,6 +13,7 @@ from cprtools import tables
 from cprtools.errors import SchemaError, UsageError, list_names
 from cprtools.evaluation.complements import evaluate_complements
 from cprtools.evaluation.results import Evaluation
+from cprtools.evaluation.segments import Attribute, attributes
 from cprtools.evaluation.sellers import evaluate_sellers
 from cprtools.tables import Folder, Source, TableSpec
 from cprtools.tables import columns as c
@@ -49,6 +50,8 @@ class Places:
     sellers: str | None = None
     high_demand: str | None = None
     model: str | None = None
+    segments: Sequence[str] = ()
+    """Columns of the products or the sellers whose values are segments."""
     keep_known: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
 
@@ -63,6 +66,8 @@ class Inputs:
     extras: Mapping[str, pa.Table]
     opened: Sequence[Source | Folder]
     """All sources, for the footer."""
+    by: Sequence[Attribute] = ()
+    """Columns whose values are segments."""
     keep_known: bool = False
     """Whether pairs of the training table are truth and stay in the lists."""
 
@@ -88,7 +93,8 @@ def open_inputs(places: Places, method: str | None = None) -> Inputs:
     for name, wanted in _specs(kind).items():
         place = getattr(places, name)
         if place is not None:
-            opened[name] = tables.open_table(place, wanted, places.columns)
+            spec = _with_segments(wanted, places.segments)
+            opened[name] = tables.open_table(place, spec, places.columns)
     read = {
         name: tables.read(source, only=[f.name for f in source.spec.fields], allow_empty=True)
         for name, source in opened.items()
@@ -96,6 +102,7 @@ def open_inputs(places: Places, method: str | None = None) -> Inputs:
     model = tables.open_folder(places.model, (kind,)) if places.model else None
     if model is not None:
         read = {**_of_model(model, kind), **read}
+    by = attributes(places.segments, read)
     truth = read.pop("truth")
     everything: list[Source | Folder] = [*recs, *opened.values()]
     if model is not None:
@@ -106,6 +113,7 @@ def open_inputs(places: Places, method: str | None = None) -> Inputs:
         truth,
         read,
         everything,
+        by,
         places.keep_known,
     )
 
@@ -119,6 +127,14 @@ def _specs(kind: str) -> dict[str, TableSpec]:
         "high_demand": tables.HIGH_DEMAND,
         "sellers": TableSpec("sellers", (tables.Field(c.SELLER_ID, pa.string()),)),
     }
+
+
+def _with_segments(spec: TableSpec, segments: Sequence[str]) -> TableSpec:
+    """The products' or sellers' columns, and any other that is asked for."""
+    if spec.name not in ("products", "sellers"):
+        return spec
+    further = [tables.Field(n, None, required=False) for n in segments if spec.field(n) is None]
+    return replace(spec, fields=(*spec.fields, *further))
 
 
 def _kind(source: Source) -> str:
@@ -199,6 +215,7 @@ def _complements(
         train=inputs.extras.get("train"),
         products=inputs.extras.get("products"),
         keep_known=inputs.keep_known,
+        by=inputs.by,
         ks=ks,
         bootstrap=bootstrap,
         seed=seed,
@@ -217,6 +234,7 @@ def _sellers(
         products=extras.get("products"),
         high_demand=extras.get("high_demand"),
         sellers=extras.get("sellers"),
+        by=inputs.by,
         ks=ks,
         bootstrap=bootstrap,
         seed=seed,

@@ -7,7 +7,7 @@ from cprtools.tables.duck import quote_name
 from cprtools.tables.faults import explain
 from cprtools.tables.folders import Folder, check_folder_writable, open_folder, write_folder
 from cprtools.tables.inspection import Inspection, inspect_place
-from cprtools.tables.products import categories, product_types, with_plain_types
+from cprtools.tables.products import categories, plain_text, product_types, with_plain_types
 from cprtools.tables.provenance import (
     Footer,
     describe_input,
@@ -101,6 +101,7 @@ __all__ = [
     "inspect_place",
     "open_folder",
     "open_table",
+    "plain_text",
     "product_types",
     "quote_name",
     "read",
