@@ -98,15 +98,19 @@ def evaluate(
             console.note(f"{one.method}: {text}")
         for text in one.warnings:
             console.warn(f"{one.method}: {text}")
-    for sentence in (s for comparison in compared for s in comparison.sentences):
+    said = [s for comparison in compared for s in comparison.sentences]
+    said += [one.text for one in evaluation.verdicts(measured) if not one.beats]
+    for sentence in said:
         console.note(sentence)
+    footer = console.footer(*inputs.opened)
     if report:
-        made_from = evaluation.provenance(inputs.opened)
-        tables.write_text(evaluation.html_report(measured, compared, made_from), report)
+        made_from = evaluation.provenance(inputs.opened, footer.described)
+        details = evaluation.gather(inputs, ks, seed)
+        tables.write_text(evaluation.html_report(measured, compared, made_from, details), report)
     parts = [*(one.metrics for one in measured), *(one.metrics for one in compared)]
     metrics = evaluation.combine_tables(parts)
     if form == "parquet":
-        tables.write(metrics, output, console.footer(*inputs.opened))
+        tables.write(metrics, output, footer)
     elif output == tables.STDIN:
         tables.write_stdout(evaluation.render(metrics, form).encode(), binary=False)
     else:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from cprtools.errors import SchemaError
 from cprtools.evaluation import ranked
 from cprtools.evaluation.beyond import asymmetry, beyond_accuracy, types_of
+from cprtools.evaluation.calibration import score_table
 from cprtools.evaluation.coding import (
     BoolArray,
     FloatArray,
@@ -58,6 +59,7 @@ def evaluate_complements(
     products: pa.Table | None = None,
     keep_known: bool = False,
     by: Sequence[Attribute] = (),
+    with_scores: bool = False,
     ks: Sequence[int] = (1, 3, 10),
     bootstrap: int = 1000,
     seed: int = 0,
@@ -68,7 +70,8 @@ def evaluate_complements(
     recs: the complements' recommendations; truth: query_id, candidate_id, co_purchase?,
     complement?; train: pairs that the method learned from; products: the catalogue, then pairs
     outside it are no truth; keep_known: pairs of `train` are truth, too; by: columns whose values
-    are segments of the queries. Raises SchemaError for broken lists and a truth that leaves no pair.
+    are segments of the queries; with_scores: tenths of the lists by score, too. Raises SchemaError
+    for broken lists and a truth that leaves no pair.
     """
     notes: list[str] = []
     warnings: list[str] = []
@@ -83,6 +86,7 @@ def evaluate_complements(
     segments = _segments(held_out, known, by)
     blocks = _on_pairs(everything, held_out, ids, known, ks, segments, notes)
     lists = _lists_of(everything, held_out.queries, notes)
+    bins = _by_score(everything, held_out) if with_scores else None
     del everything
     missing = len(held_out.queries) - len(np.unique(lists.query))
     if missing:
@@ -96,7 +100,7 @@ def evaluate_complements(
     results, replicates = measure([*blocks, *more], facts, len(held_out.names), bootstrap, seed)
     return Evaluation(
         "complements", method, held_out.names, results, replicates,
-        tuple(("Hit", k) for k in ks), tuple(notes), tuple(warnings),
+        tuple(("Hit", k) for k in ks), tuple(notes), tuple(warnings), bins,
     )  # fmt: skip
 
 
@@ -114,9 +118,18 @@ def _on_pairs(
     pairs, queries = held_out.pairs, held_out.queries
     ranks = index.lookup(everything.rank, queries[pairs.query], pairs.product, np.inf)
     blocks = _accuracy(pairs, ranks, ks, segments)
-    return blocks + asymmetry(
-        everything, index, queries, pairs, held_out.bought, known, notes
-    )
+    return blocks + asymmetry(everything, index, queries, pairs, held_out.bought, known, notes)
+
+
+def _by_score(everything: Lists, held_out: _HeldOut) -> pa.Table | None:
+    """What was recommended to the truth's queries, by score."""
+    if c.SCORE not in everything.columns:
+        return None
+    rows = contains(everything.query, held_out.queries)
+    asked = everything.take(rows)
+    n = int(max(asked.product.max(initial=0), held_out.pairs.product.max())) + 1
+    true = held_out.queries[held_out.pairs.query] * n + held_out.pairs.product
+    return score_table(asked.columns[c.SCORE], contains(asked.query * n + asked.product, true))
 
 
 def _vocabulary(recs: pa.Table, truth: pa.Table, train: pa.Table | None) -> pa.Array:

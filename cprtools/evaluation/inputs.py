@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -198,16 +197,25 @@ def parse_ks(text: str | None, kind: str) -> tuple[int, ...]:
 
 
 def evaluate_all(
-    inputs: Inputs, ks: Sequence[int], *, bootstrap: int = 1000, seed: int = 0
+    inputs: Inputs,
+    ks: Sequence[int],
+    *,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    with_scores: bool = False,
 ) -> list[Evaluation]:
     """One evaluation per method, the first being the one that was asked for."""
-    run = _complements if inputs.kind == COMPLEMENTS else _sellers
-    return [run(inputs, place, ks, bootstrap, seed) for place in range(len(inputs.methods))]
+    if inputs.kind == SELLERS:
+        return [_sellers(inputs, i, ks, bootstrap, seed) for i in range(len(inputs.methods))]
+    return [
+        _complements(inputs, i, ks, bootstrap, seed, with_scores)
+        for i in range(len(inputs.methods))
+    ]
 
 
 # the lists are an argument that nobody else holds: what is evaluated can let go of them
 def _complements(
-    inputs: Inputs, place: int, ks: Sequence[int], bootstrap: int, seed: int
+    inputs: Inputs, place: int, ks: Sequence[int], bootstrap: int, seed: int, with_scores: bool
 ) -> Evaluation:
     return evaluate_complements(
         _read_lists(inputs, place),
@@ -215,6 +223,7 @@ def _complements(
         train=inputs.extras.get("train"),
         products=inputs.extras.get("products"),
         keep_known=inputs.keep_known,
+        with_scores=with_scores,
         by=inputs.by,
         ks=ks,
         bootstrap=bootstrap,

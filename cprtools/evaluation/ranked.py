@@ -70,9 +70,7 @@ def types_per_list(
     # rows are sorted by rank within a query, so a type's first one has its lowest rank
     _, first = np.unique(query * (type_idx.max(initial=0) + 1) + type_idx, return_index=True)
     query, rank = query[first], lists.rank[rows[first]]
-    return [
-        np.bincount(query[rank <= k], minlength=num_queries).astype(np.float64) for k in ks
-    ]
+    return [np.bincount(query[rank <= k], minlength=num_queries).astype(np.float64) for k in ks]
 
 
 def list_sums(lists: Lists, values: FloatArray, num_queries: int, k: int) -> FloatArray:

@@ -1,5 +1,6 @@
 """Segments by any column of the products or the sellers table: `brand=Acme`, `price=1 to 5`."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -98,7 +99,7 @@ def _quarters(values: pa.Array, borders: FloatArray) -> pa.Array:
     """`low to high` of the border pair that holds each value; the lower border belongs to it."""
     names = [
         f"{part} ({low:.6g} to {high:.6g})"
-        for part, (low, high) in enumerate(zip(borders[:-1], borders[1:], strict=True), 1)
+        for part, (low, high) in enumerate(itertools.pairwise(borders.tolist()), 1)
     ]
     numbers = np.asarray(
         values.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False), np.float64

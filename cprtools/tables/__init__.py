@@ -13,6 +13,7 @@ from cprtools.tables.provenance import (
     describe_input,
     digest_file,
     digest_rows,
+    parse_footer,
     read_footer,
 )
 from cprtools.tables.reading import read, read_any
@@ -101,6 +102,7 @@ __all__ = [
     "inspect_place",
     "open_folder",
     "open_table",
+    "parse_footer",
     "plain_text",
     "product_types",
     "quote_name",
