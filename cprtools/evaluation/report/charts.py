@@ -70,20 +70,11 @@ def lines(
     return _svg(f"{y_title} over {x_title}: {', '.join(series)}", HEIGHT, "".join(parts))
 
 
-def scatter(points: Mapping[str, Point], x_title: str, y_title: str) -> str:
-    """One dot to a method, with its name beside it."""
+def scatter(points: Mapping[str, Point], names: Sequence[str], x_title: str, y_title: str) -> str:
+    """One dot to a method; names: the methods' order, which has the colours."""
     frame = _frame(list(points.values()), x_title, y_title, even=False, is_log=False)
-    parts = [_axes(*frame)]
-    for i, (name, point) in enumerate(points.items()):
-        x, y = (axis.place(value) for axis, value in zip(frame, point, strict=True))
-        near_end = x > WIDTH * 0.62
-        side = ' text-anchor="end"' if near_end else ""
-        parts.append(_dot(frame, point, i, name))
-        shift = x - 9 if near_end else x + 9
-        parts.append(
-            f'<text class="name" x="{shift:.1f}" y="{y + 4:.1f}"{side}>{_short(name)}</text>'
-        )
-    return _svg(f"{y_title} against {x_title}: {', '.join(points)}", HEIGHT, "".join(parts))
+    dots = "".join(_dot(frame, point, names.index(name), name) for name, point in points.items())
+    return _svg(f"{y_title} against {x_title}: {', '.join(points)}", HEIGHT, _axes(*frame) + dots)
 
 
 def spans(found: Mapping[str, Span], names: Sequence[str], title: str, high: float = 0.0) -> str:
@@ -191,7 +182,7 @@ def _dot(frame: tuple[Axis, Axis], point: Point, place: int, name: str) -> str:
     x, y = _pair(frame, point).split(",")
     said = escape(f"{name}: {point[1]:.4f} at {point[0]:.4g}")
     return (
-        f'<circle class="dot {colour(place)}" cx="{x}" cy="{y}" r="4">'
+        f'<circle class="dot {colour(place)}" cx="{x}" cy="{y}" r="4.5">'
         f"<title>{said}</title></circle>"
     )
 

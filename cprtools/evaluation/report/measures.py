@@ -183,7 +183,7 @@ def segments(evaluations: Sequence[Evaluation]) -> str:
         lines.append([escape(segment), escape(name), f"{queries:,}", *values])
     lines.sort(key=lambda line: line[0])
     header = ["segment", "metric", "queries", *methods]
-    return folded(f"{len(lines):,} rows", table("Segments", header, lines, words=2))
+    return folded(f"All {len(lines):,} rows", table("Segments", header, lines, words=2))
 
 
 def diversity(evaluations: Sequence[Evaluation]) -> str:
@@ -200,9 +200,14 @@ def diversity(evaluations: Sequence[Evaluation]) -> str:
         }
         if points:
             drawn.append(
-                figure(f"{headline} against {name}", charts.scatter(points, name, headline))
+                figure(
+                    f"{headline} against {name}",
+                    charts.scatter(points, list(found), name, headline),
+                )
             )
-    return f'<div class="charts">{"".join(drawn)}</div>' if drawn else ""
+    return (
+        f'{charts.legend(list(found))}<div class="charts">{"".join(drawn)}</div>' if drawn else ""
+    )
 
 
 def notes(evaluations: Sequence[Evaluation]) -> str:

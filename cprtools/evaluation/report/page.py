@@ -43,7 +43,7 @@ caption { text-align: left; color: var(--dim); padding-bottom: .35rem; }
 th, td { padding: .42rem 1rem .42rem 0; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
 thead th { color: var(--dim); font-weight: 600; border-bottom-width: 2px; white-space: nowrap; }
-tbody th { font-weight: 600; min-width: 7.5rem; max-width: 18rem; overflow-wrap: anywhere;
+tbody th { font-weight: 600; min-width: 8.5rem; max-width: 18rem; overflow-wrap: anywhere;
   position: sticky; left: 0; background: var(--paper); }
 tbody tr:hover > * { background: var(--card); }
 .n { text-align: right; white-space: nowrap; padding: .42rem 0 .42rem 1.2rem; }
@@ -61,7 +61,7 @@ figcaption { color: var(--dim); font-size: .85rem; }
 .legend li { display: flex; align-items: center; gap: .4rem; }
 .key { width: 24px; height: 12px; flex: none; }
 .chart { display: block; width: 100%; height: auto; }
-.chart text { fill: var(--dim); font-size: 12px; }
+.chart text { fill: var(--dim); font-size: 13px; }
 .chart .name { fill: var(--ink); }
 .chart .group { fill: var(--ink); font-weight: 600; }
 .axis, .grid, .even { fill: none; stroke: var(--line); }
