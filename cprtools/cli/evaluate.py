@@ -11,7 +11,8 @@ from cprtools.cli.options import Columns, Output, Products, Seed, parse_choice, 
 
 def evaluate(
     recs: Annotated[
-        str, typer.Argument(metavar="RECS", help="Recommendations; - is standard input.")
+        list[str],
+        typer.Argument(metavar="RECS", help="Recommendations; further ones as by --against."),
     ],
     truth: Annotated[
         str,
@@ -42,6 +43,12 @@ def evaluate(
     ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Model whose products are the catalogue.")
+    ] = None,
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="Segments by a column of products or sellers; repeatable."
+        ),
     ] = None,
     k: Annotated[
         str | None,
@@ -79,8 +86,8 @@ def evaluate(
     targets = [] if output == tables.STDIN and form != "parquet" else [output]
     tables.check_all_writable([*targets, *([report] if report else [])])
     places = evaluation.Places(
-        recs, truth, against or [], train, products, sellers, high_demand, model,
-        keep_train, parse_columns(columns),
+        recs[0], truth, [*recs[1:], *(against or [])], train, products, sellers, high_demand, model,
+        segment or [], keep_train, parse_columns(columns),
     )  # fmt: skip
     inputs = evaluation.open_inputs(places, method)
     ks = evaluation.parse_ks(k, inputs.kind)
@@ -91,15 +98,19 @@ def evaluate(
             console.note(f"{one.method}: {text}")
         for text in one.warnings:
             console.warn(f"{one.method}: {text}")
-    for sentence in (s for comparison in compared for s in comparison.sentences):
+    said = [s for comparison in compared for s in comparison.sentences]
+    said += [one.text for one in evaluation.verdicts(measured) if not one.beats]
+    for sentence in said:
         console.note(sentence)
+    footer = console.footer(*inputs.opened)
     if report:
-        made_from = evaluation.provenance(inputs.opened)
-        tables.write_text(evaluation.html_report(measured, compared, made_from), report)
+        made_from = evaluation.provenance(inputs.opened, footer.described)
+        details = evaluation.gather(inputs, ks, seed)
+        tables.write_text(evaluation.html_report(measured, compared, made_from, details), report)
     parts = [*(one.metrics for one in measured), *(one.metrics for one in compared)]
     metrics = evaluation.combine_tables(parts)
     if form == "parquet":
-        tables.write(metrics, output, console.footer(*inputs.opened))
+        tables.write(metrics, output, footer)
     elif output == tables.STDIN:
         tables.write_stdout(evaluation.render(metrics, form).encode(), binary=False)
     else:

@@ -3,13 +3,15 @@
 from cprtools.evaluation.complements import evaluate_complements
 from cprtools.evaluation.inputs import Inputs, Places, evaluate_all, open_inputs, parse_ks
 from cprtools.evaluation.rendering import FORMATS, render
-from cprtools.evaluation.report import Provenance, html_report, provenance
+from cprtools.evaluation.report import Details, Provenance, gather, html_report, provenance
 from cprtools.evaluation.results import Comparison, Evaluation, combine_tables, compare
 from cprtools.evaluation.sellers import evaluate_sellers
+from cprtools.evaluation.verdicts import verdicts
 
 __all__ = [
     "FORMATS",
     "Comparison",
+    "Details",
     "Evaluation",
     "Inputs",
     "Places",
@@ -19,9 +21,11 @@ __all__ = [
     "evaluate_all",
     "evaluate_complements",
     "evaluate_sellers",
+    "gather",
     "html_report",
     "open_inputs",
     "parse_ks",
     "provenance",
     "render",
+    "verdicts",
 ]

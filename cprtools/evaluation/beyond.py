@@ -23,22 +23,25 @@ def beyond_accuracy(
     ks: Sequence[int],
     ids: pa.Array,
     *,
-    recs: pa.Table,
+    types: FloatArray | None,
     products: pa.Table | None,
     known: Training | None,
 ) -> tuple[list[Result], list[Block]]:
     """Coverage, which has no interval, and types per list and novelty, which have one.
 
-    lists: those of the truth's queries, in codes of `ids`.
+    lists: those of the truth's queries, in codes of `ids`; types: (ids,) as `types_of` gives them.
     """
     blocks = []
     has_list = (np.bincount(lists.query, minlength=num_queries) > 0).astype(np.float64)
-    types = types_of(recs, products, ids)
     if types is not None:
         own = types[lists.product]
-        counts = {
-            ("TypesPerList", k): ranked.types_per_list(lists, own, num_queries, k) for k in ks
-        }
+        counts = dict(
+            zip(
+                [("TypesPerList", k) for k in ks],
+                ranked.types_per_list(lists, own, num_queries, ks),
+                strict=True,
+            )
+        )
         blocks.append(Block.of_ratios(ALL, counts, has_list))
     if known is not None:
         surprise = novelties(known, len(products) if products is not None else None)[lists.product]
@@ -106,7 +109,9 @@ def coverage(
 
 
 def _shown(lists: Lists, k: int) -> IntArray:
-    return np.unique(lists.product[lists.rank <= k])
+    seen = np.zeros(int(lists.product.max(initial=-1)) + 1, dtype=bool)
+    seen[lists.product[lists.rank <= k]] = True
+    return np.flatnonzero(seen)
 
 
 def asymmetry(

@@ -20,7 +20,12 @@ def equal_mass_bins(affinity: FloatArray, is_true: BoolArray, num_bins: int = NU
     positives = int(is_true.sum())
     # whole numbers: a weight of 1/(2 positives) against 1/(2 negatives), both times 2 p n
     mass = np.where(is_true, len(is_true) - positives, positives).astype(np.int64)
-    levels, level = np.unique(affinity, return_inverse=True)
+    return _cut(affinity, mass, num_bins)
+
+
+def _cut(values: FloatArray, mass: IntArray, num_bins: int) -> IntArray:
+    """Bins of equal mass over the sorted values; equal ones share that of their mass's middle."""
+    levels, level = np.unique(values, return_inverse=True)
     per_level = np.zeros(len(levels), dtype=np.int64)
     np.add.at(per_level, level, mass)
     before = np.cumsum(per_level) - per_level
@@ -92,5 +97,28 @@ def calibration_table(affinity: FloatArray, is_true: BoolArray) -> pa.Table | No
             "candidates": rows[used],
             "affinity": claimed[used] / mass[used],
             "observed": right[used] / mass[used],
+        }
+    )
+
+
+def score_table(score: FloatArray, is_true: BoolArray) -> pa.Table | None:
+    """Tenths of what was recommended by its score: candidates, mean score, share of true ones.
+
+    A score is no probability: the shares tell whether a higher one means more. None without any.
+    """
+    known = ~np.isnan(score)
+    score, is_true = score[known], is_true[known]
+    if not len(score):
+        return None
+    place = _cut(score, np.ones(len(score), dtype=np.int64), NUM_BINS)
+    rows = np.bincount(place, minlength=NUM_BINS)
+    used = np.flatnonzero(rows)
+    sums = totals(place, score, NUM_BINS), totals(place, is_true.astype(np.float64), NUM_BINS)
+    return pa.table(
+        {
+            "bin": used + 1,
+            "candidates": rows[used],
+            "score": sums[0][used] / rows[used],
+            "observed": sums[1][used] / rows[used],
         }
     )

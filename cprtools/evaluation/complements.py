@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from cprtools.errors import SchemaError
 from cprtools.evaluation import ranked
-from cprtools.evaluation.beyond import asymmetry, beyond_accuracy
+from cprtools.evaluation.beyond import asymmetry, beyond_accuracy, types_of
+from cprtools.evaluation.calibration import score_table
 from cprtools.evaluation.coding import (
     BoolArray,
     FloatArray,
@@ -24,6 +25,7 @@ from cprtools.evaluation.lists import Lists, code_lists
 from cprtools.evaluation.ranked import Truth
 from cprtools.evaluation.resampling import Block
 from cprtools.evaluation.results import ALL, Evaluation, measure
+from cprtools.evaluation.segments import Attribute
 from cprtools.evaluation.training import Training, read_training
 from cprtools.tables import columns as c
 
@@ -56,6 +58,8 @@ def evaluate_complements(
     train: pa.Table | None = None,
     products: pa.Table | None = None,
     keep_known: bool = False,
+    by: Sequence[Attribute] = (),
+    with_scores: bool = False,
     ks: Sequence[int] = (1, 3, 10),
     bootstrap: int = 1000,
     seed: int = 0,
@@ -65,8 +69,9 @@ def evaluate_complements(
 
     recs: the complements' recommendations; truth: query_id, candidate_id, co_purchase?,
     complement?; train: pairs that the method learned from; products: the catalogue, then pairs
-    outside it are no truth; keep_known: pairs of `train` are truth, too. Raises SchemaError for
-    broken lists and a truth that leaves no pair.
+    outside it are no truth; keep_known: pairs of `train` are truth, too; by: columns whose values
+    are segments of the queries; with_scores: tenths of the lists by score, too. Raises SchemaError
+    for broken lists and a truth that leaves no pair.
     """
     notes: list[str] = []
     warnings: list[str] = []
@@ -74,41 +79,57 @@ def evaluate_complements(
     known = read_training(train, ids, keep_known=keep_known) if train is not None else None
     catalogue = codes(products.column(c.PRODUCT_ID), ids) if products is not None else None
     held_out = _held_out(truth, ids, known, catalogue, notes)
-    lists, blocks = _on_pairs(recs, held_out, ids, known, ks, notes, warnings)
+    types = types_of(recs, products, ids)
+    everything = code_lists(recs, c.QUERY_ID, ids, ids, [c.SCORE])
+    del recs  # the codes say all of it, in a fraction of the memory
+    everything = _without_training(everything, known, len(ids), warnings)
+    segments = _segments(held_out, known, by)
+    blocks = _on_pairs(everything, held_out, ids, known, ks, segments, notes)
+    lists = _lists_of(everything, held_out.queries, notes)
+    bins = _by_score(everything, held_out) if with_scores else None
+    del everything
+    missing = len(held_out.queries) - len(np.unique(lists.query))
+    if missing:
+        notes.append(
+            f"{missing:,} of {len(held_out.queries):,} queries have no list: counted as misses"
+        )
     facts, more = beyond_accuracy(
-        lists, len(held_out.names), ks, ids, recs=recs, products=products, known=known
+        lists, len(held_out.names), ks, ids, types=types, products=products, known=known
     )
     del lists  # the resampling needs the memory
     results, replicates = measure([*blocks, *more], facts, len(held_out.names), bootstrap, seed)
     return Evaluation(
         "complements", method, held_out.names, results, replicates,
-        tuple(("Hit", k) for k in ks), tuple(notes), tuple(warnings),
+        tuple(("Hit", k) for k in ks), tuple(notes), tuple(warnings), bins,
     )  # fmt: skip
 
 
 def _on_pairs(
-    recs: pa.Table,
+    everything: Lists,
     held_out: _HeldOut,
     ids: pa.Array,
     known: Training | None,
     ks: Sequence[int],
+    segments: tuple[dict[str, BoolArray], dict[str, BoolArray]],
     notes: list[str],
-    warnings: list[str],
-) -> tuple[Lists, list[Block]]:
-    """The lists of the truth's queries, numbered as those, and all that is measured by pairs."""
-    everything = code_lists(recs, c.QUERY_ID, ids, ids, [c.SCORE])
-    everything = _without_training(everything, known, len(ids), warnings)
+) -> list[Block]:
+    """All that is measured by pairs."""
     index = everything.index(len(ids))
     pairs, queries = held_out.pairs, held_out.queries
     ranks = index.lookup(everything.rank, queries[pairs.query], pairs.product, np.inf)
-    blocks = _accuracy(pairs, ranks, ks, _segments(queries, pairs.product, known))
-    blocks += asymmetry(everything, index, queries, pairs, held_out.bought, known, notes)
-    del index
-    lists = _lists_of(everything, queries, notes)
-    missing = len(queries) - len(np.unique(lists.query))
-    if missing:
-        notes.append(f"{missing:,} of {len(queries):,} queries have no list: counted as misses")
-    return lists, blocks
+    blocks = _accuracy(pairs, ranks, ks, segments)
+    return blocks + asymmetry(everything, index, queries, pairs, held_out.bought, known, notes)
+
+
+def _by_score(everything: Lists, held_out: _HeldOut) -> pa.Table | None:
+    """What was recommended to the truth's queries, by score."""
+    if c.SCORE not in everything.columns:
+        return None
+    rows = contains(everything.query, held_out.queries)
+    asked = everything.take(rows)
+    n = int(max(asked.product.max(initial=0), held_out.pairs.product.max())) + 1
+    true = held_out.queries[held_out.pairs.query] * n + held_out.pairs.product
+    return score_table(asked.columns[c.SCORE], contains(asked.query * n + asked.product, true))
 
 
 def _vocabulary(recs: pa.Table, truth: pa.Table, train: pa.Table | None) -> pa.Array:
@@ -191,10 +212,13 @@ def _lists_of(everything: Lists, queries: IntArray, notes: list[str]) -> Lists:
 
 
 def _segments(
-    queries: IntArray, products: IntArray, known: Training | None
+    held_out: _HeldOut, known: Training | None, by: Sequence[Attribute]
 ) -> tuple[dict[str, BoolArray], dict[str, BoolArray]]:
     """Masks over the queries, and masks over the pairs, by the name of the segment."""
+    queries, products = held_out.queries, held_out.pairs.product
     by_query = {ALL: np.ones(len(queries), dtype=bool)}
+    for attribute in by:
+        by_query |= attribute.masks(held_out.names)
     if known is None:
         return by_query, {}
     warm = known.is_query[queries]

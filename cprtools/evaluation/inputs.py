@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +12,7 @@ from cprtools import tables
 from cprtools.errors import SchemaError, UsageError, list_names
 from cprtools.evaluation.complements import evaluate_complements
 from cprtools.evaluation.results import Evaluation
+from cprtools.evaluation.segments import Attribute, attributes
 from cprtools.evaluation.sellers import evaluate_sellers
 from cprtools.tables import Folder, Source, TableSpec
 from cprtools.tables import columns as c
@@ -49,6 +49,8 @@ class Places:
     sellers: str | None = None
     high_demand: str | None = None
     model: str | None = None
+    segments: Sequence[str] = ()
+    """Columns of the products or the sellers whose values are segments."""
     keep_known: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
 
@@ -63,6 +65,8 @@ class Inputs:
     extras: Mapping[str, pa.Table]
     opened: Sequence[Source | Folder]
     """All sources, for the footer."""
+    by: Sequence[Attribute] = ()
+    """Columns whose values are segments."""
     keep_known: bool = False
     """Whether pairs of the training table are truth and stay in the lists."""
 
@@ -88,7 +92,8 @@ def open_inputs(places: Places, method: str | None = None) -> Inputs:
     for name, wanted in _specs(kind).items():
         place = getattr(places, name)
         if place is not None:
-            opened[name] = tables.open_table(place, wanted, places.columns)
+            spec = _with_segments(wanted, places.segments)
+            opened[name] = tables.open_table(place, spec, places.columns)
     read = {
         name: tables.read(source, only=[f.name for f in source.spec.fields], allow_empty=True)
         for name, source in opened.items()
@@ -96,6 +101,7 @@ def open_inputs(places: Places, method: str | None = None) -> Inputs:
     model = tables.open_folder(places.model, (kind,)) if places.model else None
     if model is not None:
         read = {**_of_model(model, kind), **read}
+    by = attributes(places.segments, read)
     truth = read.pop("truth")
     everything: list[Source | Folder] = [*recs, *opened.values()]
     if model is not None:
@@ -106,6 +112,7 @@ def open_inputs(places: Places, method: str | None = None) -> Inputs:
         truth,
         read,
         everything,
+        by,
         places.keep_known,
     )
 
@@ -119,6 +126,14 @@ def _specs(kind: str) -> dict[str, TableSpec]:
         "high_demand": tables.HIGH_DEMAND,
         "sellers": TableSpec("sellers", (tables.Field(c.SELLER_ID, pa.string()),)),
     }
+
+
+def _with_segments(spec: TableSpec, segments: Sequence[str]) -> TableSpec:
+    """The products' or sellers' columns, and any other that is asked for."""
+    if spec.name not in ("products", "sellers"):
+        return spec
+    further = [tables.Field(n, None, required=False) for n in segments if spec.field(n) is None]
+    return replace(spec, fields=(*spec.fields, *further))
 
 
 def _kind(source: Source) -> str:
@@ -182,17 +197,60 @@ def parse_ks(text: str | None, kind: str) -> tuple[int, ...]:
 
 
 def evaluate_all(
-    inputs: Inputs, ks: Sequence[int], *, bootstrap: int = 1000, seed: int = 0
+    inputs: Inputs,
+    ks: Sequence[int],
+    *,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    with_scores: bool = False,
 ) -> list[Evaluation]:
     """One evaluation per method, the first being the one that was asked for."""
-    evaluations = []
-    for name, source in inputs.methods:
-        recs = tables.read(source, only=_READ[inputs.kind], allow_empty=True)
-        measured: dict[str, Any] = {
-            **inputs.extras, "ks": ks, "bootstrap": bootstrap, "seed": seed, "method": name,
-        }  # fmt: skip
-        run = evaluate_complements if inputs.kind == COMPLEMENTS else evaluate_sellers
-        if inputs.kind == COMPLEMENTS:
-            measured["keep_known"] = inputs.keep_known
-        evaluations.append(run(recs, inputs.truth, **measured))
-    return evaluations
+    if inputs.kind == SELLERS:
+        return [_sellers(inputs, i, ks, bootstrap, seed) for i in range(len(inputs.methods))]
+    return [
+        _complements(inputs, i, ks, bootstrap, seed, with_scores)
+        for i in range(len(inputs.methods))
+    ]
+
+
+# the lists are an argument that nobody else holds: what is evaluated can let go of them
+def _complements(
+    inputs: Inputs, place: int, ks: Sequence[int], bootstrap: int, seed: int, with_scores: bool
+) -> Evaluation:
+    return evaluate_complements(
+        _read_lists(inputs, place),
+        inputs.truth,
+        train=inputs.extras.get("train"),
+        products=inputs.extras.get("products"),
+        keep_known=inputs.keep_known,
+        with_scores=with_scores,
+        by=inputs.by,
+        ks=ks,
+        bootstrap=bootstrap,
+        seed=seed,
+        method=inputs.methods[place][0],
+    )
+
+
+def _sellers(
+    inputs: Inputs, place: int, ks: Sequence[int], bootstrap: int, seed: int
+) -> Evaluation:
+    extras = inputs.extras
+    return evaluate_sellers(
+        _read_lists(inputs, place),
+        inputs.truth,
+        train=extras.get("train"),
+        products=extras.get("products"),
+        high_demand=extras.get("high_demand"),
+        sellers=extras.get("sellers"),
+        by=inputs.by,
+        ks=ks,
+        bootstrap=bootstrap,
+        seed=seed,
+        method=inputs.methods[place][0],
+    )
+
+
+def _read_lists(inputs: Inputs, place: int) -> pa.Table:
+    source = inputs.methods[place][1]
+    return tables.read(source, only=_READ[inputs.kind], allow_empty=True)

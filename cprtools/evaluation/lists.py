@@ -1,7 +1,7 @@
 """Recommendation lists as integer arrays: checked, and with forbidden pairs taken out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -33,11 +33,14 @@ class Lists:
         """
         if not drop.any():
             return self
-        dropped = np.cumsum(drop)
-        starts = np.searchsorted(self.query, self.query, side="left")
-        above: IntArray = dropped - np.where(starts > 0, dropped[starts - 1], 0)
-        moved = Lists(self.query, self.product, self.rank - above, self.columns)
-        return moved.take(~drop)
+        kept = np.flatnonzero(~drop)
+        # rows taken out before each kept one, less those of the lists before its own
+        dropped = kept - np.arange(len(kept))
+        kept_query = self.query[kept]
+        starts = np.searchsorted(self.query, kept_query, side="left")
+        before = starts - np.searchsorted(kept, starts, side="left")
+        left = self.take(kept)
+        return replace(left, rank=left.rank - (dropped - before))
 
     def index(self, num_products: int) -> "PairIndex":
         """A look-up of rows by (query, product)."""

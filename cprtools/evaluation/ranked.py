@@ -1,5 +1,6 @@
 """Ranking metrics of each query from the ranks of its held-out products."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,15 +58,19 @@ def reciprocal_ranks(truth: Truth, ranks: FloatArray, k: int) -> FloatArray:
     return np.asarray(np.where(first <= k, 1 / first, 0.0))
 
 
-def types_per_list(lists: Lists, types: FloatArray, num_queries: int, k: int) -> FloatArray:
-    """Distinct known product types among each query's first k, (num_queries,) float64.
+def types_per_list(
+    lists: Lists, types: FloatArray, num_queries: int, ks: Sequence[int]
+) -> list[FloatArray]:
+    """Distinct known product types among each query's first k, (num_queries,) float64 for each k.
 
     types: (rows of lists,) codes, NaN where unknown.
     """
-    rows = (lists.rank <= k) & ~np.isnan(types)
-    width = int(np.nanmax(types, initial=-1.0)) + 1
-    distinct = np.unique(lists.query[rows] * max(width, 1) + types[rows].astype(np.int64))
-    return np.bincount(distinct // max(width, 1), minlength=num_queries).astype(np.float64)
+    rows = np.flatnonzero(~np.isnan(types) & (lists.rank <= max(ks)))
+    query, type_idx = lists.query[rows], types[rows].astype(np.int64)
+    # rows are sorted by rank within a query, so a type's first one has its lowest rank
+    _, first = np.unique(query * (type_idx.max(initial=0) + 1) + type_idx, return_index=True)
+    query, rank = query[first], lists.rank[rows[first]]
+    return [np.bincount(query[rank <= k], minlength=num_queries).astype(np.float64) for k in ks]
 
 
 def list_sums(lists: Lists, values: FloatArray, num_queries: int, k: int) -> FloatArray:

@@ -7,8 +7,9 @@ import numpy as np
 
 from cprtools.evaluation.coding import FloatArray, IntArray
 
-# resamples are drawn in blocks whose weights take about this many float64 numbers (128 MB)
-_BLOCK = 1 << 24
+# queries are drawn tile by tile, and weights held, in numbers that stay in a processor's cache
+_TILE = 1 << 16
+_BLOCK = 1 << 21
 _LEVEL = (0.025, 0.975)
 
 Combine = Callable[[FloatArray], FloatArray]
@@ -58,44 +59,83 @@ def replicate(blocks: list[Block], num_queries: int, resamples: int, seed: int) 
     Each resample draws num_queries queries with replacement; the same arguments draw the same
     ones, which is what pairs two methods. NaN where a resample holds no query of a segment.
     """
-    width = sum(len(block.measures) for block in blocks)
-    result = np.full((resamples, width), np.nan)
-    if not blocks or not num_queries:
-        return result
+    if not blocks or not num_queries or not resamples:
+        return np.full((resamples, sum(len(block.measures) for block in blocks)), np.nan)
     scales = [_scales(block.parts, num_queries) for block in blocks]
-    # sums of whole numbers below 2^53 are exact in any order, so the bytes do not depend on how
-    # many threads the matrix product takes
-    wholes = [np.rint(b.parts * scale) for b, scale in zip(blocks, scales, strict=True)]
-    start = 0
-    for weights in _weights(num_queries, resamples, seed):
-        stop, column = start + len(weights), 0
-        drawn, rows = weights, np.arange(num_queries)
-        for block, scale, parts in zip(blocks, scales, wholes, strict=True):
-            if not np.array_equal(rows, block.rows):
-                rows = block.rows
-                drawn = weights if len(rows) == num_queries else np.take(weights, rows, axis=1)
-            sums = drawn @ parts / scale
-            result[start:stop, column : column + len(block.measures)] = block.combine(sums)
-            column += len(block.measures)
-        start = stop
-    return result
+    sums = [np.zeros((resamples, block.parts.shape[1])) for block in blocks]
+    generator = np.random.default_rng(seed)
+    for start, draws in _tiles(num_queries, resamples, generator):
+        size = min(_TILE, num_queries - start)
+        # sums of whole numbers below 2^53 are exact in any order, so the bytes do not depend on
+        # how many threads the matrix product takes
+        inside = [slice(*np.searchsorted(b.rows, (start, start + size))) for b in blocks]
+        rows = [b.rows[part] - start for b, part in zip(blocks, inside, strict=True)]
+        wholes = [
+            np.rint(b.parts[part] * scale)
+            for b, part, scale in zip(blocks, inside, scales, strict=True)
+        ]
+        for first, weights in _weights(size, draws, generator):
+            _add_up(sums, weights, rows, wholes, first)
+    values = [
+        block.combine(total / scale)
+        for block, total, scale in zip(blocks, sums, scales, strict=True)
+    ]
+    return np.concatenate(values, axis=1)
+
+
+def _add_up(
+    sums: list[FloatArray],
+    weights: FloatArray,
+    rows: list[IntArray],
+    wholes: list[FloatArray],
+    first: int,
+) -> None:
+    """Add a tile's weighted sums to the resamples from `first` on, one array to a block."""
+    size = weights.shape[1]
+    drawn, drawn_rows = weights, np.arange(size)
+    for total, own, parts in zip(sums, rows, wholes, strict=True):
+        if not np.array_equal(drawn_rows, own):
+            drawn_rows = own
+            drawn = weights if len(own) == size else np.take(weights, own, axis=1)
+        total[first : first + len(weights)] += drawn @ parts
 
 
 def _scales(parts: FloatArray, num_queries: int) -> FloatArray:
-    largest = np.abs(parts).max(axis=0, initial=0.0) * num_queries
-    exponent = np.floor(51 - np.log2(np.maximum(largest, 1e-300)))
+    # the largest magnitude without a copy of all of them
+    largest = np.maximum(parts.max(axis=0, initial=0.0), -parts.min(axis=0, initial=0.0))
+    exponent = np.floor(51 - np.log2(np.maximum(largest * num_queries, 1e-300)))
     return np.asarray(np.exp2(np.clip(exponent, -50, 51)))
 
 
-def _weights(num_queries: int, resamples: int, seed: int) -> Iterator[FloatArray]:
-    generator = np.random.default_rng(seed)
-    size = max(1, _BLOCK // num_queries)
-    for start in range(0, resamples, size):
-        weights = np.empty((min(size, resamples - start), num_queries))
-        for row in weights:
-            drawn = generator.integers(0, num_queries, num_queries, dtype=np.int32)
-            row[:] = np.bincount(drawn, minlength=num_queries)
-        yield weights
+def _tiles(
+    num_queries: int, resamples: int, generator: np.random.Generator
+) -> Iterator[tuple[int, IntArray]]:
+    """The first query of each tile, and how many draws of each resample fall into it.
+
+    Drawing first how many fall into a tile, then which, is drawing from all queries; what is looked
+    up at random then fits the cache.
+    """
+    starts = np.arange(0, num_queries, _TILE)
+    if len(starts) == 1:
+        yield 0, np.full(resamples, num_queries)
+        return
+    shares = np.minimum(_TILE, num_queries - starts) / num_queries
+    draws = generator.multinomial(num_queries, shares, size=resamples)
+    for place, start in enumerate(starts):
+        yield int(start), draws[:, place]
+
+
+def _weights(
+    size: int, draws: IntArray, generator: np.random.Generator
+) -> Iterator[tuple[int, FloatArray]]:
+    """How often each of `size` queries is drawn, (resamples, size) float64, some at a time."""
+    step = max(1, _BLOCK // size)
+    for first in range(0, len(draws), step):
+        weights = np.empty((min(step, len(draws) - first), size))
+        for row, number in zip(weights, draws[first:], strict=False):
+            drawn = generator.integers(0, size, number, dtype=np.int32)
+            row[:] = np.bincount(drawn, minlength=size)
+        yield first, weights
 
 
 def intervals(values: FloatArray, replicates: FloatArray) -> tuple[FloatArray, FloatArray]:

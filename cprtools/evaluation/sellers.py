@@ -22,6 +22,7 @@ from cprtools.evaluation.lists import Lists, code_lists
 from cprtools.evaluation.ranked import Truth
 from cprtools.evaluation.resampling import Block
 from cprtools.evaluation.results import ALL, Evaluation, measure
+from cprtools.evaluation.segments import Attribute
 from cprtools.tables import categories
 from cprtools.tables import columns as c
 
@@ -38,6 +39,7 @@ def evaluate_sellers(
     products: pa.Table | None = None,
     high_demand: pa.Table | None = None,
     sellers: pa.Table | None = None,
+    by: Sequence[Attribute] = (),
     ks: Sequence[int] = (10, 20, 100),
     bootstrap: int = 1000,
     seed: int = 0,
@@ -47,7 +49,8 @@ def evaluate_sellers(
 
     recs: the sellers' recommendations; truth: held-out listings; train: the listings that were
     learned from; products: the catalogue; high_demand: what may be recommended, without it all;
-    sellers: those to average over, without it all with truth. Truth and lists are cut to the
+    sellers: those to average over, without it all with truth; by: columns whose values are segments
+    of the sellers, or of their held-out products. Truth and lists are cut to the
     candidates: catalogue, high demand, not listed in training. Raises SchemaError for broken lists
     and a truth that leaves nothing.
     """
@@ -64,7 +67,11 @@ def evaluate_sellers(
     _note_short(lists, len(queries), max(ks), notes)
 
     sizes = _sizes(listed // len(ids), train is not None, len(queries))
-    blocks, bins = _blocks(lists, pairs, ks, ids, products, sizes, notes)
+    for attribute in by:
+        if attribute.of == c.SELLER_ID:
+            sizes |= attribute.masks(queries)
+    of_products = _of_products(products, by, notes)
+    blocks, bins = _blocks(lists, pairs, ks, ids, of_products, sizes, notes)
     candidates = high_demand if high_demand is not None else products
     catalogue = candidates.column(c.PRODUCT_ID) if candidates is not None else None
     facts = coverage(lists, len(np.unique(lists.query)), ks, ids, catalogue)
@@ -80,14 +87,15 @@ def _blocks(
     pairs: Truth,
     ks: Sequence[int],
     ids: pa.Array,
-    products: pa.Table | None,
+    of_products: Sequence[Attribute],
     segments: dict[str, BoolArray],
     notes: list[str],
 ) -> tuple[list[Block], pa.Table | None]:
     """All that has an interval, and the bins of the calibration."""
     ranks = lists.index(len(ids)).lookup(lists.rank, pairs.query, pairs.product, np.inf)
     blocks = _accuracy(pairs, ranks, ks, segments)
-    blocks += _by_category(pairs, ranks, ks, products, ids, notes)
+    for attribute in of_products:
+        blocks += _by_value(pairs, ranks, ks, attribute, ids)
     is_true = contains(
         lists.query * len(ids) + lists.product, pairs.query * len(ids) + pairs.product
     )
@@ -213,35 +221,37 @@ def _accuracy(
     return [block for block in blocks if len(block.rows)]
 
 
-def _by_category(
-    pairs: Truth,
-    ranks: FloatArray,
-    ks: Sequence[int],
-    products: pa.Table | None,
-    ids: pa.Array,
-    notes: list[str],
-) -> list[Block]:
-    """Recall on the held-out products of one category, for each category of the products table."""
+def _of_products(
+    products: pa.Table | None, by: Sequence[Attribute], notes: list[str]
+) -> list[Attribute]:
+    """The category, and what else of the products is asked for."""
     if products is None:
         notes.append("no products: recall by category is not measured")
         return []
-    words = categories(products)
-    names = pc.drop_null(vocabulary(words))
-    place = codes(ids, products.column(c.PRODUCT_ID).combine_chunks())
-    known = codes(words, names)
-    category = np.where(place >= 0, known[np.maximum(place, 0)], -1)[pairs.product]
-    inside = np.flatnonzero(category >= 0)
-    order = inside[np.lexsort((pairs.query[inside], category[inside]))]
-    bounds = np.searchsorted(category[order], np.arange(len(names) + 1))
+    ids = products.column(c.PRODUCT_ID).combine_chunks()
+    category = Attribute(c.CATEGORY, c.PRODUCT_ID, ids, categories(products))
+    further = [one for one in by if one.of == c.PRODUCT_ID and one.name != c.CATEGORY]
+    return [category, *further]
+
+
+def _by_value(
+    pairs: Truth, ranks: FloatArray, ks: Sequence[int], attribute: Attribute, ids: pa.Array
+) -> list[Block]:
+    """Recall on the held-out products of one value, for each value of the attribute."""
+    of_product, names = attribute.codes_of(ids)
+    value = of_product[pairs.product]
+    inside = np.flatnonzero(value >= 0)
+    order = inside[np.lexsort((pairs.query[inside], value[inside]))]
+    bounds = np.searchsorted(value[order], np.arange(len(names) + 1))
     blocks = []
-    for i, name in enumerate(names.to_pylist()):
+    for i, name in enumerate(names):
         rows = order[bounds[i] : bounds[i + 1]]
         if len(rows):
-            blocks.append(_category_block(f"category={name}", pairs, ranks, ks, rows))
+            blocks.append(_value_block(f"{attribute.name}={name}", pairs, ranks, ks, rows))
     return blocks
 
 
-def _category_block(
+def _value_block(
     segment: str, pairs: Truth, ranks: FloatArray, ks: Sequence[int], rows: IntArray
 ) -> Block:
     sellers, own = np.unique(pairs.query[rows], return_inverse=True)

@@ -3,16 +3,18 @@
 from cprtools.tables import columns
 from cprtools.tables.caching import digest_texts, digest_tree, user_cache
 from cprtools.tables.casting import cast_column
+from cprtools.tables.differing import Difference, differ
 from cprtools.tables.duck import quote_name
 from cprtools.tables.faults import explain
 from cprtools.tables.folders import Folder, check_folder_writable, open_folder, write_folder
 from cprtools.tables.inspection import Inspection, inspect_place
-from cprtools.tables.products import categories, product_types, with_plain_types
+from cprtools.tables.products import categories, plain_text, product_types, with_plain_types
 from cprtools.tables.provenance import (
     Footer,
     describe_input,
     digest_file,
     digest_rows,
+    parse_footer,
     read_footer,
 )
 from cprtools.tables.reading import read, read_any
@@ -40,6 +42,7 @@ from cprtools.tables.schemas import (
     TableSpec,
 )
 from cprtools.tables.showing import as_json, as_text
+from cprtools.tables.showing_differences import difference_json, difference_text
 from cprtools.tables.source import STDIN, Source, open_table
 from cprtools.tables.tracing import Trace, trace
 from cprtools.tables.vectors import align, read_vectors, to_matrix, vector_array, vectors_table
@@ -75,6 +78,7 @@ __all__ = [
     "STDIN",
     "TRUTH_PAIRS",
     "VECTORS",
+    "Difference",
     "Field",
     "Folder",
     "Footer",
@@ -93,6 +97,9 @@ __all__ = [
     "check_writable",
     "columns",
     "describe_input",
+    "differ",
+    "difference_json",
+    "difference_text",
     "digest_file",
     "digest_rows",
     "digest_texts",
@@ -101,6 +108,8 @@ __all__ = [
     "inspect_place",
     "open_folder",
     "open_table",
+    "parse_footer",
+    "plain_text",
     "product_types",
     "quote_name",
     "read",

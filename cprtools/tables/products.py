@@ -37,6 +37,11 @@ def _first_known(products: pa.Table, names: list[str], *, last: bool) -> pa.Arra
     return pc.coalesce(*known) if len(known) > 1 else known[0]
 
 
+def plain_text(column: pa.Array) -> pa.Array:
+    """Any column of the products as text: of a list the first entry, null for what is empty."""
+    return flatten_list(column, last=False)
+
+
 def flatten_list(column: pa.Array, *, last: bool) -> pa.Array:
     """A string per row: the value itself, or the last (first) entry of a list, null when empty."""
     if isinstance(column, pa.ChunkedArray):
@@ -48,7 +53,7 @@ def flatten_list(column: pa.Array, *, last: bool) -> pa.Array:
         texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SchemaError(
-            f"a category or product type holds {column.type}; expected text or lists of text"
+            f"a category or other word holds {column.type}; expected text or lists of text"
         ) from error
     # exports write "" for what is not known
     return pc.if_else(pc.equal(texts, ""), None, texts)

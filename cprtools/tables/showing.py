@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
-from cprtools.tables.inspection import Inspection, TableFacts
+from cprtools.tables.inspection import Inspection
 from cprtools.tables.tracing import FOUND, Trace
 
 _WIDTH = 40
@@ -17,16 +17,21 @@ def as_text(found: Inspection, traces: Sequence[Trace] | None = None) -> str:
     what = f"{found.kind}, " if found.kind != "table" else ""
     files = "1 file" if found.files == 1 else f"{found.files:,} files"
     lines = [f"{found.name}: {what}{found.rows:,} rows, {_size(found.size)} in {files}"]
-    lines += _block("facts", found.facts.items())
+    lines += block("facts", found.facts.items())
     for table in found.tables:
         title = f"{table.name}: {table.rows:,} rows" if found.kind != "table" else "columns"
-        lines += _block(title, table.columns)
-        lines += _rows(table)
+        lines += block(title, table.columns)
+        lines += aligned("first rows", [name for name, _ in table.columns], table.first)
     lines += _made_by(found.footer)
     if traces is not None:
         lines += ["", "trace", *_tree(traces, 1)]
         if not traces:
             lines.append("  no inputs are recorded" if found.footer else "  a raw input")
+    return printable_lines(lines)
+
+
+def printable_lines(lines: Iterable[str]) -> str:
+    """Lines of text in which nothing can steer a terminal."""
     return "".join(_printable(line) + "\n" for line in lines)
 
 
@@ -52,7 +57,12 @@ def as_json(found: Inspection, traces: Sequence[Trace] | None = None) -> str:
     }
     if traces is not None:
         result["trace"] = [_trace_dict(each) for each in traces]
-    return json.dumps(_plain(result), allow_nan=False) + "\n"
+    return json_line(result)
+
+
+def json_line(value: Any) -> str:
+    """A value as JSON on one line; what JSON cannot hold is null or text."""
+    return json.dumps(_plain(value), allow_nan=False) + "\n"
 
 
 def _trace_dict(each: Trace) -> dict[str, Any]:
@@ -67,7 +77,8 @@ def _trace_dict(each: Trace) -> dict[str, Any]:
     }
 
 
-def _block(title: str, pairs: Iterable[tuple[str, Any]]) -> list[str]:
+def block(title: str, pairs: Iterable[tuple[str, Any]]) -> list[str]:
+    """A title and aligned name-value lines, or nothing without a pair."""
     shown = [(_printable(str(name)), _value(value)) for name, value in pairs]
     width = max((len(name) for name, _ in shown), default=0)
     return ["", title, *(f"  {name:<{width}}  {value}" for name, value in shown)] if shown else []
@@ -79,18 +90,18 @@ def _made_by(footer: Mapping[str, Any]) -> list[str]:
     title = f"made by cprtools {footer['version']} {footer.get('command', '')}".rstrip()
     facts = [*sorted(footer.get("params", {}).items()), ("seed", footer.get("seed", 0))]
     inputs = [(i["name"], f"{i['rows']:,} rows, digest {i['digest']}") for i in footer["inputs"]]
-    return _block(title, facts) + _block("from", inputs)
+    return block(title, facts) + block("from", inputs)
 
 
-def _rows(table: TableFacts) -> list[str]:
-    if not table.first:
+def aligned(title: str, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A title and rows in columns, or nothing without a row."""
+    if not rows:
         return []
-    names = [name for name, _ in table.columns]
     cells = [[_clip(_printable(name)) for name in names]]
-    cells += [[_clip(_printable(_value(row.get(name)))) for name in names] for row in table.first]
+    cells += [[_clip(_printable(_value(row.get(name)))) for name in names] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
     texts = ["  ".join(f"{v:<{w}}" for v, w in zip(row, widths, strict=True)) for row in cells]
-    return ["", "first rows", *(f"  {text}".rstrip() for text in texts)]
+    return ["", title, *(f"  {text}".rstrip() for text in texts)]
 
 
 def _tree(traces: Sequence[Trace], depth: int) -> list[str]:
