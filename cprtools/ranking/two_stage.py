@@ -103,7 +103,7 @@ class TwoStage:
         are allowed: past those that were retrieved and ranked, the model's own order.
         """
         if self.trees is None or not use_ranker:
-            best, scores = top_k(self.model.score(query_idx), min(depth, allowed.shape[1]), allowed)
+            best, scores = self.model.best(query_idx, min(depth, allowed.shape[1]), allowed)
             return [
                 (self.pool.members[row[row >= 0]], values[row >= 0])
                 for row, values in zip(best, scores, strict=True)

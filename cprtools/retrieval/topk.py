@@ -24,7 +24,7 @@ def top_k(
     Returns indices (rows, k) int64 and scores (rows, k) float32; where fewer than k candidates
     exist the rest is -1 and -inf.
     """
-    rows, n = scores.shape
+    rows = len(scores)
     indices = np.full((rows, k), -1, dtype=np.int64)
     values = np.full((rows, k), -np.inf, dtype=np.float32)
     for row in range(rows):
