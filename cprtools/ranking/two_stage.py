@@ -22,7 +22,9 @@ FitSources = Callable[[Problem], Mapping[str, Recommender]]
 Progress = Callable[[str], None]
 
 # memory of one block's dense scores, per source, in entries
-_BLOCK_ENTRIES = 8_000_000
+_BLOCK_ENTRIES = 16_000_000
+# heights that a dense product is not padded at
+_TILE = 64
 # log-odds that a known complement is ahead of a guess, beside the log of its count
 _KNOWN_FIRST = 6.0
 _POSITIVES_FOR_LARGE_TREES = 2000
@@ -194,6 +196,7 @@ def retrieve(
 def query_blocks(query_idx: IntArray, num_candidates: int, sources: int) -> Iterator[IntArray]:
     """The queries in blocks whose dense scores fit in memory."""
     size = max(1, min(512, _BLOCK_ENTRIES // max(1, num_candidates * max(1, sources) // 4)))
+    size -= size % _TILE if size > _TILE else 0
     for start in range(0, len(query_idx), size):
         yield query_idx[start : start + size]
 
