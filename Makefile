@@ -22,7 +22,7 @@ PYTHON_FILES = cprtools tests examples docs
 
 export SEEDS
 
-.PHONY: help install demo test test-oldest faults fuzz check docs bench bench-mining bench-nightly bench-text bench-training scale-mining scale-training simulate-marketplace scale-sellers ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test test-oldest faults fuzz check docs bench bench-batch bench-search bench-mining bench-nightly bench-text bench-training scale-mining scale-training simulate-marketplace scale-sellers ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,13 @@ bench: $(INSTALLED) ## Time commands against the least they could take
 bench-mining: $(INSTALLED) ## mine-pairs against plain SQL: EVENTS=10000000 BENCH=folder
 	mkdir -p $(BENCH)
 	$(IN_VENV) python examples/scale/bench_mining.py $(BENCH) --events $(or $(EVENTS),10000000)
+
+bench-batch: $(INSTALLED) ## All sellers' retrieval against the bare product: [MODEL=seller.model] SELLERS=4096
+	$(IN_VENV) OMP_NUM_THREADS=1 python examples/bench_batch.py --sellers $(or $(SELLERS),4096) \
+	  $(if $(MODEL),--model "$(MODEL)")
+
+bench-search: $(INSTALLED) ## Exact against approximate search up to 2 million products: BENCH=folder
+	$(IN_VENV) OMP_NUM_THREADS=1 python examples/scale/bench_search.py $(BENCH) docs/figures/search.png
 
 bench-text: $(INSTALLED) ## embed-text against a plain encode call: PRODUCTS=table ROWS=5000
 	test -n "$(PRODUCTS)" -o -f $(DEMO)/products.parquet || $(IN_VENV) bash examples/demo.sh $(DEMO)

@@ -1,7 +1,8 @@
 """Answers: complements of a product, products for a seller; retrieve, rank, say why."""
 
+from cprtools.answers.approximate import build_index, check_indexable
 from cprtools.answers.complements import ComplementRequest, recommend_complements
-from cprtools.answers.model import COMPLEMENTS, SELLERS, Model, model_members, open_model
+from cprtools.answers.model import COMPLEMENTS, METHODS, SELLERS, Model, model_members, open_model
 from cprtools.answers.newcomers import Extended, extend, products_of
 from cprtools.answers.sellers import (
     SellerRequest,
@@ -11,11 +12,14 @@ from cprtools.answers.sellers import (
 
 __all__ = [
     "COMPLEMENTS",
+    "METHODS",
     "SELLERS",
     "ComplementRequest",
     "Extended",
     "Model",
     "SellerRequest",
+    "build_index",
+    "check_indexable",
     "extend",
     "list_categories",
     "model_members",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cprtools.answers.approximate import ApproximateScores
+from cprtools.answers.approximate import Approximate, Index, build_index, pays, stored_index
 from cprtools.baselines import BASELINES, Recommender, TypePopularity
 from cprtools.baselines.catalogue import Catalogue, encode, index_in
 from cprtools.baselines.vocabulary import Vocabulary
@@ -18,7 +18,7 @@ from cprtools.cpr.model import PCompanion
 from cprtools.cpr.triplet import Triplet
 from cprtools.errors import SchemaError, UsageError, list_names, nearest_names, quote
 from cprtools.linkpred.model import GraphModel
-from cprtools.ranking import TwoStage, load_stage, stage_members
+from cprtools.ranking import TwoStage, candidate_pool, load_stage, stage_members
 from cprtools.tables import Folder, open_folder, vectors_table
 from cprtools.tables import columns as c
 
@@ -97,15 +97,34 @@ class Model:
                     f"found {list_names(present)}"
                 )
 
+    @property
+    def has_index(self) -> bool:
+        """Whether the folder holds an index over the candidates that the model has now."""
+        return "index" in self.folder.manifest["facts"] and not self.num_added
+
     def use_approximate_search(self, *, use_ranker: bool) -> None:
-        """Let an HNSW index find the candidates. Raises UsageError where that cannot be."""
+        """Let an HNSW index find the candidates: the stored one, or one that is built now.
+
+        Raises UsageError where that cannot be, SchemaError for a damaged index.
+        """
         if use_ranker and self.stage.trees is not None:
             raise UsageError("--search hnsw serves the retrieval stage: add --no-rank")
-        factors = self.stage.model.factors()
-        if factors is None:
-            raise UsageError(f"--search hnsw needs vectors; {self.stage.model.method} has none")
-        index = ApproximateScores(self.stage.model, *factors)
-        self.stage = replace(self.stage, sources={self.stage.model.method: index}, trees=None)
+        if self.has_index:
+            recall = float(self.folder.manifest["facts"]["index_recall_at_100"])
+            index = stored_index(self.stage, self.folder.table, recall)
+        else:
+            index = build_index(self.stage)
+        sources = {self.stage.model.method: Approximate(self.stage.model, index)}
+        self.stage = replace(self.stage, sources=sources, trees=None)
+
+    def index_pays(self, queries: int, *, use_ranker: bool) -> bool:
+        """Whether so many queries are answered sooner by the stored index, if it can be used."""
+        factors = (
+            None if use_ranker and self.stage.trees is not None else self.stage.model.factors()
+        )
+        if factors is None or not self.has_index:
+            return False
+        return pays(len(candidate_pool(self.stage.problem).members), factors[1].shape[1], queries)
 
     @cached_property
     def primary_codes(self) -> npt.NDArray[np.int64]:
@@ -155,6 +174,7 @@ def model_members(
     catalogue: Catalogue,
     sellers: pa.Table | None = None,
     vocabulary: Vocabulary | None = None,
+    index: Index | None = None,
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """Members and facts of a model folder; the counterpart of `open_model`.
 
@@ -171,6 +191,9 @@ def model_members(
         members["sellers"] = sellers
     if vocabulary is not None:
         members.update(vocabulary.tables())
+    if index is not None:
+        members.update(index.tables())
+        facts.update(index.facts())
     return members, facts
 
 

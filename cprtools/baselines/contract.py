@@ -11,6 +11,7 @@ import pyarrow as pa
 from scipy.sparse import csr_matrix, hstack
 
 from cprtools.errors import UsageError
+from cprtools.retrieval import top_k
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -109,6 +110,13 @@ class Recommender(ABC):
     @abstractmethod
     def score(self, query_idx: IntArray) -> FloatArray:
         """Scores of all candidates: (len(query_idx), num_candidates) float32."""
+
+    def best(self, query_idx: IntArray, k: int, allowed: BoolArray) -> tuple[IntArray, FloatArray]:
+        """The k best allowed candidates of each query, as `top_k` gives them.
+
+        allowed: (len(query_idx), num_candidates) bool.
+        """
+        return top_k(self.score(query_idx), k, allowed)
 
     def type_scores(self, query_idx: IntArray) -> FloatArray | None:
         """Scores of all product types, (len(query_idx), num_types) float32, if there are any."""

@@ -4,21 +4,33 @@ import numpy as np
 
 from cprtools.baselines.contract import FloatArray
 
-_BLOCK = 64
+# BLAS works in tiles, whose heights all divide this one
+_TILE = 64
+# BLAS puts the columns in its own order once per product: taller ones pay for that more rarely
+_HEIGHT = 512
+# but small products have kernels of their own: multiplications of a tile that surely is none
+_LARGE = 1 << 24
+# longer sums are divided, by BLAS in another way for each number of threads
+_DEPTH = 256
 
 
 def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
     """Dot products of all rows with all columns, (len(rows), len(columns)) float32.
 
     rows: (num_rows, dim) float32; columns: (num_columns, dim) float32.
-    BLAS picks its kernel, and with it the order of summation, by the number of rows; blocks of one
-    fixed height make a query's scores independent of the queries it is asked with.
+    BLAS picks its kernel, and with it the order of summation, by what is left over from whole
+    tiles; rows of zeros that fill the last tile make a query's scores independent of the queries
+    it is asked with.
     """
-    result = np.empty((len(rows), len(columns)), dtype=np.float32)
-    block = np.zeros((_BLOCK, rows.shape[1]), dtype=np.float32)
-    for start in range(0, len(rows), _BLOCK):
-        height = min(_BLOCK, len(rows) - start)
-        block[:height] = rows[start : start + height]
-        block[height:] = 0
-        result[start : start + height] = (block @ columns.T)[:height]
-    return result
+    dim = rows.shape[1]
+    padded = np.zeros((-(-len(rows) // _TILE) * _TILE, dim), dtype=np.float32)
+    padded[: len(rows)] = rows
+    result = np.empty((len(padded), len(columns)), dtype=np.float32)
+    height = _HEIGHT if _TILE * columns[:, :_DEPTH].size > _LARGE else _TILE
+    for start in range(0, len(padded), height):
+        part = slice(start, start + height)
+        np.matmul(padded[part, :_DEPTH], columns[:, :_DEPTH].T, out=result[part])
+        for deep in range(_DEPTH, dim, _DEPTH):
+            further = slice(deep, deep + _DEPTH)
+            result[part] += padded[part, further] @ columns[:, further].T
+    return result[: len(rows)]

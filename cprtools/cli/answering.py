@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cprtools.cli import console
+from cprtools.cli.options import parse_choice
 from cprtools.errors import PartialAnswerError, SchemaError, UsageError, list_names
 
 if TYPE_CHECKING:
@@ -92,8 +93,7 @@ def _check(request: Request) -> None:
         raise UsageError("only one input can be read from standard input ('-')")
     if request.format is not None and request.format not in FORMATS:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {request.format!r}")
-    if request.search not in ("exact", "hnsw"):
-        raise UsageError(f"--search must be one of exact, hnsw, got {request.search!r}")
+    parse_choice("--search", request.search, ("exact", "auto", "hnsw"))
     if request.partition_by not in (None, "seller_id"):
         raise UsageError(f"--partition-by must be seller_id, got {request.partition_by!r}")
     _parse_shard(request.shard)
@@ -233,7 +233,10 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
     from cprtools.answers.filters import mask_of, read_excluded
 
     model.check_columns(request.show)
-    if request.search == "hnsw":
+    by_index = request.search == "hnsw" or (
+        request.search == "auto" and model.index_pays(len(query_idx), use_ranker=request.use_ranker)
+    )
+    if by_index:
         model.use_approximate_search(use_ranker=request.use_ranker)
     excluded, only = None, None
     if request.exclude is not None:

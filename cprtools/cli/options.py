@@ -9,6 +9,8 @@ from cprtools.cli import console
 from cprtools.errors import UsageError
 
 if TYPE_CHECKING:
+    from cprtools.answers.approximate import Index as StoredIndex
+    from cprtools.ranking import TwoStage
     from cprtools.tables import Footer
     from cprtools.training.run import Run
 
@@ -43,6 +45,10 @@ Checkpoint = Annotated[
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from --checkpoint to the same result.")
+]
+Index = Annotated[
+    str | None,
+    typer.Option(metavar="hnsw", help="Store an index for recommend --no-rank --search hnsw."),
 ]
 Device = Annotated[str, typer.Option(help="Default method: cpu or cuda.")]
 MinCount = Annotated[
@@ -95,6 +101,31 @@ def parse_choice(option: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise UsageError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
     return value
+
+
+def check_index(index: str | None, method: str) -> None:
+    """Refuse an index that cannot be built, before the model is trained.
+
+    Raises UsageError, MissingExtraError.
+    """
+    if index is None:
+        return
+    from cprtools import answers
+
+    parse_choice("--index", index, ("hnsw",))
+    answers.check_indexable(method, answers.METHODS)
+
+
+def make_index(index: str | None, stage: "TwoStage", seed: int) -> "StoredIndex | None":
+    """The index that was asked for, and what it finds told on stderr."""
+    if index is None:
+        return None
+    from cprtools import answers
+
+    console.note("building the index")
+    built = answers.build_index(stage, seed=seed)
+    console.note(f"the index finds {built.recall:.1%} of the 100 best")
+    return built
 
 
 def parse_list(text: str) -> list[str]:

@@ -64,7 +64,9 @@ def recommend(
     ranker: Annotated[
         bool, typer.Option("--rank/--no-rank", help="Whether to rank after retrieval.")
     ] = True,
-    search: Annotated[str, typer.Option(help="exact, or hnsw with --no-rank.")] = "exact",
+    search: Annotated[
+        str, typer.Option(help="exact, or with --no-rank hnsw, or auto: the faster one.")
+    ] = "exact",
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Answer the I-th of N parts of the queries alone."),

@@ -10,10 +10,13 @@ from cprtools.cli.options import (
     Columns,
     Device,
     FolderOutput,
+    Index,
     Products,
     Resume,
     Seed,
     Vectors,
+    check_index,
+    make_index,
     parse_choice,
     parse_columns,
     training_run,
@@ -52,6 +55,7 @@ def train_cpr(
         typer.Option(help="co-purchase, reverse: count (default), lift or confidence."),
     ] = None,
     ranker: Annotated[bool, typer.Option(help="p-companion: fit the second stage too.")] = True,
+    index: Index = None,
     checkpoint: Checkpoint = None,
     resume: Resume = False,
     device: Device = "cpu",
@@ -71,6 +75,7 @@ def train_cpr(
     from cprtools.cpr import recipe
 
     tables.check_folder_writable(output)
+    check_index(index, method)
     mapping = parse_columns(columns)
     if (earlier is None) != (later is None):
         raise UsageError("--earlier and --later go together: pairs of two parts of the orders")
@@ -100,5 +105,6 @@ def train_cpr(
         say=console.note,
         run=run,
     )
-    members, facts = answers.model_members(stage, built.catalogue, vocabulary=built.vocabulary)
+    found = make_index(index, stage, seed)
+    members, facts = answers.model_members(stage, built.catalogue, None, built.vocabulary, found)
     tables.write_folder(members, output, answers.COMPLEMENTS, footer, facts)

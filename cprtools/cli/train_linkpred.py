@@ -10,9 +10,12 @@ from cprtools.cli.options import (
     Columns,
     Device,
     FolderOutput,
+    Index,
     Resume,
     Seed,
     Vectors,
+    check_index,
+    make_index,
     parse_columns,
     training_run,
 )
@@ -43,6 +46,7 @@ def train_linkpred(
     ] = None,
     init: Annotated[str, typer.Option(help="gnn: nodes start from vectors or random.")] = "vectors",
     ranker: Annotated[bool, typer.Option(help="gnn: fit the second stage too.")] = True,
+    index: Index = None,
     checkpoint: Checkpoint = None,
     resume: Resume = False,
     device: Device = "cpu",
@@ -60,6 +64,7 @@ def train_linkpred(
     from cprtools.linkpred import recipe
 
     tables.check_folder_writable(output)
+    check_index(index, method)
     mapping = parse_columns(columns)
     options = recipe.method_options(
         method,
@@ -81,6 +86,10 @@ def train_linkpred(
         built, method, options=options, with_ranker=ranker, seed=seed, say=console.note, run=run
     )
     members, facts = answers.model_members(
-        stage, built.catalogue, built.seller_table(), built.vocabulary
+        stage,
+        built.catalogue,
+        built.seller_table(),
+        built.vocabulary,
+        make_index(index, stage, seed),
     )
     tables.write_folder(members, output, answers.SELLERS, footer, facts)

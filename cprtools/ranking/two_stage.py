@@ -20,7 +20,9 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 # memory of one block's dense scores, per source, in entries
-_BLOCK_ENTRIES = 8_000_000
+_BLOCK_ENTRIES = 16_000_000
+# heights that a dense product is not padded at
+_TILE = 64
 # log-odds that a known complement is ahead of a guess, beside the log of its count
 _KNOWN_FIRST = 6.0
 
@@ -90,8 +92,7 @@ class TwoStage:
         are allowed: past those that were retrieved and ranked, the model's own order.
         """
         if self.trees is None or not use_ranker:
-            masked = np.where(allowed, self.model.score(query_idx), -np.inf).astype(np.float32)
-            best, scores = top_k(masked, min(depth, masked.shape[1]))
+            best, scores = self.model.best(query_idx, min(depth, allowed.shape[1]), allowed)
             return [
                 (self.pool.members[row[row >= 0]], values[row >= 0])
                 for row, values in zip(best, scores, strict=True)
@@ -131,9 +132,9 @@ class TwoStage:
             missing = min(depth, int(allowed[row].sum())) - len(cols)
             if missing <= 0:
                 continue
-            rest = np.where(allowed[row], self.model.score(query_idx[row : row + 1])[0], -np.inf)
-            rest[self.pool.place[cols]] = -np.inf
-            more, _ = top_k(rest[None, :].astype(np.float32), missing)
+            rest = allowed[row : row + 1].copy()
+            rest[0, self.pool.place[cols]] = False
+            more, _ = top_k(self.model.score(query_idx[row : row + 1]), missing, rest)
             # below everything that was ranked, in falling order
             floor = float(scores.min(initial=0)) - 1 - np.arange(missing) * 1e-3
             ranked[row] = (
@@ -173,8 +174,7 @@ def retrieve(
     """The union of each source's best allowed candidates: flat (rows, cols), sorted."""
     chosen = np.zeros(allowed.shape, dtype=bool)
     for dense in scores.values():
-        masked = np.where(allowed, dense, -np.inf).astype(np.float32)
-        best, values = top_k(masked, min(per_source, masked.shape[1]))
+        best, values = top_k(dense, min(per_source, dense.shape[1]), allowed)
         rows = np.repeat(np.arange(len(best)), best.shape[1])
         found = (best.ravel() >= 0) & np.isfinite(values.ravel())
         chosen[rows[found], best.ravel()[found]] = True
@@ -185,6 +185,7 @@ def retrieve(
 def query_blocks(query_idx: IntArray, num_candidates: int, sources: int) -> Iterator[IntArray]:
     """The queries in blocks whose dense scores fit in memory."""
     size = max(1, min(512, _BLOCK_ENTRIES // max(1, num_candidates * max(1, sources) // 4)))
+    size -= size % _TILE if size > _TILE else 0
     for start in range(0, len(query_idx), size):
         yield query_idx[start : start + size]
 

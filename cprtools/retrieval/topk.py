@@ -5,36 +5,79 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+# columns to a block whose largest score stands for it, and blocks that there are for each of the k
+_BLOCK = 32
+_BLOCKS_PER_K = 4
+# where fewer than one in so many candidates is allowed, the others are not even copied
+_FEW = 4
 
 
-def top_k(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+def top_k(
+    scores: FloatArray, k: int, allowed: BoolArray | None = None
+) -> tuple[IntArray, FloatArray]:
     """The k best columns of each row, best first; ties go to the lower column.
 
-    scores: (rows, candidates) float32; -inf marks a candidate that must not be returned.
+    scores: (rows, candidates) float32; -inf marks a candidate that must not be returned, as does
+    False in `allowed`, (rows, candidates) bool.
     Returns indices (rows, k) int64 and scores (rows, k) float32; where fewer than k candidates
     exist the rest is -1 and -inf.
     """
-    rows, n = scores.shape
+    rows = len(scores)
     indices = np.full((rows, k), -1, dtype=np.int64)
     values = np.full((rows, k), -np.inf, dtype=np.float32)
     for row in range(rows):
-        best = _top_of_row(scores[row], min(k, n))
+        own = None if allowed is None else allowed[row]
+        best = _top_of_row(scores[row], k, own)
         indices[row, : len(best)] = best
         values[row, : len(best)] = scores[row, best]
     return indices, values
 
 
-def _top_of_row(row: FloatArray, k: int) -> IntArray:
-    if k < 1:
+def _top_of_row(row: FloatArray, k: int, allowed: BoolArray | None) -> IntArray:
+    if k < 1 or not len(row):
         return np.empty(0, dtype=np.int64)
-    if k < len(row):
-        threshold = np.partition(row, len(row) - k)[len(row) - k]
-        above = np.flatnonzero(row > threshold)
+    if allowed is None:
+        return _best(row, k)
+    count = int(np.count_nonzero(allowed))
+    if count * _FEW < len(row):
+        members = np.flatnonzero(allowed)
+        return members[_best(row[members], k)]
+    # as many more as are forbidden: the k best allowed ones are surely among them
+    best = _best(row, k + len(row) - count)
+    return best[allowed[best]][:k]
+
+
+def _best(row: FloatArray, k: int) -> IntArray:
+    chosen = _candidates(row, k)
+    kept = row[chosen]
+    if k < len(chosen):
+        threshold = np.partition(kept, len(kept) - k)[len(kept) - k]
+        above = kept > threshold
         # only as many of the ties at the border as there is room for, lowest index first
-        at = np.flatnonzero(row == threshold)[: k - len(above)]
-        chosen = np.sort(np.concatenate([above, at]))
-    else:
-        chosen = np.arange(len(row))
-    chosen = chosen[row[chosen] > -np.inf]
-    order = np.argsort(-row[chosen], kind="stable")
-    return np.asarray(chosen[order][:k], dtype=np.int64)
+        above[np.flatnonzero(kept == threshold)[: k - np.count_nonzero(above)]] = True
+        chosen, kept = chosen[above], kept[above]
+    chosen = chosen[np.argsort(-kept, kind="stable")]
+    # -inf comes last
+    return chosen[: len(kept) - np.count_nonzero(kept == -np.inf)]
+
+
+def _candidates(row: FloatArray, k: int) -> IntArray:
+    """Columns, ascending, that have the k best among them: where possible, few others.
+
+    The k-th largest of the maxima of blocks is a score that k entries reach, and hardly below the
+    k-th best one. The columns of a block are one stride apart, so that the maxima of all blocks are
+    taken side by side, and best scores in neighbouring columns spread over the blocks.
+    """
+    blocks = len(row) // _BLOCK
+    if blocks < _BLOCKS_PER_K * k:
+        return np.arange(len(row))
+    # (blocks * _BLOCK,) -> (_BLOCK, blocks)
+    grid = row[: blocks * _BLOCK].reshape(_BLOCK, blocks)
+    maxima = grid.max(axis=0)
+    bound = np.partition(maxima, blocks - k)[blocks - k]
+    reaching = np.flatnonzero(maxima >= bound)
+    line, block = np.nonzero(grid[:, reaching] >= bound)
+    tail = np.arange(blocks * _BLOCK, len(row))
+    return np.concatenate([line * blocks + reaching[block], tail])

@@ -204,12 +204,29 @@ def test_choose_climbs_to_the_best_of_a_smooth_hill_and_measures_once():
     assert len(seen) == len(set(seen))
 
 
-def test_stable_product_is_the_same_in_any_batch():
+@pytest.mark.parametrize(
+    ("dim", "candidates"), [(33, 57), (50, 16), (128, 900), (64, 5000), (300, 5003)]
+)
+def test_stable_product_is_the_same_in_any_batch(dim, candidates):
     random = np.random.default_rng(0)
-    rows = random.standard_normal((150, 33)).astype(np.float32)
-    columns = random.standard_normal((57, 33)).astype(np.float32)
+    rows = random.standard_normal((700, dim)).astype(np.float32)
+    columns = random.standard_normal((candidates, dim)).astype(np.float32)
     whole = stable_product(rows, columns)
-    np.testing.assert_allclose(whole, rows @ columns.T, rtol=1e-4, atol=1e-5)
-    for start, stop in ((0, 1), (3, 70), (149, 150)):
+    np.testing.assert_allclose(whole, rows @ columns.T, rtol=1e-4, atol=1e-4)
+    for start, stop in ((0, 1), (3, 70), (149, 150), (60, 640)):
         np.testing.assert_array_equal(stable_product(rows[start:stop], columns), whole[start:stop])
     np.testing.assert_array_equal(stable_product(rows[::-1], columns), whole[::-1])
+
+
+def test_stable_product_is_the_same_on_any_number_of_threads():
+    from threadpoolctl import threadpool_limits
+
+    random = np.random.default_rng(0)
+    # sums so long that BLAS divides them
+    rows = random.standard_normal((130, 500)).astype(np.float32)
+    columns = random.standard_normal((4097, 500)).astype(np.float32)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(stable_product(rows, columns))
+    np.testing.assert_array_equal(*found)

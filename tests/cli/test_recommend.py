@@ -270,6 +270,23 @@ def test_a_full_disk_is_one_line_and_code_4(home):
     assert b"no space left" in done.stderr
 
 
+def test_a_full_disk_in_the_middle_of_a_batch_is_one_line_and_leaves_nothing(home, tmp_path):
+    # files of this process may have 4 kB: the answers to all have more
+    command = (
+        "ulimit -f 4; exec "
+        f"{sys.executable} -m cprtools recommend --all --threshold 0 -k 100 "
+        f"--category all --model {home}/seller.model -o all.parquet"
+    )
+
+    done = subprocess.run(
+        ["bash", "-c", f"trap '' XFSZ; {command}"], check=False, cwd=tmp_path, capture_output=True
+    )
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == 4, lines
+    assert len(lines) == 1 and lines[0].startswith("cprtools: error: all.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_terminal_gets_a_table_and_titles_are_no_markup(home, tmp_path):
     import pty
 

@@ -1,11 +1,12 @@
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from cprtools.errors import MissingExtraError
+from cprtools.errors import MissingExtraError, SchemaError
 from cprtools.retrieval import top_k
-from cprtools.retrieval.approximate import HnswIndex
+from cprtools.retrieval.approximate import MEMBERS, HnswIndex
 
 
 def normal(rows, dim, seed=0):
@@ -75,3 +76,62 @@ def test_without_hnswlib_the_extra_is_named(monkeypatch):
 
     with pytest.raises(MissingExtraError, match=r"needs hnswlib: pip install 'cprtools\[ann\]'"):
         HnswIndex(normal(2, 2))
+
+
+def stored(vectors, seed=0):
+    tables = HnswIndex(vectors, seed=seed).tables()
+    return [tables[member] for member in MEMBERS]
+
+
+@pytest.mark.parametrize("n", [1, 2, 40, 3000])
+def test_a_stored_graph_answers_as_the_built_one(n):
+    vectors, queries = normal(n, 16), normal(20, 16, seed=1)
+    again = HnswIndex.load(vectors, *stored(vectors))
+
+    for k in (1, 25):
+        built = HnswIndex(vectors).search(queries, k)
+        for one, other in zip(built, again.search(queries, k), strict=True):
+            assert one.tobytes() == other.tobytes()
+    assert again.tables()[MEMBERS[0]].equals(stored(vectors)[0])
+
+
+def test_the_same_vectors_and_seed_give_the_same_graph_and_another_seed_another():
+    vectors = normal(2000, 8)
+
+    assert all(a.equals(b) for a, b in zip(stored(vectors), stored(vectors), strict=True))
+    assert not stored(vectors)[0].equals(stored(vectors, seed=1)[0])
+
+
+def replaced(table, name, change):
+    """The table with a changed copy of one column's values."""
+    values = table.column(name).to_pylist()
+    change(values)
+    column = pa.array(values, table.column(name).type)
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+@pytest.mark.parametrize(
+    ("member", "column", "change"),
+    [
+        (0, "linked", lambda rows: rows[3].__setitem__(0, 500)),  # a node that is not there
+        (0, "linked", lambda rows: rows[3].__setitem__(0, -1)),
+        (0, "linked", lambda rows: rows[3].extend([1] * 40)),  # more links than have room
+        (0, "linked", lambda rows: rows[-1].append(next(iter({*range(500)} - tops(rows))))),
+        (0, "node", lambda rows: rows.__setitem__(0, 1)),
+        (0, "level", lambda rows: rows.__setitem__(-1, 9)),
+        (1, "enterpoint_node", lambda rows: rows.__setitem__(0, 500)),
+        (1, "M", lambda rows: rows.__setitem__(0, 0)),
+    ],
+)
+def test_links_that_lead_nowhere_are_refused_not_followed(member, column, change):
+    vectors = normal(500, 8)
+    tables = stored(vectors)
+    tables[member] = replaced(tables[member], column, change)
+
+    with pytest.raises(SchemaError, match="hnsw index is damaged"):
+        HnswIndex.load(vectors, *tables)
+
+
+def tops(rows):
+    """Nodes that an upper level links to."""
+    return {node for row in rows[500:] for node in row}

@@ -103,3 +103,34 @@ def test_long_rows_have_the_best_that_sorting_finds(kind):
         best = np.take_along_axis(scores, order, axis=1)
         np.testing.assert_array_equal(indices, np.where(best > -np.inf, order, -1))
         np.testing.assert_array_equal(values, best)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.6, 0.9995, 1.0])
+def test_what_is_not_allowed_is_as_if_its_score_were_minus_infinity(share):
+    random = np.random.default_rng(7)
+    scores = np.round(random.standard_normal((6, 5003)), 2).astype(np.float32)
+    allowed = random.random(scores.shape) < share
+    for k in (1, 9, 30):
+        found = top_k(scores, k, allowed)
+        expected = top_k(np.where(allowed, scores, -np.inf).astype(np.float32), k)
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_best_of_a_blocked_product_are_those_of_a_float64_oracle_but_for_ties():
+    from cprtools.baselines.dense import stable_product
+
+    random = np.random.default_rng(3)
+    sellers = random.standard_normal((70, 64)).astype(np.float32)
+    products = random.standard_normal((20_000, 64)).astype(np.float32)
+    listed = random.random((70, 20_000)) < 0.001
+    found, scores = top_k(stable_product(sellers, products), 100, ~listed)
+
+    exact = sellers.astype(np.float64) @ products.T.astype(np.float64)
+    exact[listed] = -np.inf
+    order = np.argsort(-exact, axis=1, kind="stable")[:, :100]
+    wanted = np.take_along_axis(exact, order, axis=1)
+    mine = np.take_along_axis(exact, found, axis=1)
+    # float32 holds a sum of 64 products to about 1e-5: where lists differ, scores do not
+    np.testing.assert_allclose(mine, wanted, atol=1e-4)
+    np.testing.assert_allclose(scores, wanted, atol=1e-4)
+    assert (found == order).mean() > 0.99
