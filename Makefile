@@ -102,13 +102,13 @@ scale-training: $(INSTALLED) ## Seconds per epoch of train-cpr up to 5 million p
 	mkdir -p $(BENCH)
 	$(IN_VENV) python examples/scale/training_curve.py $(BENCH) docs/figures/training-scale.png
 
-scale-sellers: $(INSTALLED) ## From listings to every seller's answer: time, memory, Recall@100: SELLERS=300000
+scale-sellers: $(INSTALLED) ## From listings to every seller's answer: time, memory, Recall@100: SELLERS=300000 ARGS=...
 	$(IN_VENV) python examples/scale/sellers_road.py $(BENCH)/sellers-$(or $(SELLERS),300000) \
-	    --sellers $(or $(SELLERS),300000)
+	    --sellers $(or $(SELLERS),300000) $(ARGS)
 
 simulate-marketplace: $(INSTALLED) ## Sellers, products and an oracle of any size: SELLERS=300000 BENCH=folder
 	$(IN_VENV) python examples/scale/simulate_marketplace.py $(BENCH)/market-$(or $(SELLERS),300000) \
-	    --sellers $(or $(SELLERS),300000)
+	    --sellers $(or $(SELLERS),300000) $(ARGS)
 
 bench-training: $(INSTALLED) ## Seller training against DGL's own loader: [GRAPH=graph VECTORS=table SECONDS_EACH=60]
 	$(IN_VENV) python examples/bench_training.py --seconds $(or $(SECONDS_EACH),60) \

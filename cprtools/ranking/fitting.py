@@ -75,6 +75,9 @@ def fit_two_stage(
     fitted on the pair it judges.
     keep_known: pairs of the inner problem are candidates, since they may be bought again.
     """
+    if not with_ranker:
+        # a curve needs fewer pairs than trees do
+        parts = islice(parts, 1)
     stage, found, queries = _learn_from(parts, fit_sources, settings, keep_known, seed, say)
     features, counts, groups = found.features, found.counts, found.groups
     names = stage.feature_names()
