@@ -20,11 +20,19 @@ def as_text(table: "pa.Table", kind: str) -> str:
     rows = table.to_pylist()
     if kind == "json":
         return "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    lines = _Lines()
+    writer = csv.writer(lines)
     writer.writerow(table.column_names)
     writer.writerows([row[name] for name in table.column_names] for row in rows)
-    return out.getvalue()
+    return "".join(lines)
+
+
+class _Lines(list[str]):
+    """Rows of a CSV writer that end in a newline alone; by itself it leaves \\r unquoted."""
+
+    def write(self, row: str) -> None:
+        """Take one row."""
+        self.append(row.removesuffix("\r\n") + "\n")
 
 
 def print_table(table: "pa.Table", output: str) -> None:

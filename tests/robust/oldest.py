@@ -1,4 +1,4 @@
-"""The lower bounds of pyproject.toml as pip constraints, one a line: `numpy>=2.0` is `numpy==2.0`."""
+"""The lower bounds of pyproject.toml as pip constraints: of `numpy>=2.0`, `numpy==2.0`."""
 
 import re
 import sys
@@ -10,7 +10,8 @@ _BOUND = re.compile(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?[=>]=([0-9.]+)")
 
 def constraints(text):
     project = tomllib.loads(text)["project"]
-    wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    wanted = [requirement for group in groups for requirement in group]
     return [f"{m[1]}=={m[2]}" for m in map(_BOUND.match, wanted) if m]
 
 

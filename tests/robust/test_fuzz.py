@@ -1,4 +1,4 @@
-"""A small part of `make fuzz`: a few damaged files for each reader, in one process for each."""
+"""A small part of `make fuzz`: a few damaged files for each reader."""
 
 import os
 import random
@@ -12,17 +12,16 @@ import pytest
 
 from tests.robust import fuzz
 
-EACH = 9
+EACH = 8
 
 
-@pytest.mark.parametrize("name", fuzz.READERS)
-def test_a_damaged_file_ends_in_one_line_and_in_bounded_memory(name):
+def test_damaged_files_of_every_reader_end_in_one_line_and_in_bounded_memory():
     # a process without the threads of other tests: forked children of it can start their own
-    words = [sys.executable, "-m", "tests.robust.fuzz", "--each", str(EACH), "--reader", name]
+    words = [sys.executable, "-m", "tests.robust.fuzz", "--each", str(EACH), "--seed", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
     done = subprocess.run(words, check=False, capture_output=True, env=environment)
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
-    assert f"{EACH} files, 0 defects" in done.stdout.decode()
+    assert done.stdout.decode().count(f"{EACH} files, 0 defects") == len(fuzz.READERS) > 20
 
 
 def test_every_mutation_changes_the_file():

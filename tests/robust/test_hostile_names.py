@@ -11,9 +11,10 @@ from cprtools import cli
 from tests.cli.commands import write
 
 IDS = [
-    "it's", 'say "hi"', "'; DROP TABLE events; --", "a\nb", "a\rb", "tab\there", "\x1b[31mred\x1b[0m",
-    "\x1b]0;title\x07", "😀", "e\u0301", "\u202eright to left", "\x9b31m", "[red]", "{}%s$1", "-", "-o", " x ",
-    "a,b;c", "NULL", "nan", "x" * 300, "*?[a].parquet", "../up", "\x7f",
+    "it's", 'say "hi"', "'; DROP TABLE events; --", "a\nb", "a\rb", "tab\there",
+    "\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "😀", "e\u0301", "\u202eright to left", "\x9b31m",
+    "[red]", "{}%s$1", "-", "-o", " x ", "a,b;c", "NULL", "nan", "x" * 300, "*?[a].parquet",
+    "../up", "\x7f",
 ]  # fmt: skip
 FOLDER = 'it\'s a "place"; -- [1] 100%'
 
@@ -35,7 +36,7 @@ def say(tmp_path, monkeypatch, capfdbinary):
 
 @pytest.fixture
 def model(say):
-    """A model of products with all of these ids, which are their titles, types and brands as well."""
+    """A model of products with all of these ids, also their titles, types and brands."""
     rows = [
         (f"c{n}", IDS[(n + step) % len(IDS)], "purchase") for n in range(48) for step in range(3)
     ]

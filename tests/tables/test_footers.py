@@ -26,7 +26,8 @@ def test_the_footer_says_what_a_file_was_made_from(parquet, tmp_path):
 
     found = tables.read_footer(str(tmp_path / "out"))
 
-    assert set(found) == {"version", "command", "params", "seed", "inputs"}
+    assert set(found) == {"version", "format", "command", "params", "seed", "inputs"}
+    assert found["format"] == "1"
     assert (found["version"], found["command"], found["seed"]) == (__version__, "mine-pairs", "7")
     assert found["params"] == '{"b": null, "min_count": 2}'
     assert json.loads(found["inputs"]) == [{"digest": value, "name": "t.parquet", "rows": rows}]
