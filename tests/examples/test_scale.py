@@ -106,3 +106,29 @@ def test_the_training_curve_is_a_table_and_a_picture(tmp_path):
     assert (told["pairs"], told["products"]) == ("4,000", "800")
     assert int(told["queries an epoch"].replace(",", "")) % int(told["steps an epoch"]) == 0
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_exact_and_approximate_search_are_a_table_and_a_picture(tmp_path):
+    pytest.importorskip("hnswlib")
+    words = ["--sizes", "700,1500", "--dim", "8"]
+    shown = run("bench_search.py", tmp_path, tmp_path / "search.png", *words)
+    lines = [[c.strip() for c in line.split("|")[1:-1]] for line in shown.splitlines()]
+    rows = [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+    assert [row["candidates"] for row in rows] == ["700", "1,500"]
+    assert all(float(row["Recall@100"]) > 0.9 for row in rows)
+    assert (tmp_path / "search.png").read_bytes().startswith(b"\x89PNG")
+    # kept figures are shown again, not measured again
+    assert run("bench_search.py", tmp_path, *words) == shown
+
+
+def test_an_index_that_takes_too_long_is_given_up_and_said(tmp_path):
+    pytest.importorskip("hnswlib")
+    words = ["--sizes", "60000", "--dim", "64", "--limit", "1"]
+    assert "given up after 1" in run("bench_search.py", tmp_path, *words)
+
+
+def test_batch_answers_are_compared_with_the_bare_product():
+    words = ["--sellers", "130", "--products", "6000", "--dim", "16", "--k", "20"]
+    row = run(Path("..") / "bench_batch.py", *words).splitlines()[2].split(" | ")
+    assert row[0] == "| retrieval, 130 sellers x 6,000 products x 16, top 20"
+    assert float(row[4]) > 0
