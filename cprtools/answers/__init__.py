@@ -1,12 +1,27 @@
 """Answers: complements of a product, products for a seller; retrieve, rank, say why."""
 
-from cprtools.answers.complements import ComplementRequest, recommend_complements
-from cprtools.answers.model import COMPLEMENTS, SELLERS, Model, model_members, open_model
-from cprtools.answers.newcomers import Extended, extend, products_of
-from cprtools.answers.sellers import (
-    SellerRequest,
-    list_categories,
-    recommend_products,
+from typing import TYPE_CHECKING
+
+from cprtools import on_demand
+
+if TYPE_CHECKING:
+    from cprtools.answers.complements import ComplementRequest, recommend_complements
+    from cprtools.answers.model import COMPLEMENTS, SELLERS, Model, model_members, open_model
+    from cprtools.answers.newcomers import Extended, extend, products_of
+    from cprtools.answers.sellers import (
+        SellerRequest,
+        list_categories,
+        recommend_products,
+    )
+
+__getattr__ = on_demand(
+    __name__,
+    {
+        "complements": "ComplementRequest recommend_complements",
+        "model": "COMPLEMENTS SELLERS Model model_members open_model",
+        "newcomers": "Extended extend products_of",
+        "sellers": "SellerRequest list_categories recommend_products",
+    },
 )
 
 __all__ = [

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from cprtools import __version__
 from cprtools.cli import console
 from cprtools.cli.options import Seed
+from cprtools.cli.parsing import read_plainly
 
 
 def build(name: str) -> Callable[..., Any]:
@@ -21,7 +23,9 @@ def build(name: str) -> Callable[..., Any]:
         add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, name=name
     )
     app.command(name=name)(_with_common_options(function, name))
-    return app
+    command = typer.main.get_command(app)
+    read_plainly(command)
+    return command
 
 
 def _with_common_options(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -1,19 +1,37 @@
 """Ranking: evidence about a (query, candidate) pair, and the small ranker over it."""
 
-from cprtools.ranking.calibration import Calibration, fit_calibration, load_calibration
-from cprtools.ranking.evidence import Evidence
-from cprtools.ranking.holdout import hold_out_later, hold_out_listings, hold_out_pairs
-from cprtools.ranking.storage import load_stage, stage_members
-from cprtools.ranking.trees import Trees, fit_trees, load_trees
-from cprtools.ranking.two_stage import (
-    Collected,
-    Settings,
-    TwoStage,
-    candidate_pool,
-    collect_evidence,
-    fit_two_stage,
-    query_blocks,
-    ranker_fitter,
+from typing import TYPE_CHECKING
+
+from cprtools import on_demand
+
+if TYPE_CHECKING:
+    from cprtools.ranking.calibration import Calibration, fit_calibration, load_calibration
+    from cprtools.ranking.evidence import Evidence
+    from cprtools.ranking.holdout import hold_out_later, hold_out_listings, hold_out_pairs
+    from cprtools.ranking.storage import load_stage, stage_members
+    from cprtools.ranking.trees import Trees, fit_trees, load_trees
+    from cprtools.ranking.two_stage import (
+        Collected,
+        Settings,
+        TwoStage,
+        candidate_pool,
+        collect_evidence,
+        fit_two_stage,
+        query_blocks,
+        ranker_fitter,
+    )
+
+__getattr__ = on_demand(
+    __name__,
+    {
+        "calibration": "Calibration fit_calibration load_calibration",
+        "evidence": "Evidence",
+        "holdout": "hold_out_later hold_out_listings hold_out_pairs",
+        "storage": "load_stage stage_members",
+        "trees": "Trees fit_trees load_trees",
+        "two_stage": "Collected Settings TwoStage candidate_pool collect_evidence fit_two_stage "
+        "query_blocks ranker_fitter",
+    },
 )
 
 __all__ = [

@@ -1,19 +1,23 @@
 """Two stages: retrieve candidates with several cheap sources, rank them by their evidence."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import Problem, Recommender
 from cprtools.ranking.calibration import Calibration, fit_calibration
 from cprtools.ranking.evidence import EXPECTED, Evidence, Pairs, monotone_columns
 from cprtools.ranking.trees import Trees, fit_trees
 from cprtools.retrieval import Pool, top_k
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -80,9 +84,9 @@ class TwoStage:
     def __post_init__(self) -> None:
         self.pool = Pool.all_of(self.problem.num_candidates)
 
-    def restricted(self, pool: Pool) -> "TwoStage":
+    def restricted(self, pool: Pool) -> TwoStage:
         """The same stages where the candidates of the pool are all there are."""
-        if pool.is_whole:
+        if len(pool.members) == len(self.pool.members):
             return self
         sources = {name: source.restricted(pool.members) for name, source in self.sources.items()}
         narrow = replace(self, sources=sources)
