@@ -66,7 +66,9 @@ class Stored:
     def pooled(self, member: str, column: str) -> npt.NDArray[Any]:
         """A column whose rows are candidates, of the pool alone."""
         narrow = member + POOL
-        return self.numbers(narrow if self.has(narrow) else member, column)
+        values = self.numbers(narrow if self.has(narrow) else member, column)
+        # a page starts at any byte: one copy here in place of one in every product
+        return np.require(values, requirements="A")
 
     @cached_property
     def pool(self) -> IntArray:

@@ -22,7 +22,6 @@ LAYOUT_KEY = (PREFIX + "layout").encode()
 _LAYOUT = b"mapped 1"
 # of one page: its size is a signed 32-bit number
 _LARGEST_PAGE = 1 << 30
-_ALIGNMENT = 64
 _LENGTH = 4
 _KINDS = {"INT32": "<i4", "INT64": "<i8", "FLOAT": "<f4", "DOUBLE": "<f8"}
 
