@@ -126,7 +126,7 @@ class Model:
     def brand_name(self, col: int) -> str:
         """The brand of a product that has one."""
         codes, names = self._brands
-        return names[codes[col]]
+        return str(names[codes[col]])
 
     def text(self, name: str, col: int) -> str | None:
         """One string of the products' table."""

@@ -87,6 +87,8 @@ class ItemToItem(Recommender):
     def restricted(self, pool: IntArray) -> Self:
         """The columns of the pool alone."""
         narrow = copy(self)
+        if isinstance(self._items, Rows):
+            return super().restricted(pool)  # type: ignore[return-value]
         narrow._items = self._items[:, pool]
         return narrow
 

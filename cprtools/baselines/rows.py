@@ -57,8 +57,9 @@ def product(left: "Sparse", right: "Sparse") -> FloatArray:
 
     Both kinds of matrix add up a row's entries in the same order: the sums are the same bits.
     """
-    if not isinstance(left, Rows) or not isinstance(right, Rows):
-        return np.asarray((left @ right).toarray(), dtype=np.float32)
+    if not (isinstance(left, Rows) and isinstance(right, Rows)):
+        both: Any = left @ right  # type: ignore[operator]
+        return np.asarray(both.toarray(), dtype=np.float32)
     dense = np.zeros((left.shape[0], right.shape[1]), dtype=np.float32)
     for row, item, weight in zip(
         left.owner.tolist(), left.indices.tolist(), left.data, strict=True

@@ -68,14 +68,14 @@ class TextKnn(Recommender):
         order = np.argsort(listed.indices, kind="stable")
         queries = np.repeat(np.arange(len(query_idx)), np.diff(listed.indptr))[order]
         items, starts = np.unique(listed.indices[order], return_index=True)
-        by_item = dict(zip(items.tolist(), np.split(queries, starts[1:]), strict=True))
+        ends = np.append(starts, len(queries))[1:]
         # a product without a vector is no evidence, and must not stand in for a negative cosine
-        items = items[self._vectors[items].any(axis=1)]
-        for start in range(0, len(items), _BLOCK):
-            block = items[start : start + _BLOCK]
-            cosines = stable_product(self._vectors[block], self._candidates)
+        known = np.flatnonzero(self._vectors[items].any(axis=1))
+        for start in range(0, len(known), _BLOCK):
+            block = known[start : start + _BLOCK]
+            cosines = stable_product(self._vectors[items[block]], self._candidates)
             for item, row in zip(block, cosines, strict=True):
-                for query in by_item[int(item)]:
+                for query in queries[starts[item] : ends[item]]:
                     _insert(best[query], row)
         best[best == -np.inf] = 0
         return np.asarray(best.sum(axis=1, dtype=np.float32))

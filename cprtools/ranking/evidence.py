@@ -135,7 +135,7 @@ class Evidence:
     @cached_property
     def _weight(self) -> FloatArray:
         """Weight of the pairs towards each candidate."""
-        return np.expm1(_log(self.problem.margins.weight))
+        return np.asarray(np.expm1(_log(self.problem.margins.weight)))
 
     @cached_property
     def _listed(self) -> ListedEvidence:
@@ -178,7 +178,7 @@ class Evidence:
 
 
 def _log(counts: npt.NDArray[Any]) -> FloatArray:
-    return np.log1p(counts).astype(np.float32)
+    return np.asarray(np.log1p(counts), dtype=np.float32)
 
 
 def _clean(values: npt.NDArray[np.floating]) -> FloatArray:

@@ -74,7 +74,8 @@ class Trees:
             following = np.where(is_left, self.left[node], self.right[node])
             if np.array_equal(following, node):
                 # tree by tree, as the sum over many rows is made
-                return np.add.reduce(self.value[node], axis=0)
+                total: npt.NDArray[np.float64] = np.add.reduce(self.value[node], axis=0)
+                return total
             node = following
 
     @cached_property
