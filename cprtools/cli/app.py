@@ -15,7 +15,7 @@ from cprtools.cli.options import Seed
 from cprtools.cli.parsing import read_plainly
 
 
-def build(name: str) -> Callable[..., Any]:
+def build(name: str) -> Any:
     """The runnable command of that name: a single-command app, which starts faster than a group."""
     module = importlib.import_module(f"cprtools.cli.{name.replace('-', '_')}")
     function = getattr(module, name.replace("-", "_"))
