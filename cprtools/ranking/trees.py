@@ -183,8 +183,9 @@ def _plan(trees: Trees, root: int) -> _Tree:
 def _most_leaves(roots: IntArray, left: IntArray, right: IntArray) -> int | None:
     """Leaves of the largest tree; None where the nodes are no trees: one parent each, but roots."""
     inner = np.flatnonzero(left != np.arange(len(left)))
-    children = np.sort(np.concatenate([left[inner], right[inner]]))
-    if not np.array_equal(children, np.setdiff1d(np.arange(len(left)), roots)):
+    parents = np.bincount(np.concatenate([left[inner], right[inner]]), minlength=len(left))
+    parents[roots] += 1
+    if (parents != 1).any():
         return None
     tree = np.full(len(left), -1, dtype=np.int64)
     tree[roots] = np.arange(len(roots))
