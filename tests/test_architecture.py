@@ -230,7 +230,7 @@ def names_in(node: ast.AST) -> list[str]:
 def imported_rooms(path: Path) -> list[str]:
     parts = [name.split(".") for name in imported_names(path)]
     rooms = [words[1] for words in parts if words[0] == "cprtools" and len(words) > 1]
-    return [room for room in rooms if room != "__version__"]
+    return [room for room in rooms if room not in ("__version__", "on_demand")]
 
 
 def imported_libraries(path: Path) -> set[str]:

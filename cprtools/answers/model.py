@@ -1,35 +1,28 @@
 """A model folder opened for answering: the fitted stages and the names behind the indices."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from cprtools.answers.approximate import Approximate, Index, build_index, pays, stored_index
-from cprtools.baselines import BASELINES, Recommender, TypePopularity
+from cprtools.answers.methods import METHODS
 from cprtools.baselines.catalogue import Catalogue, encode, index_in
-from cprtools.baselines.vocabulary import Vocabulary
-from cprtools.cpr.model import PCompanion
-from cprtools.cpr.triplet import Triplet
 from cprtools.errors import SchemaError, UsageError, list_names, nearest_names, quote
-from cprtools.linkpred.model import GraphModel
-from cprtools.ranking import TwoStage, candidate_pool, load_stage, stage_members
-from cprtools.tables import Folder, open_folder, vectors_table
+from cprtools.ranking.storage import load_stage, stage_members
+from cprtools.ranking.two_stage import TwoStage, candidate_pool
 from cprtools.tables import columns as c
+from cprtools.tables.folders import Folder, open_folder
+
+if TYPE_CHECKING:
+    from cprtools.answers.approximate import Index
+    from cprtools.baselines.bytype import TypePopularity
+    from cprtools.baselines.vocabulary import Vocabulary
 
 COMPLEMENTS = "complements"
 SELLERS = "sellers"
-METHODS: Mapping[str, type[Recommender]] = {
-    **BASELINES,
-    PCompanion.method: PCompanion,
-    Triplet.method: Triplet,
-    GraphModel.method: GraphModel,
-}
 
 # how tables of a stranger's model fail to be what the methods take them for
 _MISFITS = (KeyError, IndexError, TypeError, ValueError, OverflowError, pa.ArrowException)
@@ -64,11 +57,13 @@ class Model:
     @cached_property
     def popularity(self) -> npt.NDArray[np.float32]:
         """Sum of the known pairs' weights towards each candidate."""
-        return np.asarray(self.stage.problem.matrix.sum(axis=0)).ravel()
+        return self.stage.problem.margins.weight
 
     @cached_property
-    def type_popularity(self) -> TypePopularity:
+    def type_popularity(self) -> "TypePopularity":
         """P(type | type) for models that score no types themselves."""
+        from cprtools.baselines.bytype import TypePopularity
+
         return TypePopularity.fit(self.stage.problem)
 
     @property
@@ -84,12 +79,14 @@ class Model:
 
     def queries_by_id(self) -> npt.NDArray[np.int64]:
         """All query indices in the order of their ids."""
+        import pyarrow.compute as pc
+
         order = pc.sort_indices(self.query_ids())
         return np.asarray(order.to_numpy(zero_copy_only=False), dtype=np.int64)
 
     def check_columns(self, names: tuple[str, ...]) -> None:
         """Raise SchemaError where a column to show is none of the products'."""
-        present = self.catalogue.table.column_names
+        present = self.catalogue.table.column_names if names else []
         for name in names:
             if name not in present:
                 raise SchemaError(
@@ -109,6 +106,8 @@ class Model:
         """
         if use_ranker and self.stage.trees is not None:
             raise UsageError("--search hnsw serves the retrieval stage: add --no-rank")
+        from cprtools.answers.approximate import Approximate, build_index, stored_index
+
         if self.has_index:
             recall = float(self.folder.manifest["facts"]["index_recall_at_100"])
             index = stored_index(self.stage, self.folder.table, recall)
@@ -124,6 +123,8 @@ class Model:
         )
         if factors is None or not self.has_index:
             return False
+        from cprtools.answers.approximate import pays
+
         return pays(len(candidate_pool(self.stage.problem).members), factors[1].shape[1], queries)
 
     @cached_property
@@ -137,6 +138,39 @@ class Model:
     def categories(self) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
         """Category code of each product, -1 unknown, and the names."""
         return self._categories
+
+    @cached_property
+    def _brands(self) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+        return encode(self.catalogue.table.column(c.BRAND))
+
+    @property
+    def brand_codes(self) -> npt.NDArray[np.int64]:
+        """Code of each product's brand, -1 unknown."""
+        return self._brands[0]
+
+    def brand_name(self, col: int) -> str:
+        """The brand of a product that has one."""
+        codes, names = self._brands
+        return str(names[codes[col]])
+
+    def text(self, name: str, col: int) -> str | None:
+        """One string of the products' table."""
+        found: str | None = self.catalogue.table.column(name)[int(col)].as_py()
+        return found
+
+    def values(self, name: str, cols: npt.NDArray[np.int64]) -> pa.Array:
+        """A column of the products at these rows."""
+        return self.catalogue.table.column(name).take(pa.array(cols))
+
+    def seller_ids(self, seller_idx: npt.NDArray[np.int64]) -> pa.Array:
+        """seller_id of these rows. Raises ValueError for a model of complements."""
+        if self.sellers is None:
+            raise ValueError("a complement model has no sellers")
+        return self.sellers.column(c.SELLER_ID).take(pa.array(seller_idx))
+
+    def find_query(self, wanted: str) -> int:
+        """Index of a query's id, -1 where there is none."""
+        return int(index_in(pa.array([wanted], pa.string()), self.query_ids())[0])
 
     @cached_property
     def _categories(self) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
@@ -173,13 +207,15 @@ def model_members(
     stage: TwoStage,
     catalogue: Catalogue,
     sellers: pa.Table | None = None,
-    vocabulary: Vocabulary | None = None,
-    index: Index | None = None,
+    vocabulary: "Vocabulary | None" = None,
+    index: "Index | None" = None,
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """Members and facts of a model folder; the counterpart of `open_model`.
 
     vocabulary: what products that come later are read by; opening a model does not read it.
     """
+    from cprtools.tables import vectors_table
+
     members, facts = stage_members(stage)
     members["products"] = catalogue.table
     members["types"] = pa.table({"name": pa.array(catalogue.type_names, pa.string())})
@@ -189,6 +225,7 @@ def model_members(
         members["vectors"] = vectors_table(catalogue.ids, embeddings)
     if sellers is not None:
         members["sellers"] = sellers
+        members |= _places(catalogue, sellers)
     if vocabulary is not None:
         members.update(vocabulary.tables())
     if index is not None:
@@ -197,10 +234,31 @@ def model_members(
     return members, facts
 
 
-def index_of_id(wanted: str, ids: pa.Array, what: str, place: str, *, suggest: bool) -> int:
-    """Index of one id. Raises SchemaError for a stranger, with the nearest ids if `suggest`."""
-    found = int(index_in(pa.array([wanted], pa.string()), ids)[0])
+def _places(catalogue: Catalogue, sellers: pa.Table) -> dict[str, pa.Table]:
+    """Members by which a seller model's strings are read in place."""
+    from cprtools.answers.places import PLACES, places_of
+
+    codes, names = encode(catalogue.table.column(c.CATEGORY))
+    primary = index_in(sellers.column("primary_category"), pa.array(names, pa.string()))
+    of_products = {"category_idx": codes, "brand_idx": encode(catalogue.table.column(c.BRAND))[0]}
+    return {
+        "category_names": pa.table({"name": pa.array(names, pa.string())}),
+        "products" + PLACES: places_of(catalogue.table, c.PRODUCT_ID, of_products),
+        "sellers" + PLACES: places_of(sellers, c.SELLER_ID, {"primary_idx": primary}),
+    }
+
+
+def index_of_id(wanted: str, model: Model) -> int:
+    """Index of the query with that id. Raises SchemaError for a stranger.
+
+    The nearest products' ids are named; those of sellers are not: they are other people's.
+    """
+    found = model.find_query(wanted)
     if found >= 0:
         return found
-    hint = nearest_names(wanted, ids.to_pylist()) if suggest and len(ids) <= _SUGGEST_UP_TO else ""
-    raise SchemaError(f"{place}: no {what} {quote(wanted)} in this model{hint}")
+    is_seller = model.folder.kind == SELLERS
+    hint = ""
+    if not is_seller and len(model.product_ids) <= _SUGGEST_UP_TO:
+        hint = nearest_names(wanted, model.product_ids.to_pylist())
+    what = "seller" if is_seller else "product"
+    raise SchemaError(f"{model.folder.name}: no {what} {quote(wanted)} in this model{hint}")

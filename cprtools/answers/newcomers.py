@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.sparse import csr_matrix
 
 from cprtools.answers.model import SELLERS, Model
@@ -24,6 +23,7 @@ from cprtools.baselines.vocabulary import MEMBER, Vocabulary, load_vocabulary
 from cprtools.errors import SchemaError
 from cprtools.tables import Source, product_types, read, with_plain_types
 from cprtools.tables import columns as c
+from cprtools.tables.light import pc
 
 
 @dataclass(frozen=True)

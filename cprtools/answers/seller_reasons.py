@@ -3,13 +3,16 @@
 A seller's reasons name its own listings and aggregates over at least `MIN_SELLERS` sellers only.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
 
 from cprtools.answers.model import Model
-from cprtools.baselines.catalogue import encode
 from cprtools.tables import columns as c
+
+if TYPE_CHECKING:
+    from cprtools.baselines.rows import Sparse
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -28,7 +31,7 @@ class SellerReasons:
     def __init__(self, model: Model):
         self.problem = model.stage.problem
         self.model = model
-        self.brand_codes, self.brand_names = encode(model.catalogue.table.column(c.BRAND))
+        self.brand_codes = model.brand_codes
 
     def __call__(self, seller_idx: IntArray, cols: IntArray) -> list[str]:
         """One line for each (seller, product) pair; both arguments are (pairs,) int64."""
@@ -48,39 +51,40 @@ class SellerReasons:
             for parts in zip(*pieces, strict=True)
         ]
 
-    def _brands(self, listed: csr_matrix, rows: IntArray, cols: IntArray) -> list[str]:
-        codes = self.brand_codes[listed.indices]
+    def _brands(self, listed: "Sparse", rows: IntArray, cols: IntArray) -> list[str]:
+        width = int(self.brand_codes.max(initial=0)) + 1
+        codes = self.brand_codes[listed.indices].astype(np.int64)
         owner = np.repeat(np.arange(listed.shape[0]), np.diff(listed.indptr))
-        width = len(self.brand_names) + 1
-        # unknown brands come last, and are asked for by nobody
-        counts = csr_matrix(
-            (np.ones(len(codes), np.int64), (owner, np.where(codes < 0, width - 1, codes))),
-            shape=(listed.shape[0], width),
-        )
-        wanted = self.brand_codes[cols]
-        number = np.asarray(counts[rows, np.maximum(wanted, 0)]).ravel()
-        number[wanted < 0] = 0
+        keys, counts = np.unique((owner * width + codes)[codes >= 0], return_counts=True)
+        wanted = self.brand_codes[cols].astype(np.int64)
+        at, is_listed = find_sorted(keys, rows * width + wanted)
+        number = np.where(is_listed & (wanted >= 0), counts[at] if len(counts) else 0, 0)
         return [
-            f"you list {count} of {self.brand_names[code]}" if count else ""
-            for count, code in zip(number.tolist(), wanted.tolist(), strict=True)
+            f"you list {count} of {self.model.brand_name(col)}" if count else ""
+            for count, col in zip(number.tolist(), cols.tolist(), strict=True)
         ]
 
-    def _bought_with(self, listed: csr_matrix, rows: IntArray, cols: IntArray) -> list[str]:
+    def _bought_with(self, listed: "Sparse", rows: IntArray, cols: IntArray) -> list[str]:
         pairs = self.problem.co_purchases
-        if pairs is None:
-            return [""] * len(cols)
-        own = csr_matrix((np.ones_like(listed.data), listed.indices, listed.indptr), listed.shape)
-        counts = pairs[cols].multiply(own[rows]).tocsr()
-        linked = np.diff(counts.indptr)
         texts = [""] * len(cols)
-        for row in np.flatnonzero(linked).tolist():
-            span = slice(counts.indptr[row], counts.indptr[row + 1])
-            best = counts.indices[span][counts.data[span].argmax()]
-            more = f" and {linked[row] - 1} more of yours" if linked[row] > 1 else ""
-            texts[row] = f"bought together with your {self._name(best)}{more}"
+        if pairs is None:
+            return texts
+        size = self.problem.num_candidates
+        partners = pairs[cols]
+        pair = np.repeat(np.arange(len(cols)), np.diff(partners.indptr))
+        owner = np.repeat(np.arange(listed.shape[0]), np.diff(listed.indptr))
+        own = np.sort(owner * size + listed.indices)
+        linked = np.flatnonzero(find_sorted(own, rows[pair] * size + partners.indices)[1])
+        # of each pair the partner bought most often, of equal ones the first
+        best = linked[np.lexsort((partners.indices[linked], -partners.data[linked], pair[linked]))]
+        found, first, number = np.unique(pair[best], return_index=True, return_counts=True)
+        for at, start, count in zip(found.tolist(), first.tolist(), number.tolist(), strict=True):
+            more = f" and {count - 1} more of yours" if count > 1 else ""
+            name = self._name(partners.indices[best[start]])
+            texts[at] = f"bought together with your {name}{more}"
         return texts
 
-    def _nearest(self, listed: csr_matrix, rows: IntArray, cols: IntArray) -> list[str]:
+    def _nearest(self, listed: "Sparse", rows: IntArray, cols: IntArray) -> list[str]:
         vectors = self.problem.vectors
         texts = [""] * len(cols)
         if vectors is None:
@@ -105,7 +109,13 @@ class SellerReasons:
         return [f"listed by {n} sellers" if n >= MIN_SELLERS else "" for n in counts]
 
     def _name(self, col: int) -> str:
-        table = self.model.catalogue.table
-        title = table.column(c.TITLE)[int(col)].as_py()
-        text: str = title if title else table.column(c.PRODUCT_ID)[int(col)].as_py()
+        text = self.model.text(c.TITLE, col) or self.model.text(c.PRODUCT_ID, col) or ""
         return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1].rstrip() + "…"
+
+
+def find_sorted(known: IntArray, wanted: IntArray) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Where each wanted number is among the known, ascending ones, and whether it is there."""
+    if not len(known):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+    at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    return at, np.asarray(known[at] == wanted)

@@ -1,22 +1,26 @@
 """Products for a seller: retrieve within a category, rank, calibrate, say why."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.sparse import csr_matrix
 
 from cprtools.answers.model import Model
 from cprtools.answers.seller_reasons import SellerReasons
 from cprtools.answers.starters import lists_nothing, popular_products, starter_reason
 from cprtools.errors import SchemaError, nearest_names, quote
-from cprtools.ranking import TwoStage, candidate_pool, query_blocks
-from cprtools.retrieval import Pool
-from cprtools.tables import SELLER_RECOMMENDATIONS
+from cprtools.ranking.two_stage import TwoStage, candidate_pool, query_blocks
+from cprtools.retrieval.pool import Pool
 from cprtools.tables import columns as c
+from cprtools.tables.schemas import SELLER_RECOMMENDATIONS
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -154,20 +158,17 @@ def _table(
     rows = np.concatenate([np.full(len(cols), row) for row, cols, _ in parts]).astype(np.int64)
     cols = np.concatenate([cols for _, cols, _ in parts]).astype(np.int64)
     ranks = np.concatenate([np.arange(1, len(cols) + 1) for _, cols, _ in parts])
-    catalogue = model.catalogue
-    if model.sellers is None:
-        raise ValueError("a complement model has no sellers")
     columns: dict[str, Any] = {
-        c.SELLER_ID: model.sellers.column(c.SELLER_ID).take(pa.array(block[rows])),
+        c.SELLER_ID: model.seller_ids(block[rows]),
         c.RANK: pa.array(ranks, pa.int64()),
-        c.PRODUCT_ID: catalogue.ids.take(pa.array(cols)),
-        c.CATEGORY: catalogue.table.column(c.CATEGORY).take(pa.array(cols)),
+        c.PRODUCT_ID: model.values(c.PRODUCT_ID, cols),
+        c.CATEGORY: model.values(c.CATEGORY, cols),
         c.AFFINITY: np.concatenate([affinity for _, _, affinity in parts]),
         c.REASON: pa.array(_reasons(model, reasons, block[rows], cols, request), pa.string()),
     }
-    table = pa.table(columns).cast(SELLER_RECOMMENDATIONS.schema)
+    table = pa.table(columns, schema=SELLER_RECOMMENDATIONS.schema)
     for name in request.columns:
-        table = table.append_column(name, catalogue.table.column(name).take(pa.array(cols)))
+        table = table.append_column(name, model.values(name, cols))
     return table
 
 

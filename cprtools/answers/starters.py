@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from cprtools.answers.model import Model
 from cprtools.answers.seller_reasons import MIN_SELLERS
-from cprtools.retrieval import Pool
+from cprtools.retrieval.pool import Pool
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]

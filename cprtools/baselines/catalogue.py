@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools.errors import SchemaError
 from cprtools.tables import Source, align, categories, product_types, read_vectors
 from cprtools.tables import columns as c
+from cprtools.tables.light import pc
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]

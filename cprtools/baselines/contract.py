@@ -3,20 +3,42 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.sparse import csr_matrix, hstack
 
 from cprtools.errors import UsageError
 from cprtools.retrieval import top_k
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from cprtools.baselines.stored import Stored
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 ReadTable = Callable[[str], pa.Table]
+
+STARTS = "_starts"
+"""Ending of the member that says where the rows of a sparse matrix start."""
+POOL = "_pool"
+"""Ending of the member that repeats rows of the candidates that may be returned."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What a problem's known pairs add up to, by candidate."""
+
+    weight: FloatArray
+    """(num_candidates,) float32."""
+    number: IntArray
+    """(num_candidates,) queries of the pairs."""
+    ranges: Mapping[str, IntArray] = field(default_factory=dict)
+    """Candidates with each code of an attribute, (codes,) each."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +51,14 @@ class Problem:
     the lower index, goes to the more popular product.
     """
 
-    matrix: csr_matrix
+    matrix: "csr_matrix"
     """(num_queries, num_candidates) float32, positive weights of the known pairs."""
     types: IntArray
     """(num_candidates,) product type in [0, num_types), -1 where unknown."""
     num_types: int
     vectors: FloatArray | None = None
     """(num_candidates, dim) unit rows; zero rows for products without a vector."""
-    words: csr_matrix | None = None
+    words: "csr_matrix | None" = None
     """(num_candidates, words) float32 unit rows: the titles' words, weighted by rarity."""
     attributes: Mapping[str, IntArray] = field(default_factory=dict)
     """Categorical columns, such as category and brand: (num_candidates,) codes, -1 unknown."""
@@ -46,27 +68,39 @@ class Problem:
     """Further number columns: (num_candidates,) float32, NaN where unknown."""
     is_candidate: BoolArray | None = None
     """(num_candidates,) may be recommended (sellers: high demand); None: all."""
-    co_purchases: csr_matrix | None = None
+    co_purchases: "csr_matrix | None" = None
     """Sellers: (num_candidates, num_candidates) float32, symmetric co-purchase counts."""
-    similar: csr_matrix | None = None
+    similar: "csr_matrix | None" = None
     """Complements: (num_candidates, num_candidates) bool, symmetric similar pairs."""
-    co_views: csr_matrix | None = None
+    co_views: "csr_matrix | None" = None
     """Complements: (num_candidates, num_candidates) float32 co-view counts."""
-    context: csr_matrix | None = None
+    context: "csr_matrix | None" = None
     """Complements: (num_candidates, ids outside) float32 known pairs towards ids outside the
     catalogue. They are never candidates, and tell which products go with the same things."""
-    earlier: csr_matrix | None = None
-    later: csr_matrix | None = None
+    earlier: "csr_matrix | None" = None
+    later: "csr_matrix | None" = None
     """Complements: (num_candidates, num_candidates) float32 counts of two parts of the orders
     behind `matrix`: settings and ranker are chosen by foretelling the later one from the earlier
     one. None: by predicting pairs that are held out at random."""
     is_square: bool = False
+    sums: "Sums | None" = None
+    """Of a model that is read in place; else they are taken from the matrix."""
+
+    @cached_property
+    def margins(self) -> "Sums":
+        """Weight and number of the known pairs towards each candidate."""
+        if self.sums is not None:
+            return self.sums
+        weight = np.asarray(self.matrix.sum(axis=0)).ravel()
+        return Sums(weight, np.bincount(self.matrix.indices, minlength=self.num_candidates))
 
     @property
-    def wide(self) -> csr_matrix:
+    def wide(self) -> "csr_matrix":
         """(num_queries, num_candidates or more) float32: the matrix, and beside it the context."""
         if self.context is None:
             return self.matrix
+        from scipy.sparse import hstack
+
         return hstack([self.matrix, self.context], format="csr")
 
     @property
@@ -78,6 +112,10 @@ class Problem:
     def num_candidates(self) -> int:
         """Columns of the matrix."""
         return int(self.matrix.shape[1])
+
+
+class NotInPlace(Exception):  # noqa: N818 - a way to go, not an error
+    """A model, or a method of it, that has to be read as a whole."""
 
 
 class Recommender(ABC):
@@ -137,6 +175,11 @@ class Recommender(ABC):
         """
         return _Restricted(self, pool)
 
+    @classmethod
+    def candidate_members(cls) -> Sequence[str]:
+        """Members with a row for each candidate, of which `opened` reads those of the pool."""
+        return ()
+
     @abstractmethod
     def tables(self) -> dict[str, pa.Table]:
         """What `load` needs beside the problem; member names start with the method's name."""
@@ -145,6 +188,14 @@ class Recommender(ABC):
     @abstractmethod
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The fitted recommender from its stored tables and the stored problem."""
+
+    @classmethod
+    def opened(cls, problem: Problem, stored: "Stored") -> "Recommender":
+        """The stored recommender over the candidates of the problem, read in place.
+
+        Raises NotInPlace for methods that are read as a whole.
+        """
+        raise NotInPlace(cls.method)
 
     def extended(self, problem: Problem) -> Self:
         """The same model where products that it never saw follow those that it knows.

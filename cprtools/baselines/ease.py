@@ -1,11 +1,12 @@
 """EASE: a linear model of the whole matrix in closed form."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import IntArray, Problem
 from cprtools.baselines.items import ItemToItem
@@ -16,6 +17,9 @@ from cprtools.baselines.sparse import (
     canonical,
     reweight,
 )
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 DoubleArray = npt.NDArray[np.float64]
 _BLOCK = 512
@@ -100,6 +104,8 @@ def item_weights(
         else (np.zeros(0, np.int64),) * 3
     )
     entries = values.astype(np.float32), (active[rows], active[cols])
+    from scipy.sparse import csr_matrix
+
     return canonical(csr_matrix(entries, shape=(matrix.shape[1], num_candidates)))
 
 

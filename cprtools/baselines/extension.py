@@ -1,14 +1,18 @@
 """A problem with further products at its end: queries and candidates without any behaviour."""
 
+from __future__ import annotations
+
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix, vstack
 
 from cprtools.baselines.contract import FloatArray, Problem
 from cprtools.baselines.sparse import widen
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 _SQUARES = ("co_purchases", "similar", "co_views", "earlier", "later")
 
@@ -72,6 +76,8 @@ def _vectors(known: FloatArray | None, new: Problem) -> FloatArray | None:
 def _words(known: csr_matrix | None, new: Problem) -> csr_matrix | None:
     if known is None:
         return None
+    from scipy.sparse import csr_matrix, vstack
+
     more = csr_matrix((new.num_candidates, 0)) if new.words is None else new.words
     # a stored matrix ends with its last used column
     width = max(known.shape[1], more.shape[1])

@@ -1,7 +1,7 @@
 """What methods share that give every query and every candidate a vector."""
 
 from copy import copy
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
@@ -10,6 +10,9 @@ from cprtools.baselines.dense import stable_product
 from cprtools.baselines.extension import append_rows
 from cprtools.errors import SchemaError
 from cprtools.tables import to_matrix, vector_array
+
+if TYPE_CHECKING:
+    from cprtools.baselines.stored import Stored
 
 _FACTOR = "factor"
 
@@ -41,6 +44,21 @@ class FactorModel(Recommender):
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The stored vectors. Raises SchemaError where they are not of the problem's shape."""
         return cls(*cls._stored(problem, read))
+
+    @classmethod
+    def candidate_members(cls) -> tuple[str, ...]:
+        """The candidates' vectors."""
+        return (cls._members()[1],)
+
+    @classmethod
+    def opened(cls, problem: Problem, stored: "Stored") -> Recommender:
+        """The vectors of the pool, and of the queries in place."""
+        queries, candidates = cls._members()
+        model = cls.__new__(cls)
+        FactorModel.__init__(
+            model, stored.numbers(queries, _FACTOR), stored.pooled(candidates, _FACTOR)
+        )
+        return model
 
     @classmethod
     def _stored(cls, problem: Problem, read: ReadTable) -> tuple[FloatArray, FloatArray]:

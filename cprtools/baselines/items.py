@@ -1,35 +1,62 @@
 """What methods share that score a candidate by the query's items, through a matrix of items."""
 
+from __future__ import annotations
+
 from copy import copy
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
 import pyarrow as pa
-from scipy.sparse import csr_matrix
 
-from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
-from cprtools.baselines.sparse import canonical, matrix_table, reweight, table_matrix, widen
+from cprtools.baselines.contract import (
+    STARTS,
+    FloatArray,
+    IntArray,
+    NotInPlace,
+    Problem,
+    ReadTable,
+    Recommender,
+)
+from cprtools.baselines.rows import Rows, product
+from cprtools.baselines.sparse import (
+    canonical,
+    matrix_table,
+    reweight,
+    row_starts,
+    table_matrix,
+    weigh,
+    widen,
+)
+
+if TYPE_CHECKING:
+    from cprtools.baselines.rows import Sparse
+    from cprtools.baselines.stored import Stored
 
 
 class ItemToItem(Recommender):
     """Scores c for q by the sum over q's items i of f(w(q,i)) M(i,c), f the weighting."""
 
-    def __init__(self, matrix: csr_matrix, items: csr_matrix, weighting: str):
-        self._matrix = canonical(reweight(matrix, weighting))
+    def __init__(self, matrix: Sparse, items: Sparse, weighting: str):
+        self._matrix = (
+            matrix if isinstance(matrix, Rows) else canonical(reweight(matrix, weighting))
+        )
         """(num_queries, num_items) float32 f(w): candidates, then what is context for them."""
-        self._items = canonical(items)
+        self._items = items if isinstance(items, Rows) else canonical(items)
         """(num_items, num_candidates) float32 M."""
         self._weighting = weighting
 
     def score(self, query_idx: IntArray) -> FloatArray:
         """Row of the query times M: (len(query_idx), num_candidates) float32."""
-        return np.asarray((self._matrix[query_idx] @ self._items).toarray(), dtype=np.float32)
+        rows = self._matrix[query_idx]
+        if isinstance(rows, Rows):
+            rows.data = weigh(rows.data, self._weighting)
+        return product(rows, self._items)
 
     def tables(self) -> dict[str, pa.Table]:
         """M, and how the weights of the query's items are read."""
         items, settings = self._members()
         return {
             items: matrix_table(self._items),
+            items + STARTS: row_starts(self._items),
             settings: pa.table({"weighting": [self._weighting]}),
         }
 
@@ -42,6 +69,17 @@ class ItemToItem(Recommender):
         return cls(problem.wide, table_matrix(read(items), shape, items), weighting)
 
     @classmethod
+    def opened(cls, problem: Problem, stored: Stored) -> Recommender:
+        """The rows of the query's items alone."""
+        items, settings = cls._members()
+        weighting = stored.folder.table(settings).column("weighting")[0].as_py()
+        n = problem.num_candidates
+        if problem.context is not None:
+            raise NotInPlace("context")
+        model = cls(problem.matrix, stored.rows(items, (n, n)), weighting)
+        return Recommender.restricted(model, stored.pool)
+
+    @classmethod
     def _members(cls) -> tuple[str, str]:
         start = cls.method.replace("-", "_")
         return f"{start}_items", f"{start}_settings"
@@ -49,6 +87,8 @@ class ItemToItem(Recommender):
     def restricted(self, pool: IntArray) -> Self:
         """The columns of the pool alone."""
         narrow = copy(self)
+        if isinstance(self._items, Rows):
+            return super().restricted(pool)  # type: ignore[return-value]
         narrow._items = self._items[:, pool]
         return narrow
 

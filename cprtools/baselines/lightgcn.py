@@ -1,11 +1,12 @@
 """LightGCN: vectors smoothed over the seller-product graph, trained by BPR."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from scipy.sparse import bmat, csr_matrix
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem
 from cprtools.baselines.dense import stable_product
@@ -13,6 +14,9 @@ from cprtools.baselines.factors import FactorModel
 from cprtools.baselines.options import check_least, refuse_unknown, require_sellers
 from cprtools.baselines.sparse import canonical, row_sums
 from cprtools.baselines.tuning import Settings, choose, hold_out, listed
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 _BATCH = 2048
 # a large graph takes larger batches: every step smooths all of its vectors
@@ -166,6 +170,8 @@ class Trainer:
         parts = np.concatenate([slope * (i - j), slope * u, -slope * u])
         triples = len(sellers)
         ends = np.ones(3 * triples, np.float32), (rows.ravel(), np.arange(3 * triples))
+        from scipy.sparse import csr_matrix
+
         scatter = csr_matrix(ends, shape=(len(self.nodes), 3 * triples))
         # the graph is symmetric, so a gradient goes back the way that vectors came
         behind = propagate(self.graph, scatter @ parts, self._config.num_layers)
@@ -200,6 +206,8 @@ def normalised_graph(matrix: csr_matrix) -> csr_matrix:
     Symmetric (sellers + products, sellers + products) float32.
     """
     binary = (canonical(matrix) > 0).astype(np.float64)
+    from scipy.sparse import bmat, csr_matrix
+
     graph = bmat(
         [
             [csr_matrix((binary.shape[0],) * 2), binary],

@@ -1,6 +1,6 @@
 """Popularity: the same order for every query."""
 
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +9,9 @@ from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable
 from cprtools.baselines.extension import append_rows
 from cprtools.baselines.options import refuse_unknown
 from cprtools.baselines.sparse import column_sums
+
+if TYPE_CHECKING:
+    from cprtools.baselines.stored import Stored
 
 
 class Popularity(Recommender):
@@ -37,6 +40,11 @@ class Popularity(Recommender):
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The counts as stored."""
         return cls(read("popularity_counts").column("count").to_numpy().astype(np.float32))
+
+    @classmethod
+    def opened(cls, problem: Problem, stored: "Stored") -> Recommender:
+        """The counts of the pool."""
+        return cls(stored.numbers("popularity_counts", "count")[stored.pool].astype(np.float32))
 
     def restricted(self, pool: IntArray) -> Self:
         """The counts of the pool alone."""

@@ -1,11 +1,17 @@
 """Sparse matrices: to and from tables, reweighted, and the similarity of their columns."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.sparse import csr_matrix
 
 from cprtools.errors import SchemaError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 QUERY_IDX = "query_idx"
 CANDIDATE_IDX = "candidate_idx"
@@ -17,16 +23,21 @@ _BLOCK = 256
 
 
 def matrix_table(matrix: csr_matrix) -> pa.Table:
-    """The entries of a matrix as query_idx, candidate_idx (int64), weight (float32), by row."""
+    """The entries of a matrix as query_idx, candidate_idx (int32), weight (float32), by row."""
     ordered = canonical(matrix)
-    rows = np.repeat(np.arange(ordered.shape[0], dtype=np.int64), np.diff(ordered.indptr))
+    rows = np.repeat(np.arange(ordered.shape[0], dtype=np.int32), np.diff(ordered.indptr))
     return pa.table(
         {
             QUERY_IDX: rows,
-            CANDIDATE_IDX: ordered.indices.astype(np.int64),
+            CANDIDATE_IDX: ordered.indices.astype(np.int32),
             WEIGHT: ordered.data.astype(np.float32),
         }
     )
+
+
+def row_starts(matrix: csr_matrix) -> pa.Table:
+    """Where the entries of each row start in `matrix_table`: (rows + 1,) as column `start`."""
+    return pa.table({"start": canonical(matrix).indptr.astype(np.int64)})
 
 
 def table_matrix(table: pa.Table, shape: tuple[int, int], label: str) -> csr_matrix:
@@ -42,6 +53,8 @@ def table_matrix(table: pa.Table, shape: tuple[int, int], label: str) -> csr_mat
                 f"{label}: does not fit the rest of the model; {name} goes from {values.min()} "
                 f"to {values.max()}, and there are {size}"
             )
+    from scipy.sparse import csr_matrix
+
     weights = table.column(WEIGHT).to_numpy().astype(np.float32)
     return canonical(csr_matrix((weights, (rows, cols)), shape=shape, dtype=np.float32))
 
@@ -61,6 +74,8 @@ def widen(matrix: csr_matrix, shape: tuple[int, int], after: int | None = None) 
 
     after: number of rows that the empty ones follow; None: all.
     """
+    from scipy.sparse import csr_matrix
+
     after = matrix.shape[0] if after is None else after
     start, end = matrix.indptr[: after + 1], matrix.indptr[after + 1 :]
     between = np.full(shape[0] - matrix.shape[0], start[-1], dtype=matrix.indptr.dtype)
@@ -71,11 +86,15 @@ def widen(matrix: csr_matrix, shape: tuple[int, int], after: int | None = None) 
 def reweight(matrix: csr_matrix, weighting: str) -> csr_matrix:
     """The matrix with its weights as they are (`raw`), log(1 + w) (`log`) or 1 (`binary`)."""
     result = canonical(matrix).astype(np.float32)
-    if weighting == "log":
-        result.data = np.log1p(result.data)
-    elif weighting == "binary":
-        result.data = np.ones_like(result.data)
+    result.data = weigh(result.data, weighting)
     return result
+
+
+def weigh(weights: npt.NDArray[np.float32], weighting: str) -> npt.NDArray[np.float32]:
+    """(entries,) float32 weights as `reweight` has them."""
+    if weighting == "log":
+        return np.log1p(weights)
+    return np.ones_like(weights) if weighting == "binary" else weights
 
 
 def row_sums(matrix: csr_matrix) -> npt.NDArray[np.float64]:
@@ -90,6 +109,8 @@ def column_sums(matrix: csr_matrix) -> npt.NDArray[np.float64]:
 
 def group_rows(matrix: csr_matrix, groups: npt.NDArray[np.int64], num_groups: int) -> csr_matrix:
     """Rows of the same group added up, (num_groups, columns) float64; group -1 is left out."""
+    from scipy.sparse import csr_matrix
+
     known = np.flatnonzero(groups >= 0)
     shape = (num_groups, matrix.shape[0])
     members = csr_matrix((np.ones(len(known)), (groups[known], known)), shape=shape)
@@ -109,6 +130,8 @@ def column_neighbours(
     `columns`, ascending, stay empty; None: all are asked for.
     `shrinkage` is added to the product of the norms, so that columns with few entries count less.
     """
+    from scipy.sparse import csr_matrix
+
     known = canonical(matrix).astype(np.float64)
     norms = np.sqrt(column_sums(known.multiply(known).tocsr()))
     by_column = known.T.tocsr()

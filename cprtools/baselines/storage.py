@@ -1,14 +1,20 @@
 """A problem as the tables of a model folder, and back: what every stored method builds on."""
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pyarrow as pa
-from scipy.sparse import csr_matrix
 
-from cprtools.baselines.contract import Problem, ReadTable
-from cprtools.baselines.sparse import matrix_table, table_matrix
+from cprtools.baselines.contract import POOL, STARTS, IntArray, Problem, ReadTable
+from cprtools.baselines.sparse import matrix_table, row_starts, table_matrix
+from cprtools.baselines.stored import RANGES, SUMS
 from cprtools.errors import SchemaError
 from cprtools.tables import columns as c
 from cprtools.tables import to_matrix, vector_array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 _SQUARES = ("co_purchases", "similar", "co_views")
 
@@ -24,18 +30,50 @@ def problem_tables(problem: Problem) -> dict[str, pa.Table]:
         codes[c.PRICE] = pa.array(problem.prices, pa.float32())
     if problem.is_candidate is not None:
         codes["is_candidate"] = pa.array(problem.is_candidate)
-    members = {"interactions": matrix_table(problem.matrix), "codes": pa.table(codes)}
+    members = {"codes": pa.table(codes), **_sparse("interactions", problem.matrix)}
     if problem.words is not None:
-        members["words"] = matrix_table(problem.words)
+        members |= _sparse("words", problem.words)
     if problem.vectors is not None:
         members["text_vectors"] = pa.table({c.VECTOR: vector_array(problem.vectors)})
     if problem.context is not None:
-        members["context"] = matrix_table(problem.context)
+        members |= _sparse("context", problem.context)
     for name in _SQUARES:
         matrix = getattr(problem, name)
         if matrix is not None:
-            members[name] = matrix_table(matrix.astype(np.float32))
+            members |= _sparse(name, matrix.astype(np.float32))
     return members
+
+
+def _sparse(name: str, matrix: "csr_matrix") -> dict[str, pa.Table]:
+    return {name: matrix_table(matrix), name + STARTS: row_starts(matrix)}
+
+
+def place_tables(
+    problem: Problem, members: Mapping[str, pa.Table], by_candidate: Sequence[str]
+) -> dict[str, pa.Table]:
+    """What answers that read the model in place need of sellers' tables beside them.
+
+    Members `sums`, `ranges` and `ranges_counts` (see `Sums`), and those with a row for each
+    candidate, `by_candidate`, once more for the candidates that may be returned alone.
+    """
+    margins = problem.margins
+    ranges = [range_sizes(codes) for codes in (problem.types, *problem.attributes.values())]
+    ends = np.cumsum([len(counts) for counts in ranges])
+    found = {
+        SUMS: pa.table({"weight": margins.weight, "number": margins.number}),
+        RANGES: pa.table({"end": ends}),
+        RANGES + "_counts": pa.table({"count": np.concatenate(ranges)}),
+    }
+    if problem.is_candidate is None or problem.is_candidate.all():
+        return found
+    pool = pa.array(np.flatnonzero(problem.is_candidate))
+    wanted = [*by_candidate, *(name for name in ("text_vectors",) if name in members)]
+    return found | {name + POOL: members[name].take(pool) for name in wanted}
+
+
+def range_sizes(codes: IntArray) -> IntArray:
+    """Candidates with each code of an attribute: (codes,) int64."""
+    return np.bincount(codes[codes >= 0], minlength=int(codes.max(initial=0)) + 1)
 
 
 def load_problem(
@@ -55,6 +93,8 @@ def load_problem(
             raise ValueError("a type index lies outside the types")
     except (KeyError, ValueError, pa.ArrowException) as error:
         raise SchemaError(f"the model's tables do not fit together; {error}") from error
+    from scipy.sparse import csr_matrix
+
     similar = squares["similar"]
     return Problem(
         matrix=matrix,
@@ -82,7 +122,7 @@ def _named(codes: pa.Table, prefix: str, kind: type) -> dict[str, np.ndarray]:
     }
 
 
-def _any_width(read: ReadTable, name: str, n: int) -> csr_matrix:
+def _any_width(read: ReadTable, name: str, n: int) -> "csr_matrix":
     table = read(name)
     # what a column stands for is not needed: rows are only compared with each other
     width = max(table.column("candidate_idx").to_numpy(), default=0) + 1

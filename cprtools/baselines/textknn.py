@@ -1,17 +1,29 @@
 """Text-knn: candidates whose vectors are near those of the query."""
 
+from __future__ import annotations
+
 from copy import copy
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-from scipy.sparse import csr_matrix, diags
 
-from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.contract import (
+    FloatArray,
+    IntArray,
+    NotInPlace,
+    Problem,
+    ReadTable,
+    Recommender,
+)
 from cprtools.baselines.dense import stable_product
 from cprtools.baselines.options import check_least, refuse_unknown
-from cprtools.baselines.sparse import canonical
 from cprtools.errors import SchemaError
+from cprtools.tables import columns as c
+
+if TYPE_CHECKING:
+    from cprtools.baselines.rows import Sparse
+    from cprtools.baselines.stored import Stored
 
 _BLOCK = 512
 
@@ -26,7 +38,7 @@ class TextKnn(Recommender):
 
     method: ClassVar[str] = "text-knn"
 
-    def __init__(self, vectors: FloatArray, matrix: csr_matrix | None, nearest: int):
+    def __init__(self, vectors: FloatArray, matrix: Sparse | None, nearest: int):
         self._vectors = vectors
         self._candidates = vectors
         self._matrix = matrix
@@ -45,22 +57,25 @@ class TextKnn(Recommender):
         vectors = np.ascontiguousarray(problem.vectors, dtype=np.float32)
         if problem.is_square:
             return cls(vectors, None, nearest)
-        # a product without a vector is no evidence, and must not stand in for a negative cosine
-        known = canonical(problem.matrix) @ diags(vectors.any(axis=1).astype(np.float32))
-        return cls(vectors, canonical(known.tocsr()), nearest)
+        return cls(vectors, problem.matrix, nearest)
 
     def score(self, query_idx: IntArray) -> FloatArray:
         """Cosine, or sum of the highest cosines: (len(query_idx), num_candidates) float32."""
         if self._matrix is None:
             return stable_product(self._vectors[query_idx], self._candidates)
         best = np.full((len(query_idx), self.nearest, self.num_candidates), -np.inf, np.float32)
-        by_item = self._matrix[query_idx].tocsc()
-        items = np.flatnonzero(np.diff(by_item.indptr))
-        for start in range(0, len(items), _BLOCK):
-            block = items[start : start + _BLOCK]
-            cosines = stable_product(self._vectors[block], self._candidates)
+        listed = self._matrix[query_idx]
+        order = np.argsort(listed.indices, kind="stable")
+        queries = np.repeat(np.arange(len(query_idx)), np.diff(listed.indptr))[order]
+        items, starts = np.unique(listed.indices[order], return_index=True)
+        ends = np.append(starts, len(queries))[1:]
+        # a product without a vector is no evidence, and must not stand in for a negative cosine
+        known = np.flatnonzero(self._vectors[items].any(axis=1))
+        for start in range(0, len(known), _BLOCK):
+            block = known[start : start + _BLOCK]
+            cosines = stable_product(self._vectors[items[block]], self._candidates)
             for item, row in zip(block, cosines, strict=True):
-                for query in by_item.indices[by_item.indptr[item] : by_item.indptr[item + 1]]:
+                for query in queries[starts[item] : ends[item]]:
                     _insert(best[query], row)
         best[best == -np.inf] = 0
         return np.asarray(best.sum(axis=1, dtype=np.float32))
@@ -77,6 +92,16 @@ class TextKnn(Recommender):
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The same over the problem's vectors."""
         return cls.fit(problem, nearest=read("text_knn_settings").column("nearest")[0].as_py())
+
+    @classmethod
+    def opened(cls, problem: Problem, stored: Stored) -> Recommender:
+        """The vectors of the pool, and in place those of all that is listed."""
+        if problem.vectors is None:
+            raise NotInPlace(cls.method)
+        nearest = stored.folder.table("text_knn_settings").column("nearest")[0].as_py()
+        model = cls(problem.vectors, problem.matrix, nearest)
+        model._candidates = stored.pooled("text_vectors", c.VECTOR)
+        return model
 
     def restricted(self, pool: IntArray) -> Self:
         """The vectors of the pool alone, against those of all that is listed."""

@@ -1,18 +1,22 @@
 """Choose settings on a validation part of the training pairs, one setting at a time."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, Recommender
 from cprtools.baselines.sparse import canonical
 from cprtools.retrieval import top_k
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 DoubleArray = npt.NDArray[np.float64]
 Settings = dict[str, Any]
@@ -119,6 +123,8 @@ def hold_out(
     if not chosen.any():
         return None
     entries = rows[chosen], known.indices[chosen]
+    from scipy.sparse import csr_matrix
+
     out = csr_matrix((np.ones(chosen.sum(), np.float32), entries), shape=known.shape)
     if problem.is_square:
         out = out.maximum(out.T).tocsr()

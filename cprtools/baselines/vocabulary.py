@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines.catalogue import encode, index_in, join_vectors, vector_parts
@@ -17,6 +16,7 @@ from cprtools.baselines.contract import FloatArray, IntArray, ReadTable
 from cprtools.errors import SchemaError
 from cprtools.tables import Source, to_matrix, vector_array
 from cprtools.tables import columns as c
+from cprtools.tables.light import pc
 
 # how many entries of a category path become attributes of their own
 _PATH_DEPTH = 6

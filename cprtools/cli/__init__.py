@@ -38,10 +38,20 @@ def _run(words: list[str]) -> int:
     if words[0] in ("-V", "--version"):
         return _say(f"cprtools {__version__}\n")
     name = words[0]
+    if name in ("--show-completion", "--complete"):
+        return _guard(lambda: _completion(name, words[1:]))
     if name not in COMMANDS:
         _complain(f"no command {errors.quote(name)}; there are {', '.join(COMMANDS)}")
         return errors.UsageError.exit_code
     return _guard(lambda: _command(name, words[1:]))
+
+
+def _completion(name: str, words: list[str]) -> int:
+    from cprtools.cli.completion import complete, script
+
+    if name == "--show-completion":
+        return _say(script(words[0] if words else ""))
+    return _say("".join(f"{word}\n" for word in complete(words, list(COMMANDS))))
 
 
 def _command(name: str, words: list[str]) -> int:
@@ -173,4 +183,5 @@ Example:
   cprtools recommend --model cpr.model/ --product P1
 
 cprtools COMMAND --help explains a command; cprtools --version prints the version.
+Completion: eval "$(cprtools --show-completion bash)", or zsh, or fish.
 """

@@ -1,5 +1,6 @@
 """What `recommend` does with its options: find the model, resolve the queries, hand out answers."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -54,8 +55,10 @@ class Request:
 def run(request: Request) -> None:
     """Answer and write. Raises PartialAnswerError, after writing, where some ids are unknown."""
     from cprtools import answers, tables
+    from cprtools.tables.light import leave_pandas_out
 
     _check(request)
+    leave_pandas_out()
     # a piped model is waited for first: the command that sends it may also write the other files
     piped = answers.open_model(STDIN) if request.model == STDIN else None
     query_source = None
@@ -68,7 +71,7 @@ def run(request: Request) -> None:
         model = piped
     else:
         kind, place = _find_model(request, query_source)
-        model = answers.open_model(place, kind)
+        model = _open(place, kind, request)
     if request.list_categories:
         _list_categories(model, request)
         return
@@ -81,6 +84,23 @@ def run(request: Request) -> None:
     if unknown:
         shown = "" if kind == "sellers" else f": {list_names(unknown, 5)}"
         raise PartialAnswerError(f"{request.queries}: {len(unknown)} ids are unknown{shown}")
+
+
+def _open(place: str, kind: str, request: Request) -> "Model":
+    """The model: in place for one query, else in memory."""
+    from cprtools.answers.model import open_model
+
+    extended = request.products or request.vectors or request.exclude or request.only
+    is_single = request.seller is not None and not request.list_categories
+    if is_single and not extended and request.search == "exact":
+        from cprtools.answers.in_place import open_in_place
+        from cprtools.baselines.contract import NotInPlace
+        from cprtools.tables.folders import open_folder
+
+        folder = open_folder(place, (kind,))
+        with contextlib.suppress(NotInPlace):
+            return open_in_place(folder)
+    return open_model(place, kind)
 
 
 def _check(request: Request) -> None:
@@ -182,21 +202,20 @@ def _resolve(
 ) -> tuple[Any, list[str]]:
     """Indices of the queries asked for, and the ids that the model does not know."""
     import numpy as np
+
+    from cprtools.answers.model import index_of_id
+
+    single = request.product if kind == "complements" else request.seller
+    if single is not None:
+        return np.array([index_of_id(single, model)], dtype=np.int64), []
+    if query_source is None:
+        return model.queries_by_id(), []
     import pyarrow.compute as pc
 
     from cprtools import tables
-    from cprtools.answers.model import index_of_id
     from cprtools.baselines.catalogue import index_in
 
     ids = model.query_ids()
-    single = request.product if kind == "complements" else request.seller
-    if single is not None:
-        what = "product" if kind == "complements" else "seller"
-        suggest = kind == "complements"
-        place = index_of_id(single, ids, what, model.folder.name, suggest=suggest)
-        return np.array([place], dtype=np.int64), []
-    if query_source is None:
-        return model.queries_by_id(), []
     table = tables.read(query_source)
     name = next(n for n in _ID_COLUMNS[kind] if n in table.column_names)
     wanted = pc.unique(table.column(name)).drop_null()
@@ -230,7 +249,6 @@ def _part(query_idx: Any, shard: str | None) -> Any:
 
 def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Iterator[pa.Table]":
     from cprtools import answers, tables
-    from cprtools.answers.filters import mask_of, read_excluded
 
     model.check_columns(request.show)
     by_index = request.search == "hnsw" or (
@@ -240,8 +258,12 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
         model.use_approximate_search(use_ranker=request.use_ranker)
     excluded, only = None, None
     if request.exclude is not None:
+        from cprtools.answers.filters import read_excluded
+
         excluded = read_excluded(request.exclude, model.query_ids(), model.product_ids)
     if request.only is not None:
+        from cprtools.answers.filters import mask_of
+
         source = tables.open_table(request.only, tables.PRODUCT_LIST, request.mapping)
         listed = tables.read(source)
         only = mask_of(listed, model.product_ids, source.label)
@@ -337,8 +359,7 @@ def _list_categories(model: "Model", request: Request) -> None:
     from cprtools.answers.model import index_of_id
     from cprtools.cli import rendering
 
-    ids = model.query_ids()
-    seller = index_of_id(str(request.seller), ids, "seller", model.folder.name, suggest=False)
+    seller = index_of_id(str(request.seller), model)
     table = answers.list_categories(model, seller)
     if _format(request) == "parquet":
         tables.write(table, request.output, console.footer(model.folder))

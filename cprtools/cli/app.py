@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from cprtools import __version__
 from cprtools.cli import console
 from cprtools.cli.options import Seed
+from cprtools.cli.parsing import read_plainly
 
 
-def build(name: str) -> Callable[..., Any]:
+def build(name: str) -> Any:
     """The runnable command of that name: a single-command app, which starts faster than a group."""
     module = importlib.import_module(f"cprtools.cli.{name.replace('-', '_')}")
     function = getattr(module, name.replace("-", "_"))
@@ -21,7 +23,9 @@ def build(name: str) -> Callable[..., Any]:
         add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, name=name
     )
     app.command(name=name)(_with_common_options(function, name))
-    return app
+    command = typer.main.get_command(app)
+    read_plainly(command)
+    return command
 
 
 def _with_common_options(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Problem
@@ -26,6 +25,7 @@ from cprtools.baselines.vocabulary import Vocabulary, learn_vocabulary
 from cprtools.errors import SchemaError
 from cprtools.tables import Source
 from cprtools.tables import columns as c
+from cprtools.tables.light import pc
 
 LABELS = ("cleaned", "all")
 """What is learnt as a complement: flagged pairs, or every pair that was bought together."""

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools.evaluation import ranked
 from cprtools.evaluation.coding import FloatArray, IntArray, codes, contains, vocabulary
@@ -15,6 +14,7 @@ from cprtools.evaluation.results import ALL, Result
 from cprtools.evaluation.training import Training
 from cprtools.tables import columns as c
 from cprtools.tables import product_types
+from cprtools.tables.light import pc
 
 
 def beyond_accuracy(

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools import tables
 from cprtools.errors import SchemaError, UsageError, list_names
@@ -16,6 +15,7 @@ from cprtools.evaluation.segments import Attribute, attributes
 from cprtools.evaluation.sellers import evaluate_sellers
 from cprtools.tables import Folder, Source, TableSpec
 from cprtools.tables import columns as c
+from cprtools.tables.light import pc
 
 COMPLEMENTS = "complements"
 SELLERS = "sellers"

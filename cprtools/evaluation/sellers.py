@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools.errors import SchemaError
 from cprtools.evaluation import ranked
@@ -25,6 +24,7 @@ from cprtools.evaluation.results import ALL, Evaluation, measure
 from cprtools.evaluation.segments import Attribute
 from cprtools.tables import categories
 from cprtools.tables import columns as c
+from cprtools.tables.light import pc
 
 # lower bounds of the segments by training listings
 _SIZES = ((0, "no listings"), (1, "1-4 listings"), (5, "5-9 listings"), (10, "10-19 listings"),

@@ -13,11 +13,11 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools.errors import SchemaError, UsageError, list_names, quote
 from cprtools.tables import Field, cast_column
 from cprtools.tables import columns as c
+from cprtools.tables.light import pc
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]

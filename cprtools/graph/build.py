@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools import tables
 from cprtools.errors import SchemaError, UsageError
 from cprtools.graph.queries import EDGES_SQL, FACTS_SQL, NODES_SQL, PREPARE_SQL
 from cprtools.tables import columns as c
+from cprtools.tables.light import pc
 
 # a clock that is a zone ahead is no mistake
 _LEEWAY = timedelta(days=1)

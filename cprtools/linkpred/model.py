@@ -1,12 +1,13 @@
 """The graph model as a recommender: trained with torch, answering with numpy."""
 
+from __future__ import annotations
+
 from copy import copy
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
 from cprtools.baselines.dense import stable_product
@@ -19,6 +20,9 @@ from cprtools.tables import to_matrix, vector_array
 from cprtools.training.run import Run
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from cprtools.baselines.stored import Stored
     from cprtools.linkpred.training import Trainer
 
 _SELLERS, _PRODUCTS, _ENCODER = "gnn_sellers", "gnn_products", "gnn_encoder"
@@ -166,7 +170,7 @@ class GraphModel(Recommender):
         return model
 
     @classmethod
-    def _embedded(cls, trainer: "Trainer") -> Self:
+    def _embedded(cls, trainer: Trainer) -> Self:
         graph, vectors = trainer.graph, trainer.vectors
         nodes = trainer.embed()
         known = np.diff(graph.indptr) > 0
@@ -246,13 +250,26 @@ class GraphModel(Recommender):
         weights = load_weights(encoder, _ENCODER)
         return cls(sellers, products, ColdEncoder(weights), encoder.column("epochs")[0].as_py())
 
+    @classmethod
+    def candidate_members(cls) -> tuple[str, ...]:
+        """The products' vectors."""
+        return (_PRODUCTS,)
+
+    @classmethod
+    def opened(cls, problem: Problem, stored: Stored) -> Self:
+        """The products of the pool, and the sellers in place."""
+        sellers, products = stored.numbers(_SELLERS, c.VECTOR), stored.pooled(_PRODUCTS, c.VECTOR)
+        if (len(sellers), len(products)) != (problem.num_queries, len(stored.pool)):
+            raise SchemaError(f"{_SELLERS}: does not fit the rest of the model")
+        return cls(sellers, products, ColdEncoder({}))
+
     @property
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""
         return len(self._products)
 
 
-def _effort(trainer: "Trainer") -> Effort:
+def _effort(trainer: Trainer) -> Effort:
     sampler = trainer.sampler
     epochs = sampler.num_batches // max(1, trainer.batches.steps)
     totals = (float(sampler.num_roots), float(sampler.num_sampled), trainer.seconds)

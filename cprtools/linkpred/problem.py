@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Problem
@@ -23,6 +22,7 @@ from cprtools.baselines.vocabulary import Vocabulary, learn_vocabulary
 from cprtools.errors import SchemaError
 from cprtools.tables import EDGES, NODES, Folder, Source, TableSpec
 from cprtools.tables import columns as c
+from cprtools.tables.light import pc
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """The products table beside the log: which types there are, for the report."""
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools.tables import columns as c
 from cprtools.tables import product_types, read
+from cprtools.tables.light import pc
 from cprtools.tables.source import Source
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools.mining import observing
 from cprtools.mining.checking import check_pairs
@@ -17,6 +16,7 @@ from cprtools.mining.counting import Reach, Totals, look
 from cprtools.mining.observing import LONG_AGO, NO_SESSION, NO_TIME, Events, Join
 from cprtools.mining.records import PRODUCT_BITS, count_records
 from cprtools.mining.rules import Rules
+from cprtools.tables.light import pc
 
 Ints = npt.NDArray[np.int64]
 

@@ -1,12 +1,35 @@
 """Ranking: evidence about a (query, candidate) pair, and the small ranker over it."""
 
-from cprtools.ranking.calibration import Calibration, fit_calibration, load_calibration
-from cprtools.ranking.evidence import Evidence
-from cprtools.ranking.fitting import Collected, collect_evidence, fit_two_stage, ranker_fitter
-from cprtools.ranking.holdout import draws, hold_out_later, hold_out_listings, hold_out_pairs
-from cprtools.ranking.storage import load_stage, stage_members
-from cprtools.ranking.trees import Trees, fit_trees, load_trees
-from cprtools.ranking.two_stage import Settings, TwoStage, candidate_pool, query_blocks
+from typing import TYPE_CHECKING
+
+from cprtools import on_demand
+
+if TYPE_CHECKING:
+    from cprtools.ranking.calibration import Calibration, fit_calibration, load_calibration
+    from cprtools.ranking.evidence import Evidence
+    from cprtools.ranking.fitting import (
+        Collected,
+        collect_evidence,
+        fit_two_stage,
+        ranker_fitter,
+    )
+    from cprtools.ranking.holdout import draws, hold_out_later, hold_out_listings, hold_out_pairs
+    from cprtools.ranking.storage import load_stage, stage_members
+    from cprtools.ranking.trees import Trees, fit_trees, load_trees
+    from cprtools.ranking.two_stage import Settings, TwoStage, candidate_pool, query_blocks
+
+__getattr__ = on_demand(
+    __name__,
+    {
+        "calibration": "Calibration fit_calibration load_calibration",
+        "evidence": "Evidence",
+        "fitting": "Collected collect_evidence fit_two_stage ranker_fitter",
+        "holdout": "draws hold_out_later hold_out_listings hold_out_pairs",
+        "storage": "load_stage stage_members",
+        "trees": "Trees fit_trees load_trees",
+        "two_stage": "Settings TwoStage candidate_pool query_blocks",
+    },
+)
 
 __all__ = [
     "Calibration",

@@ -4,20 +4,25 @@ Everything here is computed for a block of queries at once, from the dense score
 (queries x candidates) and sparse products of what is known, then read off at the candidates.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix, diags
 
 from cprtools.baselines.contract import Problem, Recommender
 from cprtools.baselines.sparse import column_neighbours
-from cprtools.ranking.groups import Groups, build_groups
 from cprtools.ranking.listed import ListedEvidence, source_columns
 from cprtools.retrieval import Pool
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from cprtools.ranking.groups import Groups
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -74,22 +79,13 @@ class Evidence:
         return {name: _clean(values) for name, values in columns.items()}
 
     def _popularity(self, query_idx: IntArray, rows: IntArray, cols: IntArray) -> dict[str, Any]:
-        bought, linked, degree = self._margins
+        margins = self.problem.margins
+        degree = _log(np.diff(self.problem.matrix[query_idx].indptr))
         return {
-            "popularity": bought[cols],
-            "popularity_queries": linked[cols],
-            "query_degree": degree[query_idx][rows],
+            "popularity": _log(margins.weight[cols]),
+            "popularity_queries": _log(margins.number[cols]),
+            "query_degree": degree[rows],
         }
-
-    @cached_property
-    def _margins(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Logs of: weight and number of pairs towards each candidate, pairs from each query."""
-        matrix = self.problem.matrix
-        weight = np.asarray(matrix.sum(axis=0)).ravel()
-        number = np.bincount(matrix.indices, minlength=matrix.shape[1])
-        sums = (weight, number, np.diff(matrix.indptr))
-        bought, linked, degree = (np.log1p(x).astype(np.float32) for x in sums)
-        return bought, linked, degree
 
     def _pair_columns(self, query_idx: IntArray, rows: IntArray, cols: IntArray) -> dict[str, Any]:
         problem = self.problem
@@ -131,10 +127,15 @@ class Evidence:
 
     def _expected(self, bought: FloatArray, prior: FloatArray | None, cols: IntArray) -> FloatArray:
         """Log of the pair's count, smoothed by P(candidate | the query's type) or popularity."""
-        weight = np.expm1(self._margins[0])
+        weight = self._weight
         share = weight[cols] / max(float(weight.sum()), 1.0) if prior is None else prior
         expected: FloatArray = np.log(np.expm1(bought) + _PSEUDO_COUNTS * share + _LEAST_EXPECTED)
         return expected
+
+    @cached_property
+    def _weight(self) -> FloatArray:
+        """Weight of the pairs towards each candidate."""
+        return np.asarray(np.expm1(_log(self.problem.margins.weight)))
 
     @cached_property
     def _listed(self) -> ListedEvidence:
@@ -142,6 +143,8 @@ class Evidence:
 
     @cached_property
     def _groups(self) -> dict[str, Groups]:
+        from cprtools.ranking.groups import build_groups
+
         return build_groups(self.problem)
 
     @cached_property
@@ -156,6 +159,8 @@ class Evidence:
         """Smoothed log P(candidate's type | query's type) over P(candidate's type)."""
         problem = self.problem
         if "types" not in self._cache:
+            from scipy.sparse import csr_matrix
+
             self._cache["types"] = csr_matrix(_type_log_lift(problem))
         lift = self._cache["types"].toarray()
         values: FloatArray = lift[problem.types[queries], problem.types[cols]].astype(np.float32)
@@ -172,6 +177,10 @@ class Evidence:
         return self._cache[name]
 
 
+def _log(counts: npt.NDArray[Any]) -> FloatArray:
+    return np.asarray(np.log1p(counts), dtype=np.float32)
+
+
 def _clean(values: npt.NDArray[np.floating]) -> FloatArray:
     return np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=10.0, neginf=-10.0)
 
@@ -182,6 +191,8 @@ def _dense_rows(operator: csr_matrix, matrix: csr_matrix, query_idx: IntArray) -
 
 
 def _normalise_rows(matrix: csr_matrix) -> csr_matrix:
+    from scipy.sparse import diags
+
     sums = np.asarray(matrix.sum(axis=1)).ravel()
     return (diags(1 / np.maximum(sums, 1e-9)) @ matrix).tocsr().astype(np.float32)
 
@@ -192,6 +203,8 @@ def _build_operator(problem: Problem, name: str) -> csr_matrix | None:
         if problem.co_views is None or not problem.co_views.nnz:
             return None
         return _normalise_rows(problem.co_views)
+    from scipy.sparse import csr_matrix
+
     binary = csr_matrix((np.ones_like(matrix.data), matrix.indices, matrix.indptr), matrix.shape)
     if name == "similar_queries":
         # queries that share complements with this one

@@ -1,13 +1,18 @@
 """What products of the same kind lead to: evidence for queries that have no pairs of their own."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix, diags
 
 from cprtools.baselines.contract import Problem
 from cprtools.tables import columns as c
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -47,6 +52,8 @@ def build_groups(problem: Problem) -> dict[str, Groups]:
 
 
 def _group(problem: Problem, columns: list[IntArray]) -> Groups:
+    from scipy.sparse import csr_matrix, diags
+
     codes = np.stack(columns, axis=1)
     known = np.flatnonzero((codes >= 0).all(axis=1))
     names, group = np.unique(codes[known], axis=0, return_inverse=True)

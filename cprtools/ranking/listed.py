@@ -1,16 +1,22 @@
 """Evidence about a seller and a product: what the seller lists already."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix, issparse
 
 from cprtools.baselines.contract import Problem
+from cprtools.baselines.rows import Rows, cosines, product, row_sums
+from cprtools.baselines.storage import range_sizes
 from cprtools.retrieval import Pool
+
+if TYPE_CHECKING:
+    from cprtools.baselines.rows import Sparse
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -33,10 +39,11 @@ class ListedEvidence:
         for name in self.attributes:
             columns.update(self._attribute(name, listed, rows, cols))
         if self._bought_with is not None:
-            bought = (listed @ self._bought_with).toarray()
-            columns.update(
-                source_columns("bought_with_listed", bought, rows, self.pool.place[cols])
-            )
+            bought = product(listed, self._bought_with)
+            if bought.shape[1] == self.pool.size:
+                bought = bought if self.pool.is_whole else bought[:, self.pool.members]
+            places = self.pool.place[cols]
+            columns.update(source_columns("bought_with_listed", bought, rows, places))
         for name, vectors in (("text", problem.vectors), ("words", problem.words)):
             if vectors is not None:
                 columns.update(_nearest_listed(name, vectors, listed, rows, cols))
@@ -45,14 +52,14 @@ class ListedEvidence:
         return columns
 
     def _attribute(
-        self, name: str, listed: csr_matrix, rows: IntArray, cols: IntArray
+        self, name: str, listed: Sparse, rows: IntArray, cols: IntArray
     ) -> dict[str, Any]:
-        members, range_size = self._ranges[name]
+        range_size = self._ranges[name]
         codes = self.attributes[name][cols]
-        binary = csr_matrix(
-            (np.ones_like(listed.data), listed.indices, listed.indptr), listed.shape
-        )
-        counts = (binary @ members).toarray()
+        own = self.attributes[name][listed.indices]
+        owner = np.repeat(np.arange(listed.shape[0]), np.diff(listed.indptr))
+        counts = np.zeros((listed.shape[0], max(len(range_size), 1)), dtype=np.float32)
+        np.add.at(counts, (owner[own >= 0], own[own >= 0]), 1)
         values = np.where(codes >= 0, counts[rows, codes], 0)
         sizes = np.maximum(np.diff(listed.indptr), 1).astype(np.float32)
         return {
@@ -63,34 +70,29 @@ class ListedEvidence:
         }
 
     @cached_property
-    def _ranges(self) -> dict[str, tuple[csr_matrix, IntArray]]:
-        """Of each attribute the products with each code, (num_candidates, codes), and how many."""
-        return {name: _members(codes) for name, codes in self.attributes.items()}
+    def _ranges(self) -> Mapping[str, IntArray]:
+        """Products with each code of each attribute, (codes,)."""
+        stored = self.problem.margins.ranges
+        return stored or {name: range_sizes(codes) for name, codes in self.attributes.items()}
 
     @cached_property
-    def _bought_with(self) -> csr_matrix | None:
+    def _bought_with(self) -> Sparse | None:
         """(num_candidates, pool) float32 co-purchase counts."""
         pairs = self.problem.co_purchases
         if pairs is None or not pairs.nnz:
             return None
-        return pairs if self.pool.is_whole else pairs[:, self.pool.members]
+        in_place = self.pool.is_whole or isinstance(pairs, Rows)
+        return pairs if in_place else pairs[:, self.pool.members]
 
-    @cached_property
-    def _log_prices(self) -> tuple[FloatArray, FloatArray]:
-        """Log prices, 0 where unknown, and 1 where known."""
+    def _price_ratio(self, listed: Sparse, rows: IntArray, cols: IntArray) -> FloatArray:
         prices = self.problem.prices
         if prices is None:
             raise ValueError("a problem without prices")
-        logs = np.log(np.maximum(prices, 0.01))
-        return np.nan_to_num(logs), np.isfinite(logs).astype(np.float32)
-
-    def _price_ratio(self, listed: csr_matrix, rows: IntArray, cols: IntArray) -> FloatArray:
-        logs, is_known = self._log_prices
-        known = csr_matrix((is_known[listed.indices], listed.indices, listed.indptr), listed.shape)
-        number = np.asarray(known.sum(axis=1)).ravel()
-        mean = np.asarray(known @ logs).ravel() / np.maximum(number, 1)
         # a price that is not known says nothing: NaN, which the caller takes for no difference
-        own = np.where(is_known[cols] > 0, logs[cols], np.nan)
+        own, logs = (_log_price(prices[at]) for at in (cols, listed.indices))
+        known = np.isfinite(logs).astype(np.float32)
+        number = row_sums(listed, known)
+        mean = row_sums(listed, np.nan_to_num(logs)) / np.maximum(number, 1)
         ratio: FloatArray = np.abs(own - mean[rows])
         return ratio
 
@@ -102,16 +104,14 @@ def source_columns(name: str, dense: FloatArray, rows: IntArray, cols: IntArray)
     return {name: values, f"{name}_relative": values / best[rows]}
 
 
-def _members(codes: IntArray) -> tuple[csr_matrix, IntArray]:
-    known = np.flatnonzero(codes >= 0)
-    size = int(codes.max(initial=0)) + 1
-    ones = np.ones(len(known), np.float32)
-    members = csr_matrix((ones, (known, codes[known])), shape=(len(codes), size))
-    return members, np.bincount(codes[known], minlength=size)
+def _log_price(prices: FloatArray) -> FloatArray:
+    """Log prices, NaN where unknown."""
+    logs: FloatArray = np.log(np.maximum(prices, 0.01))
+    return np.where(np.isfinite(logs), logs, np.float32(np.nan))
 
 
 def _nearest_listed(
-    name: str, vectors: FloatArray | csr_matrix, listed: csr_matrix, rows: IntArray, cols: IntArray
+    name: str, vectors: FloatArray | Sparse, listed: Sparse, rows: IntArray, cols: IntArray
 ) -> dict[str, FloatArray]:
     """Cosine to the nearest listed product, sum over the three nearest, and mean over all."""
     nearest, three, mean = (np.zeros(len(rows), np.float32) for _ in range(3))
@@ -121,10 +121,9 @@ def _nearest_listed(
         span = slice(bounds[row], bounds[row + 1])
         if not len(own) or span.start == span.stop:
             continue
-        product = vectors[cols[span]] @ vectors[own].T
-        cosines = product.toarray() if issparse(product) else product
+        likeness = cosines(vectors, cols[span], own)
         top = min(3, len(own))
-        best = -np.partition(-cosines, top - 1, axis=1)[:, :top]
+        best = -np.partition(-likeness, top - 1, axis=1)[:, :top]
         nearest[span], three[span] = best.max(axis=1), best.sum(axis=1)
-        mean[span] = cosines.mean(axis=1)
+        mean[span] = likeness.mean(axis=1)
     return {f"{name}_nearest": nearest, f"{name}_three": three, f"{name}_mean": mean}

@@ -5,13 +5,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from cprtools.baselines import Recommender
-from cprtools.baselines.storage import load_problem, problem_tables
+from cprtools.baselines.contract import Recommender
+from cprtools.baselines.storage import load_problem, place_tables, problem_tables
 from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import load_calibration
 from cprtools.ranking.trees import load_trees
 from cprtools.ranking.two_stage import Settings, TwoStage
-from cprtools.tables import Folder
+from cprtools.tables.folders import Folder
 
 
 def stage_members(stage: TwoStage) -> tuple[dict[str, pa.Table], dict[str, Any]]:
@@ -25,6 +25,9 @@ def stage_members(stage: TwoStage) -> tuple[dict[str, pa.Table], dict[str, Any]]
         members["calibration"] = stage.calibration.table()
     if stage.retrieval_calibration is not None:
         members["retrieval_calibration"] = stage.retrieval_calibration.table()
+    if not stage.problem.is_square:
+        by_candidate = [n for source in stage.sources.values() for n in source.candidate_members()]
+        members.update(place_tables(stage.problem, members, by_candidate))
     facts = {
         "method": stage.model.method,
         "sources": list(stage.sources),
@@ -54,16 +57,25 @@ def load_stage(folder: Folder, registry: Mapping[str, type[Recommender]]) -> Two
         settings = Settings(per_source=int(facts["per_source"]))
     except (KeyError, TypeError, ValueError) as error:
         raise SchemaError(f"{folder.name}: its manifest lacks {error}") from error
+    check_methods(names, registry, folder.name)
+    sources = {name: registry[name].load(problem, folder.table) for name in names}
+    return TwoStage(problem, sources, settings=settings, **load_ranker(folder))
+
+
+def check_methods(names: list[str], registry: Mapping[str, Any], place: str) -> None:
+    """Raise SchemaError for a method that this version does not know."""
     unknown = [name for name in names if name not in registry]
     if unknown:
-        raise SchemaError(f"{folder.name}: method {unknown[0]!r} is unknown; update cprtools")
-    sources = {name: registry[name].load(problem, folder.table) for name in names}
-    trees = None
-    if folder.has("ranker"):
-        trees = load_trees(folder.table("ranker"), folder.table("ranker_features"))
-    curves = {
+        raise SchemaError(f"{place}: method {unknown[0]!r} is unknown; update cprtools")
+
+
+def load_ranker(folder: Folder) -> dict[str, Any]:
+    """The stored trees and calibrations, by the names of TwoStage's fields."""
+    found: dict[str, Any] = {
         name: load_calibration(folder.table(name))
         for name in ("calibration", "retrieval_calibration")
         if folder.has(name)
     }
-    return TwoStage(problem, sources, trees, settings=settings, **curves)
+    if folder.has("ranker"):
+        found["trees"] = load_trees(folder.table("ranker"), folder.table("ranker_features"))
+    return found

@@ -19,6 +19,7 @@ IntArray = npt.NDArray[np.int64]
 
 # rows that fit the processor's cache
 _BLOCK = 4096
+_FEW = 2048
 _MOST_LEAVES = 64
 _ROWS_FOR_THREADS = 300_000
 # of one tree, in logs of a count, before the learning rate
@@ -47,14 +48,35 @@ class Trees:
         Trees of counts give the log of the expected count.
         """
         result = np.zeros(len(features))
+        if len(features) <= _FEW:
+            return self._started(self._walk(features), features)
         for start in range(0, len(features), _BLOCK):
             block = np.ascontiguousarray(features[start : start + _BLOCK].T, dtype=np.float64)
             total = result[start : start + _BLOCK]
             for tree in self._plans:
                 total += tree.predict(block)
+        return self._started(result, features)
+
+    def _started(
+        self, result: npt.NDArray[np.float64], features: FloatArray
+    ) -> npt.NDArray[np.float64]:
         if self.start is not None:
             result += features[:, self.names.index(self.start)]
         return result
+
+    def _walk(self, features: FloatArray) -> npt.NDArray[np.float64]:
+        """All trees at once, a level at a time: for few rows, plans would take longer to make."""
+        values = features.astype(np.float64)
+        rows = np.arange(len(features))
+        node = np.repeat(self.roots[:, None], len(features), axis=1)
+        while True:
+            is_left = values[rows, self.feature[node]] <= self.threshold[node]
+            following = np.where(is_left, self.left[node], self.right[node])
+            if np.array_equal(following, node):
+                # tree by tree, as the sum over many rows is made
+                total: npt.NDArray[np.float64] = np.add.reduce(self.value[node], axis=0)
+                return total
+            node = following
 
     @cached_property
     def _plans(self) -> list["_Tree"]:
@@ -161,13 +183,15 @@ def _plan(trees: Trees, root: int) -> _Tree:
 def _most_leaves(roots: IntArray, left: IntArray, right: IntArray) -> int | None:
     """Leaves of the largest tree; None where the nodes are no trees: one parent each, but roots."""
     inner = np.flatnonzero(left != np.arange(len(left)))
-    children = np.sort(np.concatenate([left[inner], right[inner]]))
-    if not np.array_equal(children, np.setdiff1d(np.arange(len(left)), roots)):
+    parents = np.bincount(np.concatenate([left[inner], right[inner]]), minlength=len(left))
+    parents[roots] += 1
+    if (parents != 1).any():
         return None
-    tree = np.zeros(len(left), dtype=np.int64)
+    tree = np.full(len(left), -1, dtype=np.int64)
     tree[roots] = np.arange(len(roots))
-    for node in inner:
-        tree[left[node]] = tree[right[node]] = tree[node]
+    while (todo := inner[tree[left[inner]] != tree[inner]]).size:
+        # a level of all trees at once
+        tree[left[todo]] = tree[right[todo]] = tree[todo]
     leaves = left == np.arange(len(left))
     return int(np.bincount(tree[leaves]).max(initial=0))
 

@@ -1,9 +1,11 @@
 """Two stages: retrieve candidates with several cheap sources, rank them by their evidence."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,9 @@ from cprtools.ranking.calibration import Calibration
 from cprtools.ranking.evidence import Evidence, Pairs
 from cprtools.ranking.trees import Trees
 from cprtools.retrieval import Pool, top_k
+
+if TYPE_CHECKING:
+    pass
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -69,9 +74,9 @@ class TwoStage:
     def __post_init__(self) -> None:
         self.pool = Pool.all_of(self.problem.num_candidates)
 
-    def restricted(self, pool: Pool) -> "TwoStage":
+    def restricted(self, pool: Pool) -> TwoStage:
         """The same stages where the candidates of the pool are all there are."""
-        if pool.is_whole:
+        if len(pool.members) == len(self.pool.members):
             return self
         sources = {name: source.restricted(pool.members) for name, source in self.sources.items()}
         narrow = replace(self, sources=sources)

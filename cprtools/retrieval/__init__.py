@@ -1,6 +1,19 @@
 """Retrieval: the k best candidates of each query, exactly, with filters."""
 
-from cprtools.retrieval.pool import Pool
-from cprtools.retrieval.topk import top_k
+from typing import TYPE_CHECKING
+
+from cprtools import on_demand
+
+if TYPE_CHECKING:
+    from cprtools.retrieval.pool import Pool
+    from cprtools.retrieval.topk import top_k
+
+__getattr__ = on_demand(
+    __name__,
+    {
+        "pool": "Pool",
+        "topk": "top_k",
+    },
+)
 
 __all__ = ["Pool", "top_k"]

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -47,7 +49,7 @@ class Pool:
         place[self.members] = np.arange(len(self.members))
         return place
 
-    def forbid(self, allowed: BoolArray, matrix: csr_matrix | None, query_idx: IntArray) -> None:
+    def forbid(self, allowed: BoolArray, matrix: "csr_matrix | None", query_idx: IntArray) -> None:
         """Switch the matrix's entries of these queries off, in place.
 
         allowed: (len(query_idx), pool) bool; matrix: (queries, candidates), None: nothing.

@@ -1,61 +1,94 @@
 """Tables: the only room that opens files. Sources, schemas, atomic writes, footers, folders."""
 
-from cprtools.tables import columns
-from cprtools.tables.caching import digest_texts, digest_tree, user_cache
-from cprtools.tables.casting import cast_column
-from cprtools.tables.differing import Difference, differ
-from cprtools.tables.duck import quote_name
-from cprtools.tables.faults import explain
-from cprtools.tables.folders import Folder, check_folder_writable, open_folder, write_folder
-from cprtools.tables.inspection import Inspection, inspect_place
-from cprtools.tables.products import categories, plain_text, product_types, with_plain_types
-from cprtools.tables.provenance import (
-    Footer,
-    describe_input,
-    digest_file,
-    digest_rows,
-    parse_footer,
-    read_footer,
-)
-from cprtools.tables.reading import read, read_any
-from cprtools.tables.scanning import scan_sql
-from cprtools.tables.schemas import (
-    ANY,
-    COMPLEMENT_RECOMMENDATIONS,
-    EDGES,
-    EVENTS,
-    HIGH_DEMAND,
-    LISTINGS,
-    METRICS,
-    NODES,
-    PAGE_VIEWS,
-    PAIRS,
-    PRODUCT_LIST,
-    PRODUCTS,
-    QUERY_LIST,
-    RELATIONS,
-    SELLER_RECOMMENDATIONS,
-    SELLERS,
-    TRUTH_PAIRS,
-    VECTORS,
-    Field,
-    TableSpec,
-)
-from cprtools.tables.showing import as_json, as_text
-from cprtools.tables.showing_differences import difference_json, difference_text
-from cprtools.tables.source import STDIN, Source, open_table
-from cprtools.tables.tracing import Trace, trace
-from cprtools.tables.vectors import align, read_vectors, to_matrix, vector_array, vectors_table
-from cprtools.tables.vectorstore import VectorStore, text_digests
-from cprtools.tables.writing import (
-    check_all_writable,
-    check_writable,
-    write,
-    write_all,
-    write_partitions,
-    write_stdout,
-    write_text,
-    write_with_text,
+from typing import TYPE_CHECKING
+
+from cprtools import on_demand
+
+if TYPE_CHECKING:
+    from cprtools.tables import columns
+    from cprtools.tables.caching import digest_texts, digest_tree, user_cache
+    from cprtools.tables.casting import cast_column
+    from cprtools.tables.differing import Difference, differ
+    from cprtools.tables.duck import quote_name
+    from cprtools.tables.faults import explain
+    from cprtools.tables.folders import Folder, check_folder_writable, open_folder, write_folder
+    from cprtools.tables.inspection import Inspection, inspect_place
+    from cprtools.tables.products import categories, plain_text, product_types, with_plain_types
+    from cprtools.tables.provenance import (
+        Footer,
+        describe_input,
+        digest_file,
+        digest_rows,
+        parse_footer,
+        read_footer,
+    )
+    from cprtools.tables.reading import read, read_any
+    from cprtools.tables.scanning import scan_sql
+    from cprtools.tables.schemas import (
+        ANY,
+        COMPLEMENT_RECOMMENDATIONS,
+        EDGES,
+        EVENTS,
+        HIGH_DEMAND,
+        LISTINGS,
+        METRICS,
+        NODES,
+        PAGE_VIEWS,
+        PAIRS,
+        PRODUCT_LIST,
+        PRODUCTS,
+        QUERY_LIST,
+        RELATIONS,
+        SELLER_RECOMMENDATIONS,
+        SELLERS,
+        TRUTH_PAIRS,
+        VECTORS,
+        Field,
+        TableSpec,
+    )
+    from cprtools.tables.showing import as_json, as_text
+    from cprtools.tables.showing_differences import difference_json, difference_text
+    from cprtools.tables.source import STDIN, Source, open_table
+    from cprtools.tables.tracing import Trace, trace
+    from cprtools.tables.vectors import align, read_vectors, to_matrix, vector_array, vectors_table
+    from cprtools.tables.vectorstore import VectorStore, text_digests
+    from cprtools.tables.writing import (
+        check_all_writable,
+        check_writable,
+        write,
+        write_all,
+        write_partitions,
+        write_stdout,
+        write_text,
+        write_with_text,
+    )
+
+__getattr__ = on_demand(
+    __name__,
+    {
+        "caching": "digest_texts digest_tree user_cache",
+        "casting": "cast_column",
+        "differing": "Difference differ",
+        "duck": "quote_name",
+        "faults": "explain",
+        "folders": "Folder check_folder_writable open_folder write_folder",
+        "inspection": "Inspection inspect_place",
+        "products": "categories plain_text product_types with_plain_types",
+        "provenance": "Footer describe_input digest_file digest_rows parse_footer read_footer",
+        "reading": "read read_any",
+        "scanning": "scan_sql",
+        "schemas": "ANY COMPLEMENT_RECOMMENDATIONS EDGES EVENTS HIGH_DEMAND LISTINGS METRICS NODES "
+        "PAGE_VIEWS PAIRS PRODUCT_LIST PRODUCTS QUERY_LIST RELATIONS "
+        "SELLER_RECOMMENDATIONS SELLERS TRUTH_PAIRS VECTORS Field TableSpec",
+        "showing": "as_json as_text",
+        "showing_differences": "difference_json difference_text",
+        "source": "STDIN Source open_table",
+        "tracing": "Trace trace",
+        "vectors": "align read_vectors to_matrix vector_array vectors_table",
+        "vectorstore": "VectorStore text_digests",
+        "writing": "check_all_writable check_writable write write_all write_partitions "
+        "write_stdout write_text write_with_text",
+    },
 )
 
 __all__ = [

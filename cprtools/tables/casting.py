@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools.errors import SchemaError, quote
+from cprtools.tables.light import pc
 from cprtools.tables.schemas import Field
 
 # the largest epoch number taken for each unit: the year 5138, in nanoseconds as far as 64 bits go

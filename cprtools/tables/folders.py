@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,12 +21,12 @@ import pyarrow.parquet as pq
 from cprtools.errors import DataError, SchemaError, list_names
 from cprtools.tables.formats import unreadable
 from cprtools.tables.leftovers import claimed
+from cprtools.tables.mapped import MappedTable, write_mapped
 from cprtools.tables.provenance import PREFIX, Footer, piped_footer
 from cprtools.tables.source import STDIN, spool_stdin
 from cprtools.tables.writing import (
     STDOUT,
     check_place,
-    parquet_bytes,
     reason,
     write_parquet,
     write_stdout,
@@ -35,6 +35,7 @@ from cprtools.tables.writing import (
 FORMAT = 1
 MANIFEST_KEY = (PREFIX + "folder").encode()
 MANIFEST = "manifest"
+GRAPH = "graph"
 _MEMBER = re.compile(r"[a-z0-9_]{1,60}\.parquet")
 # what a footer can hold in place of a manifest
 _DAMAGE = (KeyError, ValueError, TypeError, OverflowError, RecursionError)
@@ -66,6 +67,14 @@ class Folder:
             with pq.ParquetFile(path) as file:
                 return file.read(columns=columns).replace_schema_metadata(None)
         except (pa.ArrowException, OSError) as error:
+            raise unreadable(self.name, str(path), error) from error
+
+    def mapped(self, member: str) -> MappedTable:
+        """One table in place. Raises DataError where it is damaged or has another layout."""
+        path = self.path / f"{member}.parquet"
+        try:
+            return MappedTable(path, self.name)
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise unreadable(self.name, str(path), error) from error
 
     def describe(self) -> dict[str, Any]:
@@ -102,14 +111,21 @@ def write_folder(
     metadata[MANIFEST_KEY] = json.dumps(manifest, sort_keys=True).encode()
     everything = {MANIFEST: pa.table({"member": sorted(members)}), **members}
     if target == STDOUT:
-        write_stdout(_tar(everything, metadata))
+        write_stdout(_tar(everything, metadata, kind))
         return
     with _replacing_folder(target) as part:
         for name, table in everything.items():
             with open(part / f"{name}.parquet", "wb") as out:
-                write_parquet(table, out, metadata)
+                _write_member(table, out, metadata, kind)
                 out.flush()
                 os.fsync(out.fileno())
+
+
+def _write_member(
+    table: pa.Table, out: IO[bytes], metadata: Mapping[bytes, bytes], kind: str
+) -> None:
+    # a graph is read from end to end, of a model single rows are looked up
+    (write_parquet if kind == GRAPH else write_mapped)(table, out, metadata)
 
 
 def open_folder(name: str, kinds: tuple[str, ...]) -> Folder:
@@ -190,14 +206,16 @@ def _identity(members: Mapping[str, pa.Table], kind: str, metadata: dict[bytes, 
     return digest.hexdigest()[:16]
 
 
-def _tar(members: Mapping[str, pa.Table], metadata: Mapping[bytes, bytes]) -> bytes:
+def _tar(members: Mapping[str, pa.Table], metadata: Mapping[bytes, bytes], kind: str) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, table in members.items():
-            data = parquet_bytes(table, metadata)
+            data = io.BytesIO()
+            _write_member(table, data, metadata, kind)
             info = tarfile.TarInfo(f"{name}.parquet")
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+            info.size = data.tell()
+            data.seek(0)
+            tar.addfile(info, data)
     return buffer.getvalue()
 
 

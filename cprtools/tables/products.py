@@ -1,10 +1,10 @@
 """What a products table says in one word: each product's type and its category."""
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools.errors import SchemaError
 from cprtools.tables import columns as c
+from cprtools.tables.light import pc
 
 
 def product_types(products: pa.Table) -> pa.Array:

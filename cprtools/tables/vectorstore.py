@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools.errors import DataError
 from cprtools.tables.leftovers import clear
+from cprtools.tables.light import pc
 from cprtools.tables.writing import reason, replacing
 
 FloatMatrix = npt.NDArray[np.float32]

@@ -7,11 +7,11 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools.errors import DataError, SchemaError, list_names
 from cprtools.tables import columns as c
 from cprtools.tables import vector_array, vectors_table
+from cprtools.tables.light import pc
 from cprtools.text.encoders import Encoder, FloatMatrix
 
 T = TypeVar("T")

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools.tables import VectorStore, text_digests
+from cprtools.tables.light import pc
 from cprtools.text.embedding import Progress, RowsOfTexts, stream_rows, unit_rows
 from cprtools.text.encoders import FloatMatrix, SentenceEncoder
 

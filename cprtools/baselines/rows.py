@@ -1,0 +1,94 @@
+"""Sparse rows in numpy alone: of a model in place, or of one query; scipy takes long to load."""
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    Sparse: TypeAlias = "Rows | csr_matrix"
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[Any]
+
+
+class Rows:
+    """A sparse matrix by its rows, as scipy's csr_matrix, and no more than answers need of it."""
+
+    def __init__(
+        self, indptr: IntArray, indices: IntArray, data: FloatArray, shape: tuple[int, int]
+    ):
+        self.indptr = indptr
+        """(rows + 1,) where each row's entries start."""
+        self.indices = indices
+        self.data = data
+        self.shape = shape
+
+    @property
+    def nnz(self) -> int:
+        """Number of entries."""
+        return len(self.indices)
+
+    def __getitem__(self, rows: IntArray) -> "Rows":
+        """These rows, in this order."""
+        first, last = self.indptr[rows].astype(np.int64), self.indptr[rows + 1].astype(np.int64)
+        indptr = np.concatenate([[0], np.cumsum(last - first)])
+        spans = [np.arange(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True)]
+        entries = np.concatenate(spans) if spans else np.zeros(0, np.int64)
+        shape = len(rows), self.shape[1]
+        return Rows(indptr, self.indices[entries], self.data[entries], shape)
+
+    @property
+    def owner(self) -> IntArray:
+        """The row of each entry."""
+        return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+
+    def toarray(self) -> FloatArray:
+        """(rows, columns) float32."""
+        dense = np.zeros(self.shape, dtype=np.float32)
+        dense[self.owner, self.indices] = self.data
+        return dense
+
+
+def product(left: "Sparse", right: "Sparse") -> FloatArray:
+    """Left @ right, dense: (rows of left, columns of right) float32.
+
+    Both kinds of matrix add up a row's entries in the same order: the sums are the same bits.
+    """
+    if not (isinstance(left, Rows) and isinstance(right, Rows)):
+        both: Any = left @ right  # type: ignore[operator]
+        return np.asarray(both.toarray(), dtype=np.float32)
+    dense = np.zeros((left.shape[0], right.shape[1]), dtype=np.float32)
+    for row, item, weight in zip(
+        left.owner.tolist(), left.indices.tolist(), left.data, strict=True
+    ):
+        a, b = int(right.indptr[item]), int(right.indptr[item + 1])
+        dense[row, right.indices[a:b]] += weight * right.data[a:b]
+    return dense
+
+
+def cosines(vectors: "FloatArray | Sparse", rows: IntArray, own: IntArray) -> FloatArray:
+    """Products of the unit vectors of `rows` with those of `own`, (len(rows), len(own)) float32."""
+    if not isinstance(vectors, Rows):
+        found = vectors[rows] @ vectors[own].T
+        return np.asarray(found if isinstance(found, np.ndarray) else found.toarray())
+    left, right = vectors[rows], vectors[own]
+    words, place = np.unique(right.indices, return_inverse=True)
+    by_word = np.zeros((len(words) + 1, len(own)), dtype=np.float32)
+    by_word[place, right.owner] = right.data
+    at = np.searchsorted(words, left.indices)
+    # what no other product has stands at the end, and matches nothing
+    found = np.append(words, -1)[at] == left.indices
+    shared = np.flatnonzero(found)
+    dense = np.zeros((len(rows), len(own)), dtype=np.float32)
+    np.add.at(dense, left.owner[shared], left.data[shared, None] * by_word[at[shared]])
+    return dense
+
+
+def row_sums(matrix: "Sparse", values: FloatArray) -> FloatArray:
+    """(rows,) float32 sums of the values, one for each entry, of every row."""
+    sums = np.zeros(matrix.shape[0], dtype=np.float32)
+    np.add.at(sums, np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), values)
+    return sums

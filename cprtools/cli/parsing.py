@@ -1,0 +1,64 @@
+"""Options whose value is plain as it stands: read without the library that checks the others."""
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import typer
+
+Read = Callable[[Any, Any], Any]
+
+
+def read_plainly(command: Any) -> None:
+    """Let plain values of a Typer command's options pass as they are.
+
+    Typer asks pydantic about every value, absent ones too, and loading pydantic takes longer than
+    an answer. What is not plain, or wrong, still goes to Typer, and gets its message.
+    """
+    # --help is made when it is asked for, and kept
+    for option in command.get_params(typer.Context(command)):
+        descriptor = getattr(option, "type_descriptor", None)
+        if descriptor is None or option.nargs != 1 or option.required:
+            continue
+        if option.multiple:
+            option.process_value = _absent(option)
+            continue
+        kinds = [kind for kind in get_args(descriptor.annotation) if kind is not type(None)]
+        kind = kinds[0] if len(kinds) == 1 else descriptor.annotation
+        if kind in (str, int, float, bool):
+            info = descriptor.parameter_info
+            option.process_value = _reader(option, kind, info.min, info.max)
+
+
+def _absent(option: Any) -> Read:
+    full: Read = option.process_value
+
+    def process_value(context: Any, value: Any) -> Any:
+        return full(context, value) if value or option.callback else ()
+
+    return process_value
+
+
+def _reader(option: Any, kind: type, least: float | None, most: float | None) -> Read:
+    full: Read = option.process_value
+
+    def process_value(context: Any, value: Any) -> Any:
+        plain = _plain(value, kind)
+        if plain is None and value is not None:
+            return full(context, value)
+        if kind in (int, float) and plain is not None:
+            above = least is None or plain >= least
+            if not (above and (most is None or plain <= most)):
+                return full(context, value)
+        return option.callback(context, option, plain) if option.callback else plain
+
+    return process_value
+
+
+def _plain(value: Any, kind: type) -> Any:
+    if type(value) is kind:
+        return value
+    if kind is int and isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value)
+    if kind is float and isinstance(value, str) and value.replace(".", "", 1).isdecimal():
+        return float(value) if value.isascii() else None
+    return float(value) if kind is float and type(value) is int else None

@@ -1,0 +1,41 @@
+"""Less to load: pyarrow without pandas, and its compute functions when the first one is called."""
+
+import contextlib
+import importlib
+import sys
+from typing import Any
+
+
+class _Compute:
+    """`pyarrow.compute`, imported at its first use: its wrappers take a while to be made."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module("pyarrow.compute"), name)
+
+
+pc: Any = _Compute()
+
+
+class _NoPandas:
+    """A finder to whom pandas is not installed."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+def leave_pandas_out() -> None:
+    """Let pyarrow's conversions do without pandas in this process.
+
+    Where it is installed pyarrow loads it to ask of each value whether it is a Series, which takes
+    longer than an answer. It looks for it once, at its first conversion.
+    """
+    import pyarrow as pa
+
+    finder = _NoPandas()
+    sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
+    try:
+        pa.array([0])
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.meta_path.remove(finder)  # type: ignore[arg-type]

@@ -1,0 +1,111 @@
+"""Tables that answers read in place: values lie in the file as they lie in memory.
+
+Such a file is plain Parquet, uncompressed and without dictionaries, each row group a single page.
+The values of a column are then the last bytes of its chunk, whatever stands before them.
+"""
+
+import mmap
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cprtools.errors import DataError
+from cprtools.tables.provenance import PREFIX, with_metadata
+
+LAYOUT_KEY = (PREFIX + "layout").encode()
+_LAYOUT = b"mapped 1"
+# of one page: its size is a signed 32-bit number
+_LARGEST_PAGE = 1 << 30
+_LENGTH = 4
+_KINDS = {"INT32": "<i4", "INT64": "<i8", "FLOAT": "<f4", "DOUBLE": "<f8"}
+
+
+def write_mapped(table: pa.Table, out: IO[bytes], metadata: Mapping[bytes, bytes]) -> None:
+    """Write a table so that `MappedTable` can read its columns in place."""
+    schema = with_metadata(table.schema, {**metadata, LAYOUT_KEY: _LAYOUT})
+    table = table.cast(schema)
+    rows = max(1, min(table.num_rows, _LARGEST_PAGE // max(1, table.nbytes // max(1, len(table)))))
+    writer = pq.ParquetWriter(
+        out,
+        schema,
+        compression="none",
+        use_dictionary=False,
+        data_page_size=2 * _LARGEST_PAGE - 1,
+        max_rows_per_page=rows,
+        write_statistics=True,
+    )
+    with writer:
+        writer.write_table(table, row_group_size=rows)
+
+
+class MappedTable:
+    """The columns of one such file; nothing is read but what is looked at."""
+
+    def __init__(self, path: Path, label: str):
+        self.label = label
+        self.metadata = pq.read_metadata(path)
+        if (self.metadata.metadata or {}).get(LAYOUT_KEY) != _LAYOUT:
+            raise DataError(f"{label}: is not laid out to be read in place")
+        self.num_rows = int(self.metadata.num_rows)
+        with open(path, "rb") as file:
+            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        group = self.metadata.row_group(0)
+        paths = (group.column(at).path_in_schema for at in range(group.num_columns))
+        return {path.split(".")[0]: at for at, path in enumerate(paths)}
+
+    @property
+    def names(self) -> list[str]:
+        """The columns."""
+        return list(self._places) if self.num_rows else []
+
+    def numbers(self, name: str) -> npt.NDArray[Any]:
+        """A number column without nulls, (rows,), or of lists of one length, (rows, length)."""
+        parts = [self._numbers(group, name) for group in range(self.metadata.num_row_groups)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _numbers(self, group: int, name: str) -> npt.NDArray[Any]:
+        part = self.metadata.row_group(group)
+        chunk = part.column(self._places[name])
+        if chunk.physical_type == "BOOLEAN":
+            packed = self._last(chunk, (chunk.num_values + 7) // 8)
+            bits = np.frombuffer(packed, np.uint8)
+            return np.unpackbits(bits, count=chunk.num_values, bitorder="little").view(np.bool_)
+        kind = np.dtype(_KINDS[chunk.physical_type])
+        values = np.frombuffer(self._last(chunk, chunk.num_values * kind.itemsize), kind)
+        if chunk.num_values == part.num_rows:
+            return values
+        return values.reshape(part.num_rows, -1)
+
+    def _last(self, chunk: Any, size: int) -> memoryview:
+        if size > chunk.total_compressed_size or chunk.compression != "UNCOMPRESSED":
+            raise DataError(f"{self.label}: is not laid out to be read in place")
+        end = chunk.data_page_offset + chunk.total_compressed_size
+        return memoryview(self._bytes)[end - size : end]
+
+    def text(self, name: str, ends: npt.NDArray[np.int64], row: int) -> str | None:
+        """One string of a column; ends: those of `text_ends`, (rows,) int64."""
+        chunk = self.metadata.row_group(0).column(self._places[name])
+        start = int(ends[row - 1]) if row else 0
+        stop = int(ends[row])
+        if stop == start:
+            return None
+        values = self._last(chunk, int(ends[-1]))
+        return bytes(values[start + _LENGTH : stop]).decode()
+
+
+def text_ends(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """(rows,) int64 where each string ends among the bytes of its column; a null takes none."""
+    import pyarrow.compute as pc
+
+    lengths = pc.binary_length(column.cast(pa.large_string()))
+    sizes = pc.fill_null(pc.add(lengths.cast(pa.int64()), _LENGTH), 0)
+    return np.cumsum(sizes.to_numpy(), dtype=np.int64)

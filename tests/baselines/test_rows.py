@@ -1,0 +1,51 @@
+"""Sparse rows in numpy alone give the bits that scipy gives."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix, random_array
+
+from cprtools.baselines.dense import stable_product
+from cprtools.baselines.rows import Rows, cosines, product, row_sums
+
+
+def random_matrix(shape, seed):
+    found = csr_matrix(random_array(shape, density=0.2, rng=seed, dtype=np.float32))
+    found.sort_indices()
+    return found
+
+
+def in_place(matrix):
+    return Rows(matrix.indptr, matrix.indices, matrix.data, matrix.shape)
+
+
+def test_a_product_written_out():
+    left = Rows(np.array([0, 2]), np.array([0, 2]), np.float32([2, 3]), (1, 3))
+    right = Rows(np.array([0, 1, 1, 3]), np.array([1, 0, 1]), np.float32([5, 7, 11]), (3, 2))
+    assert product(left, right).tolist() == [[3 * 7, 2 * 5 + 3 * 11]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_products_sums_and_cosines_are_those_of_scipy(seed):
+    one, other = random_matrix((7, 30), seed), random_matrix((30, 40), seed + 50)
+    assert (product(in_place(one), in_place(other)) == (one @ other).toarray()).all()
+    rows, own = np.array([3, 0, 3, 29]), np.array([1, 2, 28])
+    wanted = (other[rows] @ other[own].T).toarray()
+    assert (cosines(in_place(other), rows, own) == wanted).all()
+    assert (in_place(other)[rows].toarray() == other[rows].toarray()).all()
+    sums = row_sums(in_place(other), other.data)
+    assert (sums == other @ np.ones(40, np.float32)).all()
+
+
+def test_rows_without_entries_are_zeros():
+    empty = Rows(np.zeros(4, int), np.zeros(0, int), np.zeros(0, np.float32), (3, 5))
+    assert not empty[np.array([2, 0])].toarray().any()
+    assert cosines(empty, np.array([0, 1]), np.array([2])).tolist() == [[0.0], [0.0]]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 20, 32])
+@pytest.mark.parametrize("dim", [64, 100, 384])
+def test_few_rows_against_many_columns_get_the_bits_of_a_full_block(rows, dim):
+    random = np.random.default_rng(rows)
+    columns = random.standard_normal((1_000_000 // dim + 7, dim), dtype=np.float32)
+    block = random.standard_normal((64, dim), dtype=np.float32)
+    assert (stable_product(block[:rows], columns) == stable_product(block, columns)[:rows]).all()
