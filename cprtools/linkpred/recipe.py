@@ -1,7 +1,6 @@
 """How a seller model is put together: the method asked for, and what backs it up."""
 
 from collections.abc import Callable, Mapping
-from itertools import islice
 from typing import Any
 
 from scipy.sparse import csr_matrix
@@ -22,7 +21,7 @@ from cprtools.baselines.tuning import tune
 from cprtools.errors import UsageError
 from cprtools.linkpred.model import GraphModel
 from cprtools.linkpred.problem import BuiltProblem
-from cprtools.ranking import Settings, TwoStage, draws, fit_two_stage, hold_out_listings
+from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_listings
 from cprtools.training.run import Run
 
 # the baselines that make sense for sellers; the others need product pairs
@@ -102,13 +101,10 @@ def train(
     own = dict(options or {})
     if is_gnn:
         own["run"] = run
-    parts = draws(hold_out_listings, built.problem, seed, products=_NEW_PRODUCTS)
-    if built.problem.matrix.nnz >= _TRAINED_ONCE:
-        # weights that serve the next part as well would have seen what it holds out
-        parts = islice(parts, 1)
+    part = hold_out_listings(built.problem, products=_NEW_PRODUCTS, seed=seed)
     return fit_two_stage(
         built.problem,
-        parts,
+        [part],
         SourceFitter(method, own, built.views, seed, with_support=is_gnn and with_ranker, say=say),
         settings=settings or Settings(),
         with_ranker=is_gnn and with_ranker,
