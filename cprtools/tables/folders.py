@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cprtools.errors import DataError, SchemaError, list_names
-from cprtools.tables.formats import unreadable
+from cprtools.tables.formats import UNREADABLE, unreadable
 from cprtools.tables.leftovers import claimed
 from cprtools.tables.mapped import MappedTable, write_mapped
 from cprtools.tables.provenance import PREFIX, Footer, piped_footer
@@ -66,7 +66,7 @@ class Folder:
         try:
             with pq.ParquetFile(path) as file:
                 return file.read(columns=columns).replace_schema_metadata(None)
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             raise unreadable(self.name, str(path), error) from error
 
     def mapped(self, member: str) -> MappedTable:
@@ -187,7 +187,7 @@ def _check_member(name: str, path: Path, member: str, rows: int, manifest: dict[
         raise DataError(f"{name}: {file.name} is missing; the folder was copied only in part")
     try:
         metadata = pq.read_metadata(file)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise unreadable(name, str(file), error) from error
     try:
         own = json.loads((metadata.metadata or {})[MANIFEST_KEY])["id"]
@@ -294,7 +294,7 @@ def _check_replaceable(target: str) -> None:
 def _is_ours(manifest: Path) -> bool:
     try:
         return MANIFEST_KEY in (pq.read_schema(manifest).metadata or {})
-    except (pa.ArrowException, OSError):
+    except UNREADABLE:
         return False
 
 

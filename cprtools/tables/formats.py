@@ -94,6 +94,10 @@ def layout_of(path: str, label: str) -> Layout:
         raise unreadable(label, path, error) from error
 
 
+# how a damaged Parquet file shows itself; a column's name may be no text
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+
+
 def refuse_newer(metadata: Mapping[bytes, bytes] | None, where: str) -> None:
     """Raise SchemaError where a footer says that a newer version wrote the table."""
     found = (metadata or {}).get(FORMAT_KEY, b"1")

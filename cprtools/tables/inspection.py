@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from cprtools.tables.faults import explain
 from cprtools.tables.folders import MANIFEST, Folder, check_folder, extract_tar
-from cprtools.tables.formats import JSON, PARQUET, Layout, layout_of, unreadable
+from cprtools.tables.formats import JSON, PARQUET, UNREADABLE, Layout, layout_of, unreadable
 from cprtools.tables.provenance import digest_rows, parse_footer, read_footer
 from cprtools.tables.scanning import by_layout, read_text
 from cprtools.tables.schemas import ANY
@@ -108,7 +108,7 @@ def count_rows(source: Source) -> int:
         for path in paths:
             try:
                 total += pq.read_metadata(path).num_rows
-            except (pa.ArrowException, OSError) as error:
+            except UNREADABLE as error:
                 raise unreadable(source.label, path, error) from error
     return total
 
@@ -148,7 +148,7 @@ def _first_rows(source: Source, rows: int) -> list[dict[str, Any]]:
                 for batch in file.iter_batches(batch_size=wanted):
                     found += [{**keys, **row} for row in batch.to_pylist()]
                     break
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise unreadable(source.label, path, error) from error
     return found
 

@@ -155,7 +155,7 @@ def read_footer(path: str) -> dict[str, str]:
         return {}
     metadata: Mapping[bytes, bytes] = pq.read_schema(path).metadata or {}
     return {
-        key.decode()[len(PREFIX) :]: value.decode(errors="replace")
+        key.decode(errors="replace")[len(PREFIX) :]: value.decode(errors="replace")
         for key, value in metadata.items()
         if key.startswith(PREFIX.encode())
     }

@@ -12,7 +12,14 @@ import pyarrow.parquet as pq
 from cprtools.errors import SchemaError, quote
 from cprtools.tables.casting import cast_column
 from cprtools.tables.faults import explain
-from cprtools.tables.formats import PARQUET, layout_of, name_file, refuse_newer, unreadable
+from cprtools.tables.formats import (
+    PARQUET,
+    UNREADABLE,
+    layout_of,
+    name_file,
+    refuse_newer,
+    unreadable,
+)
 from cprtools.tables.scanning import read_text
 from cprtools.tables.schemas import Field
 from cprtools.tables.source import Source
@@ -101,7 +108,7 @@ def _read_parquet(
             refuse_newer(file.schema_arrow.metadata, name_file(source.label, path))
             present = [c for c in columns if c in file.schema_arrow.names] if columns else None
             part = _plain_strings(file.read(columns=present))
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise unreadable(source.label, path, error) from error
     for key, value in source.keys(path).items():
         if key in names.values() and key not in part.column_names:

@@ -19,6 +19,7 @@ from cprtools.tables.formats import (
     CSV,
     JSON,
     PARQUET,
+    UNREADABLE,
     format_of,
     is_table,
     layout_of,
@@ -159,7 +160,7 @@ def read_schema(path: str, label: str, *, every_line: bool = False) -> pa.Schema
     if layout.format == PARQUET:
         try:
             schema = pq.read_schema(path)
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             raise unreadable(label, path, error) from error
         refuse_newer(schema.metadata, name_file(label, path))
         return schema
@@ -271,6 +272,6 @@ def _stream_to_parquet(path: str) -> str:
         with pa.ipc.open_stream(path) as reader, pq.ParquetWriter(target, reader.schema) as writer:
             for batch in reader:
                 writer.write_batch(batch)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise DataError("standard input: a damaged Arrow stream") from error
     return target

@@ -2,10 +2,11 @@ import datetime as dt
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cprtools import tables
-from cprtools.errors import SchemaError
+from cprtools.errors import DataError, SchemaError
 from cprtools.tables import Field
 
 ID = Field("product_id", pa.string())
@@ -239,3 +240,13 @@ def test_files_that_disagree_on_a_foreign_column_are_refused(parquet, tmp_path):
     with pytest.raises(SchemaError, match="disagree on the type"):
         read(tmp_path / "d", tables.PRODUCTS)
     assert read(tmp_path / "d", tables.PRODUCTS, only=["product_id"]).num_rows == 2
+
+
+@pytest.mark.parametrize("read", [tables.read, tables.digest_rows, lambda s: s.column_names()])
+def test_a_column_whose_name_is_no_text_is_a_damaged_file(tmp_path, read):
+    pq.write_table(pa.table({"product_id": ["a"], "extra_column": [1]}), tmp_path / "t.parquet")
+    data = (tmp_path / "t.parquet").read_bytes()
+    (tmp_path / "t.parquet").write_bytes(data.replace(b"extra_column", b"extra_\xea\xffumn"))
+
+    with pytest.raises(DataError, match="not a readable Parquet file"):
+        read(tables.open_table(str(tmp_path / "t.parquet"), tables.PRODUCT_LIST))

@@ -1,7 +1,6 @@
 import os
 import signal
 import stat
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -262,4 +261,4 @@ def test_standard_output_gets_every_byte(script):
     done = script(BIG + "tables.write(t, '-')", env={**os.environ, "PYTHONUNBUFFERED": "1"})
 
     assert pq.read_table(pa.BufferReader(done.stdout)).num_rows == 300000
-    assert sys.getsizeof(done.stdout) > 1 << 20
+    assert len(done.stdout) > 500_000
