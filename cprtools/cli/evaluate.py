@@ -77,7 +77,7 @@ def evaluate(
     \b
     Example:
       cprtools evaluate recs.parquet --truth test.parquet --train train.parquet
-      cprtools evaluate gnn.parquet --against mf.parquet --truth test.parquet -o metrics.parquet
+      cprtools evaluate gnn.parquet mf.parquet --truth test.parquet --report report.html
     """
     from cprtools import evaluation, tables
 
@@ -111,7 +111,11 @@ def evaluate(
     metrics = evaluation.combine_tables(parts)
     if form == "parquet":
         tables.write(metrics, output, footer)
-    elif output == tables.STDIN:
-        tables.write_stdout(evaluation.render(metrics, form).encode(), binary=False)
+        return
+    text = evaluation.render(metrics, form)
+    if form == "table" and compared:
+        text = f"{evaluation.leaderboard(measured)}\n{text}"
+    if output == tables.STDIN:
+        tables.write_stdout(text.encode(), binary=False)
     else:
-        tables.write_text(evaluation.render(metrics, form), output)
+        tables.write_text(text, output)

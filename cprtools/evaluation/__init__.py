@@ -2,7 +2,7 @@
 
 from cprtools.evaluation.complements import evaluate_complements
 from cprtools.evaluation.inputs import Inputs, Places, evaluate_all, open_inputs, parse_ks
-from cprtools.evaluation.rendering import FORMATS, render
+from cprtools.evaluation.rendering import FORMATS, leaderboard, render
 from cprtools.evaluation.report import Details, Provenance, gather, html_report, provenance
 from cprtools.evaluation.results import Comparison, Evaluation, combine_tables, compare
 from cprtools.evaluation.sellers import evaluate_sellers
@@ -23,6 +23,7 @@ __all__ = [
     "evaluate_sellers",
     "gather",
     "html_report",
+    "leaderboard",
     "open_inputs",
     "parse_ks",
     "provenance",

@@ -2,10 +2,12 @@
 
 import io
 import json
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.csv
 
+from cprtools.evaluation.results import ALL, Evaluation, by_merit
 from cprtools.tables import columns as c
 
 FORMATS = ("table", "parquet", "csv", "json")
@@ -32,6 +34,19 @@ def interval(row: dict[str, object]) -> str:
     if row[c.CI_LOW] is None:
         return ""
     return f"[{row[c.CI_LOW]:.4f}, {row[c.CI_HIGH]:.4f}]"
+
+
+def leaderboard(evaluations: Sequence[Evaluation]) -> str:
+    """The headline metrics with their intervals, a line to a method, the best first."""
+    names = [f"{metric}@{k}" for metric, k in evaluations[0].headline]
+    lines = [("method", *names)]
+    for one in by_merit(evaluations):
+        rows = {metric_name(r): r for r in one.metrics.to_pylist() if r[c.SEGMENT] == ALL}
+        cells = [f"{rows[n][c.VALUE]:.4f} {interval(rows[n])}" if n in rows else "" for n in names]
+        lines.append((_printable(one.method), *cells))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    padded = (zip(line, widths, strict=True) for line in lines)
+    return "".join("  ".join(t.ljust(w) for t, w in line).rstrip() + "\n" for line in padded)
 
 
 def _aligned(metrics: pa.Table) -> str:

@@ -1,6 +1,6 @@
 """What an evaluation gives, and the paired comparison of two."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,16 @@ class Comparison:
 
     metrics: pa.Table
     sentences: tuple[str, ...]
+
+
+def by_merit(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """The methods by falling headline metric, as given where equal."""
+
+    def merit(one: Evaluation) -> float:
+        metric, k = one.headline[-1]
+        return next((-r.value for r in one.results if r.key == (metric, k, ALL)), 0.0)
+
+    return sorted(evaluations, key=merit)
 
 
 def measure(

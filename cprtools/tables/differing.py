@@ -139,22 +139,9 @@ def _differ(name: str, pair: tuple[Source, Source], rows: int) -> TableDifferenc
         except duckdb.Error as error:
             if "temp_directory" in str(error) or "No space left" in str(error):
                 raise DataError("the temporary folder is full; TMPDIR names another") from error
-            for source in pair:
-                for path in source.paths:
-                    if not _reads(connection, source, path):
-                        raise explain(source, error) from error
-            raise
-
-
-def _reads(connection: Any, source: Source, path: str) -> bool:
-    import duckdb
-
-    try:
-        for layout, paths in by_layout(Source(source.name, [path], ANY)).items():
-            connection.execute(f"SELECT count(COLUMNS(*)) FROM {function_sql(layout, paths)}")
-    except duckdb.Error:
-        return False
-    return True
+            # the error names the file that it met
+            named = [s for s in pair if any(path in str(error) for path in s.paths)]
+            raise explain((named or pair)[0], error) from error
 
 
 @contextmanager
@@ -227,26 +214,30 @@ def _as_wholes(
     """Rows counted as often as they occur; which row became which cannot be told."""
     if not shared:
         return _with(base, went=base.rows[0], came=base.rows[1])
-    texts = ", ".join(f"{_text(n)} AS {quote_name(n)}" for n in shared)
+    # numbered: a user's column may have any name
+    texts = ", ".join(f"{_text(name)} AS c{i}" for i, name in enumerate(shared))
+    names = [f"c{i}" for i in range(len(shared))]
     counted = [
         f"(SELECT *, count(*) AS n FROM (SELECT {texts} FROM {s}) GROUP BY ALL)" for s in "ab"
     ]
-    equal = " AND ".join(f"a.{q} IS NOT DISTINCT FROM b.{q}" for q in map(quote_name, shared))
+    equal = " AND ".join(f"a.{name} IS NOT DISTINCT FROM b.{name}" for name in names)
     connection.execute(
         "CREATE TABLE joined AS SELECT coalesce(b.n, 0) - coalesce(a.n, 0) AS gain, "
         "least(coalesce(a.n, 0), coalesce(b.n, 0)) AS same, "
-        + ", ".join(f"coalesce(a.{q}, b.{q}) AS {q}" for q in map(quote_name, shared))
+        + ", ".join(f"coalesce(a.{name}, b.{name}) AS {name}" for name in names)
         + f" FROM {counted[0]} a FULL JOIN {counted[1]} b ON {equal}"
     )
-    same, came, went = connection.execute(
+    ((same, came, went),) = connection.execute(
         "SELECT coalesce(sum(same), 0), coalesce(sum(gain) FILTER (gain > 0), 0), "
         "coalesce(-sum(gain) FILTER (gain < 0), 0) FROM joined"
-    ).fetchall()[0]
+    ).fetchall()
+    own = ", ".join(f"{n} AS {quote_name(name)}" for n, name in zip(names, shared, strict=True))
     found = {
-        kind: _fetch(connection, f"SELECT * EXCLUDE (gain, same) FROM joined WHERE {where} "
-                     f"ORDER BY ALL LIMIT {rows}")
+        kind: _fetch(
+            connection, f"SELECT {own} FROM joined WHERE {where} ORDER BY ALL LIMIT {rows}"
+        )
         for kind, where in (("came", "gain > 0"), ("went", "gain < 0"))
-    }  # fmt: skip
+    }
     return _with(base, same=int(same), came=int(came), went=int(went), examples=found)
 
 
@@ -266,10 +257,10 @@ def _by_key(
     pairs = [
         f"{side}.{quote_name(n)} AS {quote_name(side + '.' + n)}" for n in others for side in "ab"
     ]
-    selected = ", ".join([keys, "a.here AS was", "b.here AS present", *unlike, *pairs])
+    selected = ", ".join([keys, 'a."?" AS was', 'b."?" AS present', *unlike, *pairs])
     connection.execute(
-        f"CREATE TABLE joined AS SELECT {selected} FROM (SELECT *, true AS here FROM a) a "
-        f"FULL JOIN (SELECT *, true AS here FROM b) b ON {on}"
+        f'CREATE TABLE joined AS SELECT {selected} FROM (SELECT *, true AS "?" FROM a) a '
+        f'FULL JOIN (SELECT *, true AS "?" FROM b) b ON {on}'
     )
     both = "was AND present"
     differs = " OR ".join(quote_name("?" + n) for n in others) or "false"

@@ -265,3 +265,28 @@ def test_an_empty_list_of_recommendations_is_all_misses(market):
     assert done.returncode == 0, done.stderr
     assert rows(market / "m.parquet")["empty", "Hit", 10, "all"]["value"] == 0
     assert "30 of 30 queries have no list" in done.stderr
+
+
+def test_several_recommendations_are_one_leaderboard_with_the_best_first(market):
+    words = ["bad.parquet", "good.parquet", "--truth", "truth.parquet", "--format", "table"]
+    done = run(*words, "--bootstrap", 50, "--k", "1", cwd=market)
+
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["method", "Hit@1"]
+    assert lines[1].startswith("good    1.0000 [1.0000, 1.0000]")
+    assert lines[2].startswith("bad     0.0000 [0.0000, 0.0000]")
+    assert lines[3] == ""
+    assert "bad does NOT beat good on Hit@1" in done.stderr
+
+
+def test_a_report_is_written_and_a_segment_may_be_any_column(market):
+    words = ["good.parquet", "bad.parquet", "--truth", "truth.parquet", "--report", "r.html"]
+    words += ["--products", "products.parquet", "--segment", "product_type", "-o", "m.parquet"]
+    done = run(*words, "--bootstrap", 50, cwd=market)
+
+    assert done.returncode == 0, done.stderr
+    page = (market / "r.html").read_text()
+    assert "Example" in page
+    assert "truth.parquet" in page
+    assert ("good", "Hit", 1, "product_type=t") in rows(market / "m.parquet")

@@ -286,3 +286,18 @@ def test_a_closed_pipe_is_quiet(tmp_path, unbuffered):
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, check=True)
 
     assert (done.stdout, done.stderr) == (b"141\n", b"")
+
+
+def test_the_difference_of_two_files_is_told(place):
+    shown = inspect("one.parquet", "--diff", "two.parquet", "--rows", 1, cwd=place)
+
+    assert shown.startswith("one.parquet -> two.parquet: they differ\n")
+    assert "rows by seller_id, product_id" in shown
+    assert "\n  went     3\n" in shown
+    assert "input raw.parquet" in shown
+
+
+def test_a_trace_of_a_difference_is_refused(place):
+    done = cprtools("inspect", "one.parquet", "--diff", "two.parquet", "--trace", cwd=place)
+
+    refused(done, 2, "--diff and --trace are two questions; ask one at a time")

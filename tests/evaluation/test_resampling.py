@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cprtools.evaluation import combine_tables, compare, evaluate_complements
+from cprtools.evaluation import combine_tables, compare, evaluate_complements, resampling
 from cprtools.evaluation.resampling import Block, intervals, replicate
 from cprtools.tables import METRICS
 
@@ -160,3 +160,22 @@ def test_combined_tables_are_sorted():
     keys = [(r["method"], r["metric"], r["k"], r["segment"]) for r in whole.to_pylist()]
     assert keys == sorted(keys)
     assert len(set(keys)) == len(keys)
+
+
+def test_drawing_tile_by_tile_is_drawing_from_all(monkeypatch):
+    size, resamples = 50, 4000
+    own = np.arange(1.0, size + 1)
+    block = Block.of_ratios("all", {("m", 0): own, ("square", 0): own**2}, np.ones(size))
+    # a sum over one query alone tells how often it is drawn
+    first = Block("first", (("m", 0),), np.array([0]), np.ones((1, 1)), lambda sums: sums)
+    monkeypatch.setattr(resampling, "_TILE", 7)
+
+    found = replicate([block, first], size, resamples, 3)
+
+    # the mean of `size` draws with replacement, and a count that is binomial(50, 1/50)
+    error = own.std() / np.sqrt(size)
+    assert found[:, 0].mean() == pytest.approx(own.mean(), abs=4 * error / np.sqrt(resamples))
+    assert found[:, 0].std() == pytest.approx(error, rel=0.05)
+    assert found[:, 2].mean() == pytest.approx(1, abs=0.07)
+    assert found[:, 2].var() == pytest.approx(1 - 1 / size, rel=0.1)
+    assert np.array_equal(found, replicate([block, first], size, resamples, 3))

@@ -9,7 +9,7 @@ from cprtools.evaluation.report import behind, measures
 from cprtools.evaluation.report.gathering import Details, Provenance
 from cprtools.evaluation.report.page import PAGE
 from cprtools.evaluation.report.parts import anchor, bullets, section
-from cprtools.evaluation.results import ALL, Comparison, Evaluation
+from cprtools.evaluation.results import Comparison, Evaluation, by_merit
 from cprtools.evaluation.verdicts import verdicts
 
 _TITLES = {"complements": "Complements of products", "sellers": "Products for sellers"}
@@ -24,9 +24,9 @@ def html_report(
     """The page. The first evaluation is the one asked for, the others what it is held against."""
     first = evaluations[0]
     # the order, and with it each method's colour, is the same in all of them
-    ordered = _by_merit(evaluations)
+    ordered = by_merit(evaluations)
     details = details or Details()
-    curves = _by_merit(details.curves)
+    curves = by_merit(details.curves)
     found = [
         ("Leaderboard", measures.leaderboard(ordered), measures.LEADERBOARD),
         ("Differences", measures.differences(comparisons), measures.DIFFERENCES),
@@ -54,16 +54,6 @@ def html_report(
         body="".join(section(title, body, said) for title, body, said in found),
         version=__version__,
     )
-
-
-def _by_merit(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """The methods by falling headline metric, as given where equal."""
-
-    def merit(one: Evaluation) -> float:
-        metric, k = one.headline[-1]
-        return next((-r.value for r in one.results if r.key == (metric, k, ALL)), 0.0)
-
-    return sorted(evaluations, key=merit)
 
 
 def _verdict(evaluations: Sequence[Evaluation], comparisons: Sequence[Comparison]) -> str:

@@ -1,0 +1,164 @@
+"""The difference of two files or folders: what came, went, moved and changed."""
+
+import json
+from collections import Counter
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cprtools import tables
+from cprtools.errors import DataError, SchemaError
+
+
+def write(path, table, **params):
+    pq.write_table(table, path)
+    opened = tables.open_table(str(path), tables.ANY)
+    tables.write(tables.read_any(opened), str(path), tables.Footer("recommend", params, 1, []))
+
+
+def recs(text):
+    rows = []
+    for line in filter(None, text.split(";")):
+        query, products = line.split(":")
+        rows += [
+            {"query_id": query.strip(), "rank": rank, "product_id": product, "score": 1 / rank}
+            for rank, product in enumerate(products.split(), 1)
+        ]
+    return pa.Table.from_pylist(rows)
+
+
+@pytest.fixture
+def differ(tmp_path):
+    def compare(before, after, rows=10):
+        write(tmp_path / "a.parquet", before, k=10, model="one")
+        write(tmp_path / "b.parquet", after, k=10, model="two")
+        return tables.differ(str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet"), rows)
+
+    return compare
+
+
+def test_two_lists_are_compared_by_what_came_went_and_moved(differ):
+    found = differ(recs("x: a b c; y: a b; z: c"), recs("x: c b d; y: a b; w: a"))
+
+    (table,) = found.tables
+    assert table.key == ("query_id", "product_id")
+    assert table.rows == (6, 6)
+    # x keeps b at 2, moves c from 3 to 1, loses a and gains d; z goes and w comes
+    assert (table.same, table.changed, table.came, table.went) == (3, 1, 2, 2)
+    assert table.by_column == {"rank": 1, "score": 1}
+    assert table.lists == {
+        "in both": 2,
+        "only before": 1,
+        "only after": 1,
+        "unchanged": 1,
+        "same first": 1,
+        "kept": pytest.approx(1 / 2 * (2 / 3 + 2 / 2)),
+        "moved": 1,
+    }
+    assert table.examples["moved"] == [
+        {"query_id": "x", "product_id": "c", "a.rank": 3, "b.rank": 1}
+    ]
+    assert [row["query_id"] for row in table.examples["came"]] == ["w", "x"]
+    assert [row["query_id"] for row in table.examples["went"]] == ["x", "z"]
+
+
+def test_footers_tell_which_options_and_inputs_differ(differ):
+    found = differ(recs("x: a"), recs("x: a"))
+
+    assert found.is_empty
+    assert found.footers == {"params.model": ("one", "two")}
+    assert "the same rows and columns" in tables.difference_text(found)
+
+
+def test_columns_that_came_or_have_another_type_are_told_and_integer_ids_equal_their_text(differ):
+    before = pa.table({"product_id": [1, 2], "price": [1.0, 2.0], "old": ["u", "v"]})
+    after = pa.table({"product_id": ["1", "2"], "price": [1.0, 3.0], "new": ["u", "v"]})
+
+    (table,) = differ(before, after).tables
+
+    assert table.columns == {
+        "product_id": ("BIGINT", "VARCHAR"),
+        "old": ("VARCHAR", None),
+        "new": (None, "VARCHAR"),
+    }
+    assert (table.same, table.changed) == (1, 1)
+    assert table.examples["changed"] == [{"product_id": "2", "a.price": 2.0, "b.price": 3.0}]
+
+
+rows = st.lists(
+    st.tuples(st.sampled_from("uvw"), st.one_of(st.none(), st.integers(0, 2))), max_size=12
+)
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(before=rows, after=rows)
+def test_rows_without_a_key_are_counted_as_often_as_they_occur(tmp_path_factory, before, after):
+    folder = tmp_path_factory.mktemp("diff")
+    for name, part in (("a", before), ("b", after)):
+        columns = {"event": pa.array([r[0] for r in part], pa.string()),
+                   "n": pa.array([r[1] for r in part], pa.int64())}  # fmt: skip
+        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+
+    (table,) = tables.differ(str(folder / "a.parquet"), str(folder / "b.parquet")).tables
+
+    counted = Counter(before), Counter(after)
+    assert table.key == ()
+    assert table.same == (counted[0] & counted[1]).total()
+    assert table.went == (counted[0] - counted[1]).total()
+    assert table.came == (counted[1] - counted[0]).total()
+
+
+def test_a_text_file_is_compared_with_parquet_by_its_values(tmp_path):
+    pq.write_table(pa.table({"product_id": ["a", "b"], "n": ["1", "2"]}), tmp_path / "a.parquet")
+    (tmp_path / "b.csv").write_text("product_id,n\nb,2\na,3\n")
+
+    (table,) = tables.differ(str(tmp_path / "a.parquet"), str(tmp_path / "b.csv")).tables
+
+    assert (table.same, table.changed, table.came, table.went) == (1, 1, 0, 0)
+
+
+def test_folders_are_compared_table_by_table(tmp_path):
+    for name, ids in (("a", ["p", "q"]), ("b", ["p", "r"])):
+        members = {"products": pa.table({"product_id": ids})}
+        members[f"only_{name}"] = pa.table({"n": [1]})
+        tables.write_folder(members, str(tmp_path / name), "sellers", tables.Footer("train"))
+
+    found = tables.differ(str(tmp_path / "a"), str(tmp_path / "b"))
+
+    assert found.only == (("only_a",), ("only_b",))
+    (table,) = found.tables
+    assert (table.name, table.same, table.came, table.went) == ("products", 1, 1, 1)
+    assert "products: rows by product_id" in tables.difference_text(found)
+
+
+def test_a_folder_and_a_table_are_not_compared(tmp_path):
+    pq.write_table(pa.table({"n": [1]}), tmp_path / "t.parquet")
+    members = {"products": pa.table({"product_id": ["p"]})}
+    tables.write_folder(members, str(tmp_path / "m"), "sellers", tables.Footer("train"))
+
+    with pytest.raises(SchemaError, match="a graph or model folder and a table"):
+        tables.differ(str(tmp_path / "m"), str(tmp_path / "t.parquet"))
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    table = pa.table({"n": list(range(100_000))})
+    pq.write_table(table, tmp_path / "good.parquet")
+    data = bytearray((tmp_path / "good.parquet").read_bytes())
+    data[200:40_000] = b"\xff" * 39_800
+    (tmp_path / "bad.parquet").write_bytes(data)
+
+    with pytest.raises(DataError, match=r"bad\.parquet"):
+        tables.differ(str(tmp_path / "good.parquet"), str(tmp_path / "bad.parquet"))
+
+
+def test_text_cannot_steer_a_terminal_and_json_holds_the_same(differ):
+    found = differ(recs("x: a"), recs("x: \x1b[31m"))
+
+    assert "\x1b" not in tables.difference_text(found)
+    told = json.loads(tables.difference_json(found))
+    assert told["same"] is False
+    assert told["tables"][0]["came"] == 1
+    assert told["footers"]["params.model"] == ["one", "two"]
