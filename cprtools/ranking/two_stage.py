@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cprtools.baselines.contract import Problem, Recommender
+from cprtools.baselines.rows import Rows
+from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import Calibration, fit_calibration
 from cprtools.ranking.evidence import EXPECTED, Evidence, Pairs, monotone_columns
 from cprtools.ranking.trees import Trees, fit_trees
@@ -107,7 +109,8 @@ class TwoStage:
         are allowed: past those that were retrieved and ranked, the model's own order.
         """
         if self.trees is None or not use_ranker:
-            masked = np.where(allowed, self.model.score(query_idx), -np.inf).astype(np.float32)
+            own = self._checked(self.model.score(query_idx))
+            masked = np.where(allowed, own, -np.inf).astype(np.float32)
             best, scores = top_k(masked, min(depth, masked.shape[1]))
             return [
                 (self.pool.members[row[row >= 0]], values[row >= 0])
@@ -119,6 +122,15 @@ class TwoStage:
         bounds = np.searchsorted(pairs.rows, np.arange(len(query_idx) + 1))
         ranked = [(pairs.cols[order[a:b]], scores[order[a:b]]) for a, b in pairwise(bounds)]
         return self._fill(query_idx, allowed, depth, ranked)
+
+    def _checked(self, scores: FloatArray) -> FloatArray:
+        """The scores; of a model in memory the vectors were checked as it was opened.
+
+        Raises SchemaError where they hold NaN or infinity.
+        """
+        if isinstance(self.problem.matrix, Rows) and not np.isfinite(scores).all():
+            raise SchemaError("the model is damaged: its vectors hold NaN or infinity")
+        return scores
 
     def _known_scores(self, query_idx: IntArray) -> dict[str, FloatArray]:
         """Counts of known complements, -inf elsewhere: they are retrieved, too, where allowed."""
@@ -161,7 +173,9 @@ class TwoStage:
 
     def evidence_block(self, query_idx: IntArray, allowed: BoolArray) -> Pairs:
         """Retrieved candidates of a block of queries with their features."""
-        scores = {name: source.score(query_idx) for name, source in self.sources.items()}
+        scores = {
+            name: self._checked(source.score(query_idx)) for name, source in self.sources.items()
+        }
         known = self._known_scores(query_idx)
         rows, places = retrieve({**scores, **known}, allowed, self.settings.per_source)
         cols = self.pool.members[places]
