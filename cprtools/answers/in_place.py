@@ -63,6 +63,10 @@ class ModelInPlace(Model):
         """The brand of a product that has one."""
         return self.products.text(c.BRAND, col) or ""
 
+    def has_column(self, name: str) -> bool:
+        """Whether the products have it."""
+        return name in self.products.names
+
     def text(self, name: str, col: int) -> str | None:
         """One string of the products' table."""
         return self.products.text(name, col)

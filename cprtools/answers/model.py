@@ -84,6 +84,10 @@ class Model:
         order = pc.sort_indices(self.query_ids())
         return np.asarray(order.to_numpy(zero_copy_only=False), dtype=np.int64)
 
+    def has_column(self, name: str) -> bool:
+        """Whether the products have it."""
+        return name in self.catalogue.table.column_names
+
     def check_columns(self, names: tuple[str, ...]) -> None:
         """Raise SchemaError where a column to show is none of the products'."""
         present = self.catalogue.table.column_names if names else []

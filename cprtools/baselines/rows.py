@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from cprtools.errors import SchemaError
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
@@ -32,13 +34,15 @@ class Rows:
         return len(self.indices)
 
     def __getitem__(self, rows: IntArray) -> "Rows":
-        """These rows, in this order."""
+        """These rows, in this order. Raises SchemaError for indices outside the shape."""
         first, last = self.indptr[rows].astype(np.int64), self.indptr[rows + 1].astype(np.int64)
         indptr = np.concatenate([[0], np.cumsum(last - first)])
         spans = [np.arange(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True)]
         entries = np.concatenate(spans) if spans else np.zeros(0, np.int64)
-        shape = len(rows), self.shape[1]
-        return Rows(indptr, self.indices[entries], self.data[entries], shape)
+        indices, width = self.indices[entries], self.shape[1]
+        if len(indices) and not 0 <= indices.min() <= indices.max() < width:
+            raise SchemaError("the model's tables do not fit together; an index is out of range")
+        return Rows(indptr, indices, self.data[entries], (len(rows), width))
 
     @property
     def owner(self) -> IntArray:

@@ -55,7 +55,8 @@ class Stored:
         starts = self.numbers(member + STARTS, "start")
         entries = table.num_rows
         if shape is None:
-            shape = len(starts) - 1, 0
+            # what a column stands for is not needed: rows are only compared with each other
+            shape = len(starts) - 1, np.iinfo(np.int32).max
         if len(starts) != shape[0] + 1 or (starts[0], starts[-1]) != (0, entries):
             raise SchemaError(f"the model's tables do not fit together; {member} has other rows")
         if not entries:

@@ -274,13 +274,18 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
         "excluded": excluded,
         "only": only,
         "use_ranker": request.use_ranker,
-        "columns": request.show,
+        "columns": request.show or _columns_to_read(model, request),
     }
     if kind == "complements":
         asked = answers.ComplementRequest(types=request.types, **common)
         return answers.recommend_complements(model, query_idx, asked)
     wanted = answers.SellerRequest(threshold=request.threshold, category=request.category, **common)
     return answers.recommend_products(model, query_idx, wanted)
+
+
+def _columns_to_read(model: "Model", request: Request) -> tuple[str, ...]:
+    """What a person sees beside the contract's columns: titles, where there are any."""
+    return ("title",) if _format(request) == "table" and model.has_column("title") else ()
 
 
 def _note_strangers(products: "pa.Table", model: "Model", label: str) -> None:

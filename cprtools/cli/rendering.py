@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # columns that repeat on every row of a single query are said once, above the table
 _HEADINGS = ("query_id", "seller_id")
+_RATIOS = {"title": 3, "category": 2, "product_type": 2, "reason": 4}
 _RIGHT = ("rank", "score", "type_score", "affinity", "price", "value", "ci_low", "ci_high")
 
 
@@ -49,7 +50,7 @@ def print_table(table: "pa.Table", output: str) -> None:
     )
     heading = next((name for name in _HEADINGS if name in table.column_names), None)
     for title, rows in _groups(table, heading):
-        console.print(_render(title, rows, [n for n in table.column_names if n != heading]))
+        console.print(_render(title, rows, [n for n in _in_order(table) if n != heading]))
     if not table.num_rows:
         console.print("no recommendation passes; try --threshold 0 or --category all")
     data = buffer.getvalue().encode()
@@ -57,6 +58,15 @@ def print_table(table: "pa.Table", output: str) -> None:
         tables.write_stdout(data, binary=False)
     else:
         tables.write_text(buffer.getvalue(), output)
+
+
+def _in_order(table: "pa.Table") -> list[str]:
+    """The columns as a person reads them: what it is, then how good, then why."""
+    names: list[str] = list(table.column_names)
+    if "reason" not in names:
+        return names
+    first = [name for name in ("rank", "product_id", "title") if name in names]
+    return [*first, *(name for name in names if name not in (*first, "reason")), "reason"]
 
 
 def _groups(table: "pa.Table", heading: str | None) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -75,10 +85,24 @@ def _render(title: str, rows: list[dict[str, Any]], names: list[str]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    view = Table(title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD)
+    view = Table(
+        title=Text(title) if title else None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     for name in names:
         justify: Any = "right" if name in _RIGHT else "left"
-        view.add_column(Text(_cell(name)), justify=justify, overflow="fold", no_wrap=name in _RIGHT)
+        is_whole = name in (*_RIGHT, "product_id")
+        # the words get what the numbers leave, and the reason the largest part of it
+        view.add_column(
+            Text(_cell(name)),
+            justify=justify,
+            overflow="fold",
+            no_wrap=is_whole,
+            ratio=_RATIOS.get(name),
+        )
     for row in rows:
         # Text, not markup: a title such as "[red]" must show as it is
         view.add_row(*(Text(_cell(row[name])) for name in names))

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cprtools.baselines.contract import Problem, Recommender
+from cprtools.baselines.rows import Rows
 from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import Calibration
 from cprtools.ranking.evidence import Evidence, Pairs
 from cprtools.ranking.trees import Trees
 from cprtools.retrieval import Pool, top_k
-
-if TYPE_CHECKING:
-    pass
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -98,6 +96,7 @@ class TwoStage:
         """
         if self.trees is None or not use_ranker:
             best, scores = self.model.best(query_idx, min(depth, allowed.shape[1]), allowed)
+            self._checked(scores[best >= 0])
             return [
                 (self.pool.members[row[row >= 0]], values[row >= 0])
                 for row, values in zip(best, scores, strict=True)
@@ -108,6 +107,15 @@ class TwoStage:
         bounds = np.searchsorted(pairs.rows, np.arange(len(query_idx) + 1))
         ranked = [(pairs.cols[order[a:b]], scores[order[a:b]]) for a, b in pairwise(bounds)]
         return self._fill(query_idx, allowed, depth, ranked)
+
+    def _checked(self, scores: FloatArray) -> FloatArray:
+        """The scores; of a model in memory the vectors were checked as it was opened.
+
+        Raises SchemaError where they hold NaN or infinity.
+        """
+        if isinstance(self.problem.matrix, Rows) and not np.isfinite(scores).all():
+            raise SchemaError("the model is damaged: its vectors hold NaN or infinity")
+        return scores
 
     def _known_scores(self, query_idx: IntArray) -> dict[str, FloatArray]:
         """Counts of known complements, -inf elsewhere: they are retrieved, too, where allowed."""
@@ -150,7 +158,9 @@ class TwoStage:
 
     def evidence_block(self, query_idx: IntArray, allowed: BoolArray) -> Pairs:
         """Retrieved candidates of a block of queries with their features."""
-        scores = {name: source.score(query_idx) for name, source in self.sources.items()}
+        scores = {
+            name: self._checked(source.score(query_idx)) for name, source in self.sources.items()
+        }
         known = self._known_scores(query_idx)
         rows, places = retrieve({**scores, **known}, allowed, self.settings.per_source)
         cols = self.pool.members[places]
