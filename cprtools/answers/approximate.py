@@ -179,4 +179,4 @@ def pays(candidates: int, dim: int, queries: int) -> bool:
 
 
 # seconds: a multiplication, the choice of the best per candidate, a walk, a candidate of the index
-_PRODUCT, _SELECT, _WALK, _READ = 1.5e-11, 1e-9, 6e-4, 6e-6
+_PRODUCT, _SELECT, _WALK, _READ = 1.5e-11, 1e-9, 3e-4, 6e-6
