@@ -114,7 +114,7 @@ def load_trees(nodes: pa.Table, features: pa.Table) -> Trees:
     start = names[starts[0]] if len(starts) else None
     n = nodes.num_rows
     value, threshold = nodes.column("value").to_numpy(), nodes.column("threshold").to_numpy()
-    inside = all(
+    inside = all(isinstance(name, str) for name in names) and all(
         np.all((ints[name] >= 0) & (ints[name] < limit))
         for name, limit in (("feature", len(names)), ("left", n), ("right", n))
     )

@@ -24,12 +24,17 @@ def claimed(target: Path, *, folder: bool = False, mode: int = 0o777) -> Iterato
     What killed runs left of the same target is removed, too. Raises OSError.
     """
     clear(target.parent, re.escape(target.name))
-    part, handle = _make(target, folder, mode)
+    # known before it is made: a signal may come at any time
+    mine: list[Path] = []
+    handle = None
     try:
-        yield part
+        handle = _make(target, folder, mode, mine)
+        yield mine[-1]
     finally:
-        _remove(part)
-        os.close(handle)
+        for part in mine:
+            _remove(part)
+        if handle is not None:
+            os.close(handle)
 
 
 @contextlib.contextmanager
@@ -59,17 +64,20 @@ def _clear_one(path: Path) -> None:
             os.close(handle)
 
 
-def _make(target: Path, folder: bool, mode: int) -> tuple[Path, int]:
+def _make(target: Path, folder: bool, mode: int, mine: list[Path]) -> int:
+    """The open handle of the last of `mine`."""
     number = os.getpid()
     while True:
         part = target.with_name(f"{target.name}.{number}.part")
+        mine[:] = [part]
         try:
             if folder:
                 part.mkdir(mode)
             flags = os.O_RDONLY if folder else os.O_RDWR | os.O_CREAT | os.O_EXCL
             handle = os.open(part, flags, 0o666)
         except FileExistsError:
-            # a process of the same id in another container
+            # of a process of the same id in another container
+            mine.clear()
             number += 1
             continue
         except FileNotFoundError:
@@ -81,7 +89,7 @@ def _make(target: Path, folder: bool, mode: int) -> tuple[Path, int]:
         # another run may have cleared it just before it was locked
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), part.stat()):
-                return part, handle
+                return handle
         os.close(handle)
 
 

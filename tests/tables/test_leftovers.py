@@ -105,3 +105,19 @@ def test_a_temporary_folder_is_for_its_user_alone(tmp_path, monkeypatch):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         (folder / "spilled").touch()
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize("step", ["open", "fstat"])
+def test_a_signal_while_the_part_is_made_leaves_nothing(tmp_path, monkeypatch, folder, step):
+    whole = getattr(os, step)
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(leftovers.os, step, whole)
+        whole(*arguments)
+        raise SystemExit(143)
+
+    monkeypatch.setattr(leftovers.os, step, interrupted)
+    with pytest.raises(SystemExit), leftovers.claimed(tmp_path / "t", folder=folder):
+        pass
+    assert names(tmp_path) == []
