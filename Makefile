@@ -22,7 +22,7 @@ PYTHON_FILES = cprtools tests examples docs
 
 export SEEDS
 
-.PHONY: help install demo test test-oldest faults fuzz check docs bench bench-batch bench-search bench-mining bench-nightly bench-text bench-training scale-mining scale-training simulate-marketplace scale-sellers ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test test-oldest faults fuzz check docs bench bench-batch bench-search bench-mining bench-evaluate bench-nightly bench-text bench-training scale-mining scale-training simulate-marketplace scale-sellers ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,10 @@ bench-text: $(INSTALLED) ## embed-text against a plain encode call: PRODUCTS=tab
 	test -n "$(PRODUCTS)" -o -f $(DEMO)/products.parquet || $(IN_VENV) bash examples/demo.sh $(DEMO)
 	$(IN_VENV) python examples/bench_text.py "$(or $(PRODUCTS),$(DEMO)/products.parquet)" \
 	  --rows $(or $(ROWS),5000)
+
+bench-evaluate: $(INSTALLED) ## Time and memory of evaluate on a million queries: BENCH=folder
+	mkdir -p $(BENCH)
+	$(IN_VENV) python examples/scale/bench_evaluate.py $(BENCH)
 
 bench-nightly: $(INSTALLED) ## A new day into a kept state against a full run: EVENTS=10000000
 	mkdir -p $(BENCH)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from cprtools.evaluation import ranked
-from cprtools.evaluation.coding import FloatArray, IntArray, codes, contains, vocabulary
+from cprtools.evaluation.coding import FloatArray, IntArray, Places, codes, contains, vocabulary
 from cprtools.evaluation.lists import Lists, PairIndex
 from cprtools.evaluation.ranked import Truth
 from cprtools.evaluation.resampling import Block
@@ -34,20 +34,19 @@ def beyond_accuracy(
     blocks = []
     has_list = (np.bincount(lists.query, minlength=num_queries) > 0).astype(np.float64)
     if types is not None:
-        own = types[lists.product]
         counts = dict(
             zip(
                 [("TypesPerList", k) for k in ks],
-                ranked.types_per_list(lists, own, num_queries, ks),
+                ranked.types_per_list(lists, types, num_queries, ks),
                 strict=True,
             )
         )
         blocks.append(Block.of_ratios(ALL, counts, has_list))
     if known is not None:
-        surprise = novelties(known, len(products) if products is not None else None)[lists.product]
+        surprise = novelties(known, len(products) if products is not None else None)
         for k in ks:
             total = {("Novelty", k): ranked.list_sums(lists, surprise, num_queries, k)}
-            shown = ranked.list_sums(lists, np.ones(len(lists.rank)), num_queries, k)
+            shown = ranked.list_sums(lists, np.ones(len(ids)), num_queries, k)
             blocks.append(Block.of_ratios(ALL, total, shown))
     catalogue = products.column(c.PRODUCT_ID) if products is not None else None
     facts = coverage(lists, int(has_list.sum()), ks, ids, catalogue)
@@ -109,8 +108,13 @@ def coverage(
 
 
 def _shown(lists: Lists, k: int) -> IntArray:
-    seen = np.zeros(int(lists.product.max(initial=-1)) + 1, dtype=bool)
-    seen[lists.product[lists.rank <= k]] = True
+    return _distinct(lists.product[lists.rank <= k])
+
+
+def _distinct(places: Places) -> IntArray:
+    """The codes that occur, sorted."""
+    seen = np.zeros(int(places.max(initial=-1)) + 1, dtype=bool)
+    seen[places] = True
     return np.flatnonzero(seen)
 
 
@@ -136,14 +140,18 @@ def asymmetry(
     one_way = ~contains(reverse, bought) & (query != product)
     if known is not None:
         one_way &= ~contains(reverse, known.bought)
-    asked = np.unique(lists.query)
+    asked = _distinct(lists.query)
     judged = one_way & contains(query, asked) & contains(product, asked)
     unasked = int((one_way & ~judged).sum())
     if unasked:
         notes.append(f"asymmetry leaves out {unasked:,} pairs with an end that has no list")
-    scores = np.nan_to_num(lists.columns[c.SCORE], nan=-np.inf, neginf=-np.inf, posinf=np.inf)
-    there = index.lookup(scores, query, product, -np.inf)
-    back = index.lookup(scores, product, query, -np.inf)
+    scores = lists.columns[c.SCORE]
+    there, back = (
+        np.nan_to_num(
+            index.lookup(scores, *pair, -np.inf), nan=-np.inf, posinf=np.inf, neginf=-np.inf
+        )
+        for pair in ((query, product), (product, query))
+    )
     points = np.where(there == back, 0.5, (there > back).astype(np.float64)) * judged
     block = Block.of_ratios(
         ALL, {("Asymmetry", 0): pairs.sum(points)}, pairs.sum(judged.astype(np.float64))

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from cprtools.evaluation.coding import BoolArray, FloatArray, IntArray, totals
+from cprtools.evaluation.coding import BoolArray, FloatArray, IntArray, Places, totals
 from cprtools.evaluation.resampling import Block
 from cprtools.evaluation.results import ALL
 
@@ -34,7 +34,7 @@ def _cut(values: FloatArray, mass: IntArray, num_bins: int) -> IntArray:
 
 
 def calibration_blocks(
-    seller: IntArray, affinity: FloatArray, is_true: BoolArray, num_sellers: int
+    seller: IntArray | Places, affinity: FloatArray, is_true: BoolArray, num_sellers: int
 ) -> list[Block]:
     """Calibration error and precision at the threshold, both over retrieved candidates.
 
@@ -54,7 +54,7 @@ def calibration_blocks(
 
 
 def _bin_sums(
-    seller: IntArray, affinity: FloatArray, is_true: BoolArray, num_sellers: int
+    seller: IntArray | Places, affinity: FloatArray, is_true: BoolArray, num_sellers: int
 ) -> FloatArray:
     """(sellers, 4 * bins): true and false candidates, then their affinities, in each bin."""
     cell = seller * NUM_BINS + equal_mass_bins(affinity, is_true)

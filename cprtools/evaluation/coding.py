@@ -7,6 +7,8 @@ import pyarrow as pa
 from cprtools.tables.light import pc
 
 IntArray = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int32]
+"""Codes of ids: half of the memory of what is largest; products of them need int64."""
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -29,7 +31,7 @@ def codes(column: pa.ChunkedArray | pa.Array, known: pa.Array) -> IntArray:
     return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def find(keys: IntArray, sorted_keys: IntArray) -> IntArray:
+def find(keys: IntArray | Places, sorted_keys: IntArray) -> IntArray:
     """The place of each key in a sorted array without repeats, (rows,) int64; -1 if not there."""
     if not len(sorted_keys):
         return np.full(len(keys), -1, dtype=np.int64)
@@ -38,7 +40,7 @@ def find(keys: IntArray, sorted_keys: IntArray) -> IntArray:
     return np.asarray(place, dtype=np.int64)
 
 
-def contains(keys: IntArray, sorted_keys: IntArray) -> BoolArray:
+def contains(keys: IntArray | Places, sorted_keys: IntArray) -> BoolArray:
     """Whether each key is in a sorted array without repeats, (rows,) bool."""
     return np.asarray(find(keys, sorted_keys) >= 0)
 
@@ -59,6 +61,6 @@ def numbers(table: pa.Table, name: str, missing: float) -> FloatArray:
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def totals(group: IntArray, values: FloatArray, num_groups: int) -> FloatArray:
+def totals(group: IntArray | Places, values: FloatArray, num_groups: int) -> FloatArray:
     """The values added up over each group, (num_groups,) float64; both arguments are (rows,)."""
     return np.asarray(np.bincount(group, weights=values, minlength=num_groups), dtype=np.float64)

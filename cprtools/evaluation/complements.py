@@ -16,7 +16,6 @@ from cprtools.evaluation.coding import (
     IntArray,
     codes,
     contains,
-    find,
     flags,
     numbers,
     vocabulary,
@@ -82,6 +81,7 @@ def evaluate_complements(
     types = types_of(recs, products, ids)
     everything = code_lists(recs, c.QUERY_ID, ids, ids, [c.SCORE])
     del recs  # the codes say all of it, in a fraction of the memory
+    pa.default_memory_pool().release_unused()
     everything = _without_training(everything, known, len(ids), warnings)
     segments = _segments(held_out, known, by)
     blocks = _on_pairs(everything, held_out, ids, known, ks, segments, notes)
@@ -129,7 +129,7 @@ def _by_score(everything: Lists, held_out: _HeldOut) -> pa.Table | None:
     asked = everything.take(rows)
     n = int(max(asked.product.max(initial=0), held_out.pairs.product.max())) + 1
     true = held_out.queries[held_out.pairs.query] * n + held_out.pairs.product
-    return score_table(asked.columns[c.SCORE], contains(asked.query * n + asked.product, true))
+    return score_table(asked.columns[c.SCORE], contains(asked.keys(n), true))
 
 
 def _vocabulary(recs: pa.Table, truth: pa.Table, train: pa.Table | None) -> pa.Array:
@@ -191,7 +191,7 @@ def _without_training(
 ) -> Lists:
     if known is None:
         return lists
-    drop = contains(lists.query * num_ids + lists.product, known.forbidden)
+    drop = contains(lists.keys(num_ids), known.forbidden)
     if drop.any():
         shortened = len(np.unique(lists.query[drop]))
         warnings.append(
@@ -203,12 +203,16 @@ def _without_training(
 
 def _lists_of(everything: Lists, queries: IntArray, notes: list[str]) -> Lists:
     """The lists of these queries, numbered by their place among them."""
-    place = find(everything.query, queries)
-    others = len(np.unique(everything.query[place < 0]))
-    if others:
-        notes.append(f"{others:,} lists are of queries without truth: not measured")
-        everything, place = everything.take(place >= 0), place[place >= 0]
-    return Lists(place, everything.product, everything.rank)
+    size = int(max(queries.max(initial=-1), everything.query.max(initial=-1))) + 1
+    place_of = np.full(size, -1, dtype=np.int32)
+    place_of[queries] = np.arange(len(queries))
+    place = place_of[everything.query]
+    asked = place >= 0
+    others = len(np.unique(everything.query[~asked]))
+    if not others:
+        return Lists(place, everything.product, everything.rank)
+    notes.append(f"{others:,} lists are of queries without truth: not measured")
+    return Lists(place[asked], everything.product[asked], everything.rank[asked])
 
 
 def _segments(

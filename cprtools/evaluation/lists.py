@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from cprtools.errors import SchemaError, quote
-from cprtools.evaluation.coding import BoolArray, FloatArray, IntArray, codes, find
+from cprtools.evaluation.coding import BoolArray, FloatArray, IntArray, Places, codes, find
 from cprtools.tables import columns as c
 
 
@@ -15,11 +15,15 @@ from cprtools.tables import columns as c
 class Lists:
     """One row per recommended product, (rows,) each, sorted by query and rank."""
 
-    query: IntArray
-    product: IntArray
+    query: Places
+    product: Places
     rank: IntArray
     columns: Mapping[str, FloatArray] = field(default_factory=dict)
     """Further numbers of each row, NaN where null: score or affinity, type code."""
+
+    def keys(self, num_products: int) -> IntArray:
+        """Query * num_products + product of each row, (rows,) int64."""
+        return self.query.astype(np.int64) * num_products + self.product
 
     def take(self, rows: IntArray | BoolArray) -> "Lists":
         """Some of the rows, in their order."""
@@ -33,20 +37,18 @@ class Lists:
         """
         if not drop.any():
             return self
-        kept = np.flatnonzero(~drop)
-        # rows taken out before each kept one, less those of the lists before its own
-        dropped = kept - np.arange(len(kept))
-        kept_query = self.query[kept]
-        starts = np.searchsorted(self.query, kept_query, side="left")
-        before = starts - np.searchsorted(kept, starts, side="left")
-        left = self.take(kept)
-        return replace(left, rank=left.rank - (dropped - before))
+        # rows taken out up to each one, less those of the lists before its own
+        above = np.cumsum(drop, dtype=np.int32)
+        of_query = np.bincount(self.query[drop], minlength=int(self.query[-1]) + 1)
+        above -= (np.cumsum(of_query) - of_query).astype(np.int32)[self.query]
+        left = self.take(~drop)
+        return replace(left, rank=left.rank - above[~drop])
 
     def index(self, num_products: int) -> "PairIndex":
         """A look-up of rows by (query, product)."""
-        keys = self.query * num_products + self.product
+        keys = self.keys(num_products)
         order = np.argsort(keys, kind="stable")
-        return PairIndex(keys[order], order, num_products)
+        return PairIndex(keys[order], order.astype(np.int32), num_products)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class PairIndex:
     """Where each (query, product) pair stands in some lists."""
 
     keys: IntArray
-    order: IntArray
+    order: Places
     num_products: int
 
     def lookup(
@@ -81,8 +83,8 @@ def code_lists(
     rank = recs.column(c.RANK)
     if rank.null_count or (recs.num_rows and rank.to_numpy().min() < 1):
         raise SchemaError("recommendations: a rank is missing or below 1; ranks count from 1")
-    query = codes(recs.column(query_column), queries)
-    product = codes(recs.column(c.PRODUCT_ID), products)
+    query = codes(recs.column(query_column), queries).astype(np.int32)
+    product = codes(recs.column(c.PRODUCT_ID), products).astype(np.int32)
     ranks = np.asarray(rank.to_numpy(), dtype=np.int64)
     columns = {
         name: np.asarray(
@@ -99,7 +101,7 @@ def code_lists(
 
 
 def _refuse_repeats(lists: Lists, queries: pa.Array, products: pa.Array) -> None:
-    keys = np.sort(lists.query * len(products) + lists.product)
+    keys = np.sort(lists.keys(len(products)))
     repeated = np.flatnonzero(np.diff(keys) == 0)
     if len(repeated):
         query_idx, product_idx = divmod(int(keys[repeated[0]]), len(products))

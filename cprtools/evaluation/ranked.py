@@ -1,12 +1,16 @@
 """Ranking metrics of each query from the ranks of its held-out products."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cprtools.evaluation.coding import FloatArray, IntArray, totals
 from cprtools.evaluation.lists import Lists
+
+# lists that are looked at together where a step needs memory for every row
+_QUERIES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -63,17 +67,33 @@ def types_per_list(
 ) -> list[FloatArray]:
     """Distinct known product types among each query's first k, (num_queries,) float64 for each k.
 
-    types: (rows of lists,) codes, NaN where unknown.
+    types: (products,) codes, NaN where unknown.
     """
-    rows = np.flatnonzero(~np.isnan(types) & (lists.rank <= max(ks)))
-    query, type_idx = lists.query[rows], types[rows].astype(np.int64)
-    # rows are sorted by rank within a query, so a type's first one has its lowest rank
-    _, first = np.unique(query * (type_idx.max(initial=0) + 1) + type_idx, return_index=True)
-    query, rank = query[first], lists.rank[rows[first]]
-    return [np.bincount(query[rank <= k], minlength=num_queries).astype(np.float64) for k in ks]
+    counts = np.zeros((len(ks), num_queries))
+    for part in _parts(lists, num_queries):
+        own = types[part.product]
+        rows = np.flatnonzero(~np.isnan(own) & (part.rank <= max(ks)))
+        query, type_idx = part.query[rows].astype(np.int64), own[rows].astype(np.int64)
+        # rows are sorted by rank within a query, so a type's first one has its lowest rank
+        _, first = np.unique(query * (type_idx.max(initial=0) + 1) + type_idx, return_index=True)
+        query, rank = query[first], part.rank[rows[first]]
+        for place, k in enumerate(ks):
+            counts[place] += np.bincount(query[rank <= k], minlength=num_queries)
+    return list(counts)
 
 
 def list_sums(lists: Lists, values: FloatArray, num_queries: int, k: int) -> FloatArray:
-    """(rows of lists,) values added up over each query's first k, (num_queries,) float64."""
-    rows = lists.rank <= k
-    return totals(lists.query[rows], values[rows], num_queries)
+    """(products,) values added up over each query's first k, (num_queries,) float64."""
+    sums = np.zeros(num_queries)
+    for part in _parts(lists, num_queries):
+        rows = part.rank <= k
+        sums += totals(part.query[rows], values[part.product[rows]], num_queries)
+    return sums
+
+
+def _parts(lists: Lists, num_queries: int) -> Iterator[Lists]:
+    """The lists of some queries at a time: what is made of their rows is then small."""
+    bounds = np.append(np.arange(0, num_queries, _QUERIES), num_queries)
+    for low, high in itertools.pairwise(np.searchsorted(lists.query, bounds)):
+        rows = slice(low, high)
+        yield Lists(lists.query[rows], lists.product[rows], lists.rank[rows])

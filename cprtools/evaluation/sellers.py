@@ -96,9 +96,7 @@ def _blocks(
     blocks = _accuracy(pairs, ranks, ks, segments)
     for attribute in of_products:
         blocks += _by_value(pairs, ranks, ks, attribute, ids)
-    is_true = contains(
-        lists.query * len(ids) + lists.product, pairs.query * len(ids) + pairs.product
-    )
+    is_true = contains(lists.keys(len(ids)), pairs.query * len(ids) + pairs.product)
     calibrated, bins = _calibration(lists, is_true, pairs.num_queries, notes)
     return [*blocks, *calibrated], bins
 
@@ -177,7 +175,7 @@ def _lists(recs: pa.Table, queries: pa.Array, ids: pa.Array, notes: list[str]) -
 def _to_candidates(
     lists: Lists, listed: IntArray, allowed: BoolArray | None, num_ids: int
 ) -> tuple[Lists, list[str]]:
-    drop = contains(lists.query * num_ids + lists.product, listed)
+    drop = contains(lists.keys(num_ids), listed)
     if allowed is not None:
         drop |= ~allowed[lists.product]
     if not drop.any():

@@ -49,6 +49,8 @@ class Collected:
     @classmethod
     def joined(cls, parts: "list[Collected]") -> "tuple[Collected, IntArray]":
         """One after the other, groups numbered on, and the (rows,) query of each row."""
+        # a part without candidates does not know how many features there are
+        parts = [part for part in parts if len(part.groups)] or parts[:1]
         queries = [part.groups for part in parts]
         step = max(int(found.max(initial=-1)) for found in queries) + 1
         groups = np.concatenate([found + i * step for i, found in enumerate(queries)])

@@ -81,6 +81,17 @@ def test_the_curve_is_a_table_and_a_picture(tmp_path):
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_evaluation_is_timed_on_lists_that_sometimes_hit(tmp_path):
+    told = run("bench_evaluate.py", tmp_path, "--queries", "2000", "--repeats", "1")
+
+    metrics = f"read_parquet('{tmp_path}/evaluate-2000/metrics.parquet')"
+    where = "metric = 'Hit' AND segment = 'all' AND k = 10"
+    ((hit,),) = duckdb.sql(f"SELECT value FROM {metrics} WHERE {where}").fetchall()
+    # ten of the 101 products that a query's pairs are drawn from
+    assert 0.07 < hit < 0.13
+    assert told.count(" GB\n") == 1
+
+
 def test_complements_of_a_shop_are_as_many_as_asked_and_of_the_kind_that_completes(tmp_path):
     run("complements.py", tmp_path, "--pairs", "30000")
     run("complements.py", tmp_path / "again", "--pairs", "30000")
