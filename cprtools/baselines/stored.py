@@ -42,8 +42,8 @@ class Stored:
                 raise NotInPlace(member) from error
         return self._opened[member]
 
-    def numbers(self, member: str, column: str) -> npt.NDArray[Any]:
-        """A number column of a member, (rows,) or (rows, length)."""
+    def numbers(self, member: str, column: str) -> Any:
+        """A number column of a member, (rows,) or (rows, length), as `MappedTable.numbers`."""
         return self.table(member).numbers(column)
 
     def rows(self, member: str, shape: tuple[int, int] | None = None) -> Rows:
@@ -69,7 +69,7 @@ class Stored:
         narrow = member + POOL
         values = self.numbers(narrow if self.has(narrow) else member, column)
         # a page starts at any byte: one copy here in place of one in every product
-        return np.require(values, requirements="A")
+        return np.require(np.asarray(values), requirements="A")
 
     @cached_property
     def pool(self) -> IntArray:
@@ -108,7 +108,7 @@ def open_problem(stored: Stored, num_queries: int, num_types: int, *, is_square:
 def _vectors(stored: Stored, n: int) -> FloatArray | None:
     if not stored.has("text_vectors"):
         return None
-    vectors = stored.numbers("text_vectors", c.VECTOR)
+    vectors: FloatArray = stored.numbers("text_vectors", c.VECTOR)
     if len(vectors) != n:
         raise SchemaError("the model's tables do not fit together; text_vectors has other rows")
     return vectors

@@ -65,6 +65,8 @@ def _in_order(table: "pa.Table") -> list[str]:
     names: list[str] = list(table.column_names)
     if "reason" not in names:
         return names
+    # products without titles need no place for them
+    names = [n for n in names if n != "title" or table.column(n).null_count < table.num_rows]
     first = [name for name in ("rank", "product_id", "title") if name in names]
     return [*first, *(name for name in names if name not in (*first, "reason")), "reason"]
 

@@ -5,7 +5,7 @@ The values of a column are then the last bytes of its chunk, whatever stands bef
 """
 
 import mmap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -44,6 +44,30 @@ def write_mapped(table: pa.Table, out: IO[bytes], metadata: Mapping[bytes, bytes
         writer.write_table(table, row_group_size=rows)
 
 
+class Pieces:
+    """The rows of a matrix that lies in several pages: those asked for are put together."""
+
+    def __init__(self, parts: Sequence[npt.NDArray[Any]]):
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+        self.shape = int(self._ends[-1]), int(parts[0].shape[1])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """(len(rows), columns): these rows, in this order."""
+        result = np.empty((len(rows), self.shape[1]), dtype=self._parts[0].dtype)
+        piece = np.searchsorted(self._ends, rows, side="right")
+        for number, part in enumerate(self._parts):
+            mine = piece == number
+            result[mine] = part[rows[mine] - (self._ends[number] - len(part))]
+        return result
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.concatenate(self._parts).astype(dtype or self._parts[0].dtype, copy=False)
+
+
 class MappedTable:
     """The columns of one such file; nothing is read but what is looked at."""
 
@@ -67,10 +91,15 @@ class MappedTable:
         """The columns."""
         return list(self._places) if self.num_rows else []
 
-    def numbers(self, name: str) -> npt.NDArray[Any]:
-        """A number column without nulls, (rows,), or of lists of one length, (rows, length)."""
+    def numbers(self, name: str) -> Any:
+        """A number column without nulls, (rows,), or of lists of one length, (rows, length).
+
+        A matrix too large for one page is a `Pieces`.
+        """
         parts = [self._numbers(group, name) for group in range(self.metadata.num_row_groups)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if len(parts) == 1:
+            return parts[0]
+        return Pieces(parts) if parts[0].ndim == 2 else np.concatenate(parts)
 
     def _numbers(self, group: int, name: str) -> npt.NDArray[Any]:
         part = self.metadata.row_group(group)
