@@ -59,7 +59,15 @@ def transitions(found: Transitions | None) -> str:
         _heat(f"Recommended among the first {found.k}", found.shown, found.names, source, target)
     ]
     if found.bought.any():
-        maps.append(_heat("Bought (held out)", found.bought, found.names, source, target))
+        maps.append(
+            _heat(
+                "Listed (held out)" if found.of_sellers else "Bought (held out)",
+                found.bought,
+                found.names,
+                source,
+                target,
+            )
+        )
     return bullets(_strongest(found)) + f'<div class="maps">{"".join(maps)}</div>'
 
 
@@ -82,12 +90,12 @@ def _strongest(found: Transitions) -> list[str]:
         i, j = divmod(int(cell), len(found.names))
         if not others[i, j]:
             break
-        line = (
-            f"{found.names[i]} → {found.names[j]}: {shown[i, j]:.0%} of what is recommended "
-            f"beside {found.names[i]}"
-        )
+        name = found.names[i]
+        line = f"{name} → {found.names[j]}: {shown[i, j]:.0%} of what is recommended "
+        line += f"to sellers of {name}" if found.of_sellers else f"beside {name}"
         if found.bought[i].any():
-            line += f", {bought[i, j]:.0%} of what was bought with it"
+            what = "they turned out to list" if found.of_sellers else "was bought with it"
+            line += f", {bought[i, j]:.0%} of what {what}"
         lines.append(line)
     return lines
 

@@ -32,6 +32,8 @@ class Transitions:
     bought: npt.NDArray[np.float64]
     """(types, types) held-out pairs, by their counts."""
     k: int
+    of_sellers: bool = False
+    """Whether the queries are sellers."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,9 @@ def type_transitions(inputs: Inputs, k: int) -> Transitions | None:
         counts.append(_count(source, target, weight, len(names)))
     if not counts[0].any():
         return None
-    return Transitions(tuple(names.to_pylist()), counts[0], counts[1], k)
+    return Transitions(
+        tuple(names.to_pylist()), counts[0], counts[1], k, of_sellers=inputs.kind != COMPLEMENTS
+    )
 
 
 def _count(

@@ -1,5 +1,6 @@
 """Sections of the report that show metrics: leaderboard, differences, curves, segments."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -152,7 +153,8 @@ def warm_and_new(evaluations: Sequence[Evaluation]) -> str:
                 groups.setdefault(name, {})[one.method] = _span(row)
                 counts[name] = row[c.QUERIES]
     # one scale for all, so that segments can be compared
-    high = max((v for found in groups.values() for s in found.values() for v in s[:1]), default=0)
+    every = [v for found in groups.values() for span in found.values() for v in span]
+    high = max((v for v in every if not math.isnan(v)), default=0.0)
     names = [one.method for one in evaluations]
     drawn = [
         figure(
