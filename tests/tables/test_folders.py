@@ -268,12 +268,13 @@ def test_a_failure_in_the_middle_leaves_the_old_folder(graph, tmp_path, monkeypa
     before = {path.name: path.read_bytes() for path in graph.iterdir()}
     written = []
 
-    def failing(table, out, metadata):
+    def failing(table, out, *rest):
         written.append(out)
         if len(written) == 2:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folders, "write_parquet", failing)
+    for name in ("write_mapped", "write_parquet"):
+        monkeypatch.setattr(folders, name, failing)
     with pytest.raises(DataError, match="no space left on device"):
         write(graph, kind="sellers", weights=EDGES)
 

@@ -38,10 +38,8 @@ def test_a_report_beside_the_file_says_the_same_and_reads_the_inputs_once(parque
     from cprtools.tables import provenance
 
     source = tables.open_table(parquet({"product_id": ["a", "b"]}), tables.ANY)
-    reads = []
-    monkeypatch.setattr(
-        provenance, "digest_rows", lambda s: reads.append(s) or tables.digest_rows(s)
-    )
+    reads, digest_rows = [], tables.digest_rows
+    monkeypatch.setattr(provenance, "digest_rows", lambda s: reads.append(s) or digest_rows(s))
     footer = tables.Footer("mine-pairs", {"min_count": 2, "at": date(2024, 1, 1)}, 7, [source])
     facts = footer.as_dict()
     written = {key.decode()[9:]: value.decode() for key, value in footer.metadata().items()}
