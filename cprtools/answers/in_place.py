@@ -1,5 +1,6 @@
 """A seller model read in place: one answer needs a few rows of tables that may hold millions."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cprtools.answers.methods import METHODS
-from cprtools.answers.model import SELLERS, Model
+from cprtools.answers.model import SELLERS, Model, told_misfits
 from cprtools.answers.places import PLACES, TextTable
 from cprtools.baselines.catalogue import Catalogue
 from cprtools.baselines.contract import NotInPlace
@@ -63,6 +64,11 @@ class ModelInPlace(Model):
         """The brand of a product that has one."""
         return self.products.text(c.BRAND, col) or ""
 
+    def guarded(self, blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        """Of what lies in the files only the form was looked at before."""
+        with told_misfits(self.folder.name):
+            yield from blocks
+
     def has_column(self, name: str) -> bool:
         """Whether the products have it."""
         return name in self.products.names
@@ -94,6 +100,11 @@ def open_in_place(folder: Folder) -> ModelInPlace:
     """
     if folder.kind != SELLERS:
         raise NotInPlace(folder.kind)
+    with told_misfits(folder.name):
+        return _open(folder)
+
+
+def _open(folder: Folder) -> ModelInPlace:
     facts = folder.manifest["facts"]
     stored = Stored(folder)
     try:

@@ -1,5 +1,7 @@
 """A model folder opened for answering: the fitted stages and the names behind the indices."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 COMPLEMENTS = "complements"
 SELLERS = "sellers"
 
+_TEXTS = (c.TITLE, c.CATEGORY, c.PRODUCT_TYPE, c.BRAND)
 # how tables of a stranger's model fail to be what the methods take them for
 _MISFITS = (KeyError, IndexError, TypeError, ValueError, OverflowError, pa.ArrowException)
 
@@ -53,6 +56,10 @@ class Model:
                 table.column(name).to_pylist() if present else [None] * table.num_rows
             )
         return self._strings[name]
+
+    def guarded(self, blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        """Answers of the model, told as damaged where its tables turn out not to fit together."""
+        return blocks
 
     @cached_property
     def popularity(self) -> npt.NDArray[np.float32]:
@@ -187,8 +194,15 @@ def open_model(name: str, kind: str | None = None) -> Model:
     Raises DataError and SchemaError as `tables.open_folder` does, and where tables do not fit.
     """
     folder = open_folder(name, (COMPLEMENTS, SELLERS) if kind is None else (kind,))
-    try:
+    with told_misfits(name):
         return _load(folder)
+
+
+@contextlib.contextmanager
+def told_misfits(name: str) -> Iterator[None]:
+    """Raise SchemaError for what goes wrong inside because a stranger's tables do not fit."""
+    try:
+        yield
     except _MISFITS as error:
         raise SchemaError(f"{name}: the model's tables do not fit together; {error}") from error
 
@@ -198,13 +212,24 @@ def _load(folder: Folder) -> Model:
     table = folder.table("products")
     if table.num_rows != stage.problem.num_candidates:
         raise SchemaError(f"{folder.name}: products.parquet has other rows than the model's codes")
+    _check_texts(folder, "products", table, (c.PRODUCT_ID, *_TEXTS))
     catalogue = Catalogue(table, tuple(folder.table("types").column("name").to_pylist()))
     sellers = folder.table("sellers") if folder.kind == SELLERS else None
-    if sellers is not None and sellers.num_rows != stage.problem.num_queries:
-        raise SchemaError(
-            f"{folder.name}: sellers.parquet has other rows than the model's listings"
-        )
+    if sellers is not None:
+        _check_texts(folder, "sellers", sellers, (c.SELLER_ID, "primary_category"))
+        if sellers.num_rows != stage.problem.num_queries:
+            raise SchemaError(
+                f"{folder.name}: sellers.parquet has other rows than the model's listings"
+            )
     return Model(folder, stage, catalogue, sellers)
+
+
+def _check_texts(folder: Folder, member: str, table: pa.Table, names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in table.column_names or not pa.types.is_string(table.schema.field(name).type):
+            raise SchemaError(f"{folder.name}: {member}.parquet: column '{name}' must hold strings")
+        if name.endswith("_id") and table.column(name).null_count:
+            raise SchemaError(f"{folder.name}: {member}.parquet: column '{name}' lacks ids")
 
 
 def model_members(

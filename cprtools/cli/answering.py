@@ -280,7 +280,7 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
         asked = answers.ComplementRequest(types=request.types, **common)
         return answers.recommend_complements(model, query_idx, asked)
     wanted = answers.SellerRequest(threshold=request.threshold, category=request.category, **common)
-    return answers.recommend_products(model, query_idx, wanted)
+    return model.guarded(answers.recommend_products(model, query_idx, wanted))
 
 
 def _columns_to_read(model: "Model", request: Request) -> tuple[str, ...]:

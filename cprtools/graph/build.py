@@ -195,12 +195,15 @@ def _read_views(source: tables.Source | None) -> tuple[pa.Table, int, int]:
         return tables.PAGE_VIEWS.schema.empty_table(), 0, 0
     views = tables.read(source, only=[f.name for f in tables.PAGE_VIEWS.fields])
     counts = views.column(c.VIEWS)
-    bad = counts.null_count + pc.sum(pc.less(counts, 0)).as_py()
+    bad = counts.null_count + (pc.sum(pc.less(counts, 0)).as_py() or 0)
     if bad:
         raise SchemaError(
             f"{source.label}: {bad} of {views.num_rows} rows have no views or negative ones; "
             "remove them"
         )
+    # their sums are 64-bit integers, too
+    if pc.sum(counts.cast(pa.float64(), safe=False)).as_py() >= 2.0**63:
+        raise SchemaError(f"{source.label}: more page views than can be counted")
     for field in tables.PAGE_VIEWS.fields:
         if field.name not in views.column_names:
             views = views.append_column(field.name, pa.nulls(views.num_rows, field.type))

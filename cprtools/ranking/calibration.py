@@ -64,7 +64,10 @@ def fit_calibration(scores: Array, labels: Array) -> Calibration:
 
 def load_calibration(table: pa.Table) -> Calibration:
     """The stored curve. Raises SchemaError where it does not rise or leaves 0..1."""
-    scores, probabilities = (table.column(n).to_numpy() for n in ("score", "probability"))
+    columns = [table.column(name) for name in ("score", "probability")]
+    if any(column.null_count or column.type != pa.float64() for column in columns):
+        raise SchemaError("the model's calibration is damaged")
+    scores, probabilities = (column.to_numpy() for column in columns)
     rising = np.all(np.diff(scores) >= 0) and np.all(np.diff(probabilities) >= 0)
     if not (len(scores) and rising and probabilities.min() >= 0 and probabilities.max() <= 1):
         raise SchemaError("the model's calibration is damaged")

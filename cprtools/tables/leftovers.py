@@ -31,8 +31,11 @@ def claimed(target: Path, *, folder: bool = False, mode: int = 0o777) -> Iterato
         handle = _make(target, folder, mode, mine)
         yield mine[-1]
     finally:
-        for part in mine:
-            _remove(part)
+        try:
+            _remove(*mine)
+        finally:
+            # a signal may have come in the middle
+            _remove(*mine)
         if handle is not None:
             os.close(handle)
 
@@ -93,7 +96,8 @@ def _make(target: Path, folder: bool, mode: int, mine: list[Path]) -> int:
         os.close(handle)
 
 
-def _remove(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        path.unlink()
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            path.unlink()

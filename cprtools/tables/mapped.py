@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cprtools.errors import DataError
+from cprtools.errors import DataError, quote
 from cprtools.tables.provenance import PREFIX, with_metadata
 
 LAYOUT_KEY = (PREFIX + "layout").encode()
@@ -103,32 +103,48 @@ class MappedTable:
 
     def _numbers(self, group: int, name: str) -> npt.NDArray[Any]:
         part = self.metadata.row_group(group)
-        chunk = part.column(self._places[name])
+        chunk = self._chunk(group, name)
         if chunk.physical_type == "BOOLEAN":
             packed = self._last(chunk, (chunk.num_values + 7) // 8)
             bits = np.frombuffer(packed, np.uint8)
             return np.unpackbits(bits, count=chunk.num_values, bitorder="little").view(np.bool_)
+        if chunk.physical_type not in _KINDS or chunk.num_values % max(1, part.num_rows):
+            raise self._misfit()
         kind = np.dtype(_KINDS[chunk.physical_type])
         values = np.frombuffer(self._last(chunk, chunk.num_values * kind.itemsize), kind)
         if chunk.num_values == part.num_rows:
             return values
         return values.reshape(part.num_rows, -1)
 
+    def _chunk(self, group: int, name: str) -> Any:
+        if name not in self._places:
+            raise DataError(f"{self.label}: lacks the column {quote(name)}")
+        return self.metadata.row_group(group).column(self._places[name])
+
+    def _misfit(self) -> DataError:
+        return DataError(f"{self.label}: is not laid out to be read in place")
+
     def _last(self, chunk: Any, size: int) -> memoryview:
-        if size > chunk.total_compressed_size or chunk.compression != "UNCOMPRESSED":
-            raise DataError(f"{self.label}: is not laid out to be read in place")
         end = chunk.data_page_offset + chunk.total_compressed_size
+        is_inside = 0 <= size <= chunk.total_compressed_size and size <= end <= len(self._bytes)
+        if not is_inside or chunk.compression != "UNCOMPRESSED":
+            raise self._misfit()
         return memoryview(self._bytes)[end - size : end]
 
     def text(self, name: str, ends: npt.NDArray[np.int64], row: int) -> str | None:
         """One string of a column; ends: those of `text_ends`, (rows,) int64."""
-        chunk = self.metadata.row_group(0).column(self._places[name])
+        chunk = self._chunk(0, name)
+        if not 0 <= row < len(ends):
+            raise self._misfit()
         start = int(ends[row - 1]) if row else 0
         stop = int(ends[row])
         if stop == start:
             return None
         values = self._last(chunk, int(ends[-1]))
-        return bytes(values[start + _LENGTH : stop]).decode()
+        try:
+            return bytes(values[start + _LENGTH : stop]).decode()
+        except UnicodeDecodeError as error:
+            raise self._misfit() from error
 
 
 def text_ends(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

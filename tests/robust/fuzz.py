@@ -22,6 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.cli.commands import ok
+
 STORED = Path(__file__).parent / "stored"
 # what may be allocated beyond what the libraries take, and what is expected to be used of it
 LIMIT, EXPECTED = 3 << 30, 1 << 30
@@ -40,6 +42,8 @@ class Reader:
 
     words: str
     place: str
+    before: str = ""
+    """What makes the place, where it is not stored: what this version writes, not the first."""
 
 
 READERS = {
@@ -61,6 +65,12 @@ READERS = {
         "cpr.model",
     ),
     "seller model": Reader("recommend --model seller.model --all --threshold 0", "seller.model"),
+    "one seller": Reader(
+        "recommend --model in_place.model --seller S1 --threshold 0 --category all",
+        "in_place.model",
+        "train-linkpred graph --vectors text.parquet --embedding-dim 8 --num-layers 2 --epochs 1 "
+        "-q -o in_place.model",
+    ),
     "queries": Reader(
         "recommend --model cpr.model --queries high_demand.parquet", "high_demand.parquet"
     ),
@@ -200,6 +210,8 @@ def fuzz(reader, count, seed, folder):
         {"product_id": ["N"], "title": ["New"], "category": ["Alpha"], "product_type": ["type A"]}
     )
     pq.write_table(new, work / "new.parquet")
+    if reader.before:
+        ok(work, *reader.before.split())
     target = work / reader.place
     files = sorted(target.iterdir()) if target.is_dir() else [target]
     whole = {file: file.read_bytes() for file in files}

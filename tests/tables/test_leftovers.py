@@ -49,6 +49,19 @@ def test_what_a_killed_run_left_goes_with_the_next_run_and_what_a_living_one_wri
     assert names(tmp_path) == []
 
 
+def test_a_signal_while_a_part_is_removed_leaves_nothing(tmp_path, monkeypatch):
+    whole = leftovers.shutil.rmtree
+
+    def interrupted(*arguments, **options):
+        monkeypatch.setattr(leftovers.shutil, "rmtree", whole)
+        raise SystemExit(143)
+
+    with pytest.raises(SystemExit), leftovers.claimed(tmp_path / "t", folder=True) as part:
+        (part / "inside").touch()
+        monkeypatch.setattr(leftovers.shutil, "rmtree", interrupted)
+    assert names(tmp_path) == []
+
+
 def test_only_parts_of_the_same_target_are_removed(tmp_path):
     kept = [
         "t.parquet",
