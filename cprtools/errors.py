@@ -55,6 +55,11 @@ def quote(value: object) -> str:
     return repr(text)
 
 
+def printable(text: str) -> str:
+    """Text in which nothing commands a terminal: what cannot be seen is escaped, newlines too."""
+    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)
+
+
 def show_name(name: str) -> str:
     """A name as it may stand in a line of text: as it is where every character can be seen."""
     return name if name and name.isprintable() else quote(name)

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from cprtools import cli, errors
+from cprtools.cli import console
 
 COMMAND = [sys.executable, "-m", "cprtools"]
 
@@ -159,6 +160,14 @@ def test_a_signal_ends_a_waiting_command_and_leaves_nothing(tmp_path, name, code
 
     assert (process.returncode, out, err) == (code, b"", told)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("tell", [console.warn, console.note])
+def test_a_warning_or_note_is_one_line_whatever_a_file_holds(capsys, tell):
+    console.set_quiet(False)
+    tell("skipped: a\nb\x1b[31m\u2028")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("skipped: a\\nb\\x1b[31m\\u2028")
 
 
 def test_names_are_shown_as_they_are_only_where_each_character_can_be_seen():

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cprtools.answers.model import Model
+from cprtools.baselines.rows import find_sorted, owners
 from cprtools.tables import columns as c
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class SellerReasons:
     def _brands(self, listed: "Sparse", rows: IntArray, cols: IntArray) -> list[str]:
         width = int(self.brand_codes.max(initial=0)) + 1
         codes = self.brand_codes[listed.indices].astype(np.int64)
-        owner = np.repeat(np.arange(listed.shape[0]), np.diff(listed.indptr))
+        owner = owners(listed)
         keys, counts = np.unique((owner * width + codes)[codes >= 0], return_counts=True)
         wanted = self.brand_codes[cols].astype(np.int64)
         at, is_listed = find_sorted(keys, rows * width + wanted)
@@ -71,8 +72,8 @@ class SellerReasons:
             return texts
         size = self.problem.num_candidates
         partners = pairs[cols]
-        pair = np.repeat(np.arange(len(cols)), np.diff(partners.indptr))
-        owner = np.repeat(np.arange(listed.shape[0]), np.diff(listed.indptr))
+        pair = owners(partners)
+        owner = owners(listed)
         own = np.sort(owner * size + listed.indices)
         linked = np.flatnonzero(find_sorted(own, rows[pair] * size + partners.indices)[1])
         # of each pair the partner bought most often, of equal ones the first
@@ -111,11 +112,3 @@ class SellerReasons:
     def _name(self, col: int) -> str:
         text = self.model.text(c.TITLE, col) or self.model.text(c.PRODUCT_ID, col) or ""
         return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1].rstrip() + "…"
-
-
-def find_sorted(known: IntArray, wanted: IntArray) -> tuple[IntArray, npt.NDArray[np.bool_]]:
-    """Where each wanted number is among the known, ascending ones, and whether it is there."""
-    if not len(known):
-        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
-    at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-    return at, np.asarray(known[at] == wanted)

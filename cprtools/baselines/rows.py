@@ -44,16 +44,24 @@ class Rows:
             raise SchemaError("the model's tables do not fit together; an index is out of range")
         return Rows(indptr, indices, self.data[entries], (len(rows), width))
 
-    @property
-    def owner(self) -> IntArray:
-        """The row of each entry."""
-        return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
-
     def toarray(self) -> FloatArray:
         """(rows, columns) float32."""
         dense = np.zeros(self.shape, dtype=np.float32)
-        dense[self.owner, self.indices] = self.data
+        dense[owners(self), self.indices] = self.data
         return dense
+
+
+def owners(matrix: "Sparse") -> IntArray:
+    """The row of each entry, (entries,) int64."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+
+
+def find_sorted(known: IntArray, wanted: IntArray) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Where each wanted number is among the known, ascending ones, and whether it is there."""
+    if not len(known):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+    at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    return at, np.asarray(known[at] == wanted)
 
 
 def product(left: "Sparse", right: "Sparse") -> FloatArray:
@@ -66,7 +74,7 @@ def product(left: "Sparse", right: "Sparse") -> FloatArray:
         return np.asarray(both.toarray(), dtype=np.float32)
     dense = np.zeros((left.shape[0], right.shape[1]), dtype=np.float32)
     for row, item, weight in zip(
-        left.owner.tolist(), left.indices.tolist(), left.data, strict=True
+        owners(left).tolist(), left.indices.tolist(), left.data, strict=True
     ):
         a, b = int(right.indptr[item]), int(right.indptr[item + 1])
         dense[row, right.indices[a:b]] += weight * right.data[a:b]
@@ -80,19 +88,17 @@ def cosines(vectors: "FloatArray | Sparse", rows: IntArray, own: IntArray) -> Fl
         return np.asarray(found if isinstance(found, np.ndarray) else found.toarray())
     left, right = vectors[rows], vectors[own]
     words, place = np.unique(right.indices, return_inverse=True)
-    by_word = np.zeros((len(words) + 1, len(own)), dtype=np.float32)
-    by_word[place, right.owner] = right.data
-    at = np.searchsorted(words, left.indices)
-    # what no other product has stands at the end, and matches nothing
-    found = np.append(words, -1)[at] == left.indices
-    shared = np.flatnonzero(found)
+    by_word = np.zeros((len(words), len(own)), dtype=np.float32)
+    by_word[place, owners(right)] = right.data
+    at, is_shared = find_sorted(words, left.indices)
+    shared = np.flatnonzero(is_shared)
     dense = np.zeros((len(rows), len(own)), dtype=np.float32)
-    np.add.at(dense, left.owner[shared], left.data[shared, None] * by_word[at[shared]])
+    np.add.at(dense, owners(left)[shared], left.data[shared, None] * by_word[at[shared]])
     return dense
 
 
 def row_sums(matrix: "Sparse", values: FloatArray) -> FloatArray:
     """(rows,) float32 sums of the values, one for each entry, of every row."""
     sums = np.zeros(matrix.shape[0], dtype=np.float32)
-    np.add.at(sums, np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), values)
+    np.add.at(sums, owners(matrix), values)
     return sums

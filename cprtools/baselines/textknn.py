@@ -18,6 +18,7 @@ from cprtools.baselines.contract import (
 )
 from cprtools.baselines.dense import stable_product
 from cprtools.baselines.options import check_least, refuse_unknown
+from cprtools.baselines.rows import owners
 from cprtools.errors import SchemaError
 from cprtools.tables import columns as c
 
@@ -66,7 +67,7 @@ class TextKnn(Recommender):
         best = np.full((len(query_idx), self.nearest, self.num_candidates), -np.inf, np.float32)
         listed = self._matrix[query_idx]
         order = np.argsort(listed.indices, kind="stable")
-        queries = np.repeat(np.arange(len(query_idx)), np.diff(listed.indptr))[order]
+        queries = owners(listed)[order]
         items, starts = np.unique(listed.indices[order], return_index=True)
         ends = np.append(starts, len(queries))[1:]
         # a product without a vector is no evidence, and must not stand in for a negative cosine

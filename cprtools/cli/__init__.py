@@ -147,9 +147,8 @@ def _usage_text(error: Any) -> str:
 
 def _complain(message: str) -> None:
     # a user's file may hold anything: a message never carries control characters to the terminal
-    line = "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in message)
     with contextlib.suppress(OSError, AttributeError):
-        sys.stderr.write(f"cprtools: error: {line}\n")
+        sys.stderr.write(f"cprtools: error: {errors.printable(message)}\n")
 
 
 _signalled: list[int] = []

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from cprtools.errors import printable
+
 if TYPE_CHECKING:
     from cprtools.tables import Footer
 
@@ -103,29 +105,25 @@ def report(title: str, rows: Iterable[Sequence[object]]) -> None:
         return
     lines = [(str(row[0]), "  ".join(_number(value) for value in row[1:])) for row in rows]
     width = max((len(name) for name, _ in lines), default=0)
-    text = "".join(f"  {name:<{width}}  {value}\n" for name, value in lines)
-    sys.stderr.write(_printable(f"{title}\n{text}"))
+    text = [printable(title), *(printable(f"  {name:<{width}}  {value}") for name, value in lines)]
+    sys.stderr.write("".join(f"{line}\n" for line in text))
 
 
 def note(message: str) -> None:
     """One line on stderr that is no warning."""
     if not _run.quiet:
-        sys.stderr.write(_printable(f"cprtools: {message}\n"))
+        sys.stderr.write(f"cprtools: {printable(message)}\n")
 
 
 def warn(message: str) -> None:
     """One line on stderr that the user should see even in a quiet run."""
-    sys.stderr.write(_printable(f"cprtools: warning: {message}\n"))
+    sys.stderr.write(f"cprtools: warning: {printable(message)}\n")
 
 
 def _number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
-
-
-def _printable(text: str) -> str:
-    return "".join(ch if ch.isprintable() or ch == "\n" else repr(ch)[1:-1] for ch in text)
 
 
 def progress(steps: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:

@@ -7,6 +7,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
+from cprtools.errors import printable
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -118,4 +120,4 @@ def _cell(value: Any) -> str:
         return "yes" if value else ""
     if isinstance(value, float):
         return f"{value:.3f}"
-    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in str(value))
+    return printable(str(value))

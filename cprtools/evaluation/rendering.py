@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.csv
 
+from cprtools.errors import printable
 from cprtools.evaluation.results import ALL, Evaluation, by_merit
 from cprtools.tables import columns as c
 
@@ -43,10 +44,8 @@ def leaderboard(evaluations: Sequence[Evaluation]) -> str:
     for one in by_merit(evaluations):
         rows = {metric_name(r): r for r in one.metrics.to_pylist() if r[c.SEGMENT] == ALL}
         cells = [f"{rows[n][c.VALUE]:.4f} {interval(rows[n])}" if n in rows else "" for n in names]
-        lines.append((_printable(one.method), *cells))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    padded = (zip(line, widths, strict=True) for line in lines)
-    return "".join("  ".join(t.ljust(w) for t, w in line).rstrip() + "\n" for line in padded)
+        lines.append((one.method, *cells))
+    return _columns(lines, left=len(lines[0]))
 
 
 def _aligned(metrics: pa.Table) -> str:
@@ -56,18 +55,17 @@ def _aligned(metrics: pa.Table) -> str:
         texts = (str(row[c.METHOD]), metric_name(row), str(row[c.SEGMENT]))
         value = f"{row[c.VALUE]:.4f}"
         lines.append((*texts, value, interval(row), f"{row[c.QUERIES]:,}"))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    return "".join(_line(line, widths) + "\n" for line in lines)
+    return _columns(lines, left=3)
 
 
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    left = [
-        _printable(cell).ljust(width) for cell, width in zip(cells[:3], widths[:3], strict=True)
-    ]
-    right = [cell.rjust(width) for cell, width in zip(cells[3:], widths[3:], strict=True)]
-    return "  ".join([*left, *right]).rstrip()
-
-
-def _printable(text: str) -> str:
-    # a category name comes from a user's file: it never carries control characters to a terminal
-    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)
+def _columns(lines: Sequence[tuple[str, ...]], left: int) -> str:
+    """Lines of aligned cells, the first `left` columns to the left, the others to the right."""
+    # names come from a user's file
+    shown = [[printable(cell) for cell in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    texts = []
+    for line in shown:
+        sized = list(zip(line, widths, strict=True))
+        cells = [*(t.ljust(w) for t, w in sized[:left]), *(t.rjust(w) for t, w in sized[left:])]
+        texts.append("  ".join(cells).rstrip() + "\n")
+    return "".join(texts)

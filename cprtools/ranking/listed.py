@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cprtools.baselines.contract import Problem
-from cprtools.baselines.rows import Rows, cosines, product, row_sums
+from cprtools.baselines.rows import Rows, cosines, owners, product, row_sums
 from cprtools.baselines.storage import range_sizes
 from cprtools.retrieval import Pool
 
@@ -57,9 +57,9 @@ class ListedEvidence:
         range_size = self._ranges[name]
         codes = self.attributes[name][cols]
         own = self.attributes[name][listed.indices]
-        owner = np.repeat(np.arange(listed.shape[0]), np.diff(listed.indptr))
+        known = own >= 0
         counts = np.zeros((listed.shape[0], max(len(range_size), 1)), dtype=np.float32)
-        np.add.at(counts, (owner[own >= 0], own[own >= 0]), 1)
+        np.add.at(counts, (owners(listed)[known], own[known]), 1)
         values = np.where(codes >= 0, counts[rows, codes], 0)
         sizes = np.maximum(np.diff(listed.indptr), 1).astype(np.float32)
         return {

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
+from cprtools.errors import printable
 from cprtools.tables.inspection import Inspection
 from cprtools.tables.tracing import FOUND, Trace
 
@@ -32,7 +33,7 @@ def as_text(found: Inspection, traces: Sequence[Trace] | None = None) -> str:
 
 def printable_lines(lines: Iterable[str]) -> str:
     """Lines of text in which nothing can steer a terminal."""
-    return "".join(_printable(line) + "\n" for line in lines)
+    return "".join(printable(line) + "\n" for line in lines)
 
 
 def as_json(found: Inspection, traces: Sequence[Trace] | None = None) -> str:
@@ -79,7 +80,7 @@ def _trace_dict(each: Trace) -> dict[str, Any]:
 
 def block(title: str, pairs: Iterable[tuple[str, Any]]) -> list[str]:
     """A title and aligned name-value lines, or nothing without a pair."""
-    shown = [(_printable(str(name)), _value(value)) for name, value in pairs]
+    shown = [(printable(str(name)), _value(value)) for name, value in pairs]
     width = max((len(name) for name, _ in shown), default=0)
     return ["", title, *(f"  {name:<{width}}  {value}" for name, value in shown)] if shown else []
 
@@ -97,8 +98,8 @@ def aligned(title: str, names: Sequence[str], rows: Sequence[Mapping[str, Any]])
     """A title and rows in columns, or nothing without a row."""
     if not rows:
         return []
-    cells = [[_clip(_printable(name)) for name in names]]
-    cells += [[_clip(_printable(_value(row.get(name)))) for name in names] for row in rows]
+    cells = [[_clip(printable(name)) for name in names]]
+    cells += [[_clip(printable(_value(row.get(name)))) for name in names] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(names))]
     texts = ["  ".join(f"{v:<{w}}" for v, w in zip(row, widths, strict=True)) for row in cells]
     return ["", title, *(f"  {text}".rstrip() for text in texts)]
@@ -151,7 +152,3 @@ def _size(size: int) -> str:
         if size >= scale:
             return f"{size / scale:.1f} {unit}"
     return f"{size} bytes"
-
-
-def _printable(text: str) -> str:
-    return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode() for ch in text)
