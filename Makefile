@@ -112,7 +112,7 @@ scale-sellers: $(INSTALLED) ## From listings to every seller's answer: time, mem
 
 simulate-marketplace: $(INSTALLED) ## Sellers, products and an oracle of any size: SELLERS=300000 BENCH=folder
 	$(IN_VENV) python examples/scale/simulate_marketplace.py $(BENCH)/market-$(or $(SELLERS),300000) \
-	    --sellers $(or $(SELLERS),300000) $(ARGS)
+	    --sellers $(or $(SELLERS),300000)
 
 bench-training: $(INSTALLED) ## Seller training against DGL's own loader: [GRAPH=graph VECTORS=table SECONDS_EACH=60]
 	$(IN_VENV) python examples/bench_training.py --seconds $(or $(SECONDS_EACH),60) \

@@ -22,6 +22,8 @@ _MARGIN = 2
 # a walk past more than one in so many candidates takes longer than looking at all of them
 _LARGEST_SHARE = 20
 _RECALL_AT, _RECALL_QUERIES = 100, 500
+# seconds: a multiplication, the choice of the best per candidate, a walk, a candidate of the index
+_PRODUCT, _SELECT, _WALK, _READ = 1.5e-11, 1e-9, 3e-4, 6e-6
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,3 @@ def pays(candidates: int, dim: int, queries: int) -> bool:
     """
     exact = candidates * (dim * _PRODUCT + _SELECT)
     return queries * (exact - _WALK) > candidates * _READ
-
-
-# seconds: a multiplication, the choice of the best per candidate, a walk, a candidate of the index
-_PRODUCT, _SELECT, _WALK, _READ = 1.5e-11, 1e-9, 3e-4, 6e-6

@@ -194,7 +194,12 @@ def open_model(name: str, kind: str | None = None) -> Model:
     Raises DataError and SchemaError as `tables.open_folder` does, and where tables do not fit.
     """
     folder = open_folder(name, (COMPLEMENTS, SELLERS) if kind is None else (kind,))
-    with told_misfits(name):
+    return load_model(folder)
+
+
+def load_model(folder: Folder) -> Model:
+    """The model of a folder that is open. Raises SchemaError where tables do not fit."""
+    with told_misfits(folder.name):
         return _load(folder)
 
 

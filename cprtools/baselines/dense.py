@@ -4,8 +4,8 @@ import numpy as np
 
 from cprtools.baselines.contract import FloatArray
 
-# BLAS works in tiles, whose heights all divide this one
-_TILE = 64
+TILE = 64
+"""Heights that are no multiple of this are filled up: those of BLAS's own tiles divide it."""
 # BLAS puts the columns in its own order once per product: taller ones pay for that more rarely
 _HEIGHT = 512
 # but small products have kernels of their own: multiplications of a tile that surely is none
@@ -25,14 +25,14 @@ def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
     it is asked with.
     """
     dim = rows.shape[1]
-    tile = _TILE
-    if len(rows) <= _TILE // 2 and columns.size >= _MANY:
+    tile = TILE
+    if len(rows) <= TILE // 2 and columns.size >= _MANY:
         # few rows against many columns: a lower tile of the same kernel is several times as fast
         tile = max(2, 1 << (len(rows) - 1).bit_length())
     padded = np.zeros((-(-len(rows) // tile) * tile, dim), dtype=np.float32)
     padded[: len(rows)] = rows
     result = np.empty((len(padded), len(columns)), dtype=np.float32)
-    height = _HEIGHT if _TILE * columns[:, :_DEPTH].size > _LARGE else tile
+    height = _HEIGHT if TILE * columns[:, :_DEPTH].size > _LARGE else tile
     for start in range(0, len(padded), height):
         part = slice(start, start + height)
         np.matmul(padded[part, :_DEPTH], columns[:, :_DEPTH].T, out=result[part])

@@ -76,8 +76,7 @@ class ItemToItem(Recommender):
         n = problem.num_candidates
         if problem.context is not None:
             raise NotInPlace("context")
-        model = cls(problem.matrix, stored.rows(items, (n, n)), weighting)
-        return Recommender.restricted(model, stored.pool)
+        return cls(problem.matrix, stored.rows(items, (n, n)), weighting).restricted(stored.pool)
 
     @classmethod
     def _members(cls) -> tuple[str, str]:
@@ -86,9 +85,9 @@ class ItemToItem(Recommender):
 
     def restricted(self, pool: IntArray) -> Self:
         """The columns of the pool alone."""
-        narrow = copy(self)
         if isinstance(self._items, Rows):
             return super().restricted(pool)  # type: ignore[return-value]
+        narrow = copy(self)
         narrow._items = self._items[:, pool]
         return narrow
 

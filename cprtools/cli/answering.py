@@ -88,19 +88,19 @@ def run(request: Request) -> None:
 
 def _open(place: str, kind: str, request: Request) -> "Model":
     """The model: in place for one query, else in memory."""
-    from cprtools.answers.model import open_model
+    from cprtools.answers.model import load_model
+    from cprtools.tables.folders import open_folder
 
+    folder = open_folder(place, (kind,))
     extended = request.products or request.vectors or request.exclude or request.only
     is_single = request.seller is not None and not request.list_categories
     if is_single and not extended and request.search == "exact":
         from cprtools.answers.in_place import open_in_place
         from cprtools.baselines.contract import NotInPlace
-        from cprtools.tables.folders import open_folder
 
-        folder = open_folder(place, (kind,))
         with contextlib.suppress(NotInPlace):
             return open_in_place(folder)
-    return open_model(place, kind)
+    return load_model(folder)
 
 
 def _check(request: Request) -> None:
@@ -111,8 +111,8 @@ def _check(request: Request) -> None:
     if [*named, *request.vectors].count(STDIN) > 1:
         # said before a model is waited for
         raise UsageError("only one input can be read from standard input ('-')")
-    if request.format is not None and request.format not in FORMATS:
-        raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {request.format!r}")
+    if request.format is not None:
+        parse_choice("--format", request.format, FORMATS)
     parse_choice("--search", request.search, ("exact", "auto", "hnsw"))
     if request.partition_by not in (None, "seller_id"):
         raise UsageError(f"--partition-by must be seller_id, got {request.partition_by!r}")

@@ -28,7 +28,6 @@ from cprtools.ranking import (
     draws,
     fit_two_stage,
     hold_out_later,
-    hold_out_pairs,
 )
 from cprtools.training.run import Run
 
@@ -87,7 +86,7 @@ def train(
     if not with_ranker:
         return TwoStage(problem, {method: PCompanion.fit(problem, seed=seed, **own)})
     keep_known = problem.later is not None
-    parts = [hold_out_later(problem)] if keep_known else draws(hold_out_pairs, problem, seed)
+    parts = [hold_out_later(problem)] if keep_known else draws(problem, seed)
     return fit_two_stage(
         problem,
         parts,

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools.errors import UsageError, list_names
 from cprtools.evaluation.coding import BoolArray, FloatArray, IntArray, codes
 from cprtools.tables import columns as c
 from cprtools.tables import plain_text
+from cprtools.tables.light import pc
 
 MOST_VALUES = 20
 OTHERS = "(others)"

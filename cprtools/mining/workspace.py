@@ -11,17 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cprtools.errors import DataError, UsageError
+from cprtools.errors import UsageError
 from cprtools.mining.rules import size_bytes
 from cprtools.tables import explain, scan_sql
+from cprtools.tables.duck import is_disk_full, no_room
 from cprtools.tables.leftovers import temporary_folder
 from cprtools.tables.source import Source
 
 IntArray = npt.NDArray[np.int64]
 
 _PARAMETER = re.compile(r"\$(\w+)")
-# how DuckDB says that the file it spills to cannot grow: no space, a quota, a limit of the process
-_DISK_FULL = re.compile(r"no space left|disk quota|file too large|disk full", re.IGNORECASE)
 
 
 class Workspace:
@@ -115,18 +114,12 @@ def _translated(memory_limit: str) -> Iterator[None]:
 
     try:
         yield
-    except duckdb.OutOfMemoryException as error:
-        if "temp_directory" in str(error) or "disk" in str(error).lower():
-            raise _no_room() from error
-        raise UsageError(f"--memory-limit {memory_limit} is too small here") from error
     except duckdb.Error as error:
-        if _DISK_FULL.search(str(error)):
-            raise _no_room() from error
+        if is_disk_full(error):
+            raise no_room() from error
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise UsageError(f"--memory-limit {memory_limit} is too small here") from error
         raise
-
-
-def _no_room() -> DataError:
-    return DataError("the temporary folder is full; TMPDIR names another")
 
 
 @contextlib.contextmanager

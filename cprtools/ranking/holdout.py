@@ -1,9 +1,8 @@
 """Pairs held out inside the training part, for the ranker to learn from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -82,12 +81,10 @@ def hold_out_pairs(
     return _forget_behaviour(inner, is_new), positives
 
 
-def draws(
-    hold_out: Callable[..., tuple[Problem, csr_matrix]], problem: Problem, seed: int, **options: Any
-) -> Iterator[tuple[Problem, csr_matrix]]:
-    """One division of the problem after the other, the first one by the seed itself; no end."""
+def draws(problem: Problem, seed: int) -> Iterator[tuple[Problem, csr_matrix]]:
+    """Complements: `hold_out_pairs` again and again, first by the seed itself; no end."""
     for number in count():
-        yield hold_out(problem, seed=seed + _NEXT_DRAW * number, **options)
+        yield hold_out_pairs(problem, seed=seed + _NEXT_DRAW * number)
 
 
 def hold_out_later(problem: Problem) -> tuple[Problem, csr_matrix]:

@@ -17,9 +17,8 @@ from cprtools.errors import SchemaError
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-# rows that fit the processor's cache
-_BLOCK = 4096
-_FEW = 2048
+# rows that fit the processor's cache, and so few that all trees are walked at once
+_BLOCK, _FEW = 4096, 2048
 _MOST_LEAVES = 64
 _ROWS_FOR_THREADS = 300_000
 # of one tree, in logs of a count, before the learning rate
@@ -47,9 +46,9 @@ class Trees:
 
         Trees of counts give the log of the expected count.
         """
-        result = np.zeros(len(features))
         if len(features) <= _FEW:
             return self._started(self._walk(features), features)
+        result = np.zeros(len(features))
         for start in range(0, len(features), _BLOCK):
             block = np.ascontiguousarray(features[start : start + _BLOCK].T, dtype=np.float64)
             total = result[start : start + _BLOCK]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cprtools.baselines.contract import Problem, Recommender
+from cprtools.baselines.dense import TILE
 from cprtools.baselines.rows import Rows
 from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import Calibration
@@ -24,8 +25,6 @@ BoolArray = npt.NDArray[np.bool_]
 
 # memory of one block's dense scores, per source, in entries
 _BLOCK_ENTRIES = 16_000_000
-# heights that a dense product is not padded at
-_TILE = 64
 # log-odds that a known complement is ahead of a guess, beside the log of its count
 _KNOWN_FIRST = 6.0
 
@@ -200,7 +199,7 @@ def retrieve(
 def query_blocks(query_idx: IntArray, num_candidates: int, sources: int) -> Iterator[IntArray]:
     """The queries in blocks whose dense scores fit in memory."""
     size = max(1, min(512, _BLOCK_ENTRIES // max(1, num_candidates * max(1, sources) // 4)))
-    size -= size % _TILE if size > _TILE else 0
+    size -= size % TILE if size > TILE else 0
     for start in range(0, len(query_idx), size):
         yield query_idx[start : start + size]
 

@@ -1,20 +1,19 @@
 """What became of a table: rows that came, went, changed or moved, columns, and how it was made."""
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
-from cprtools.errors import DataError, SchemaError
-from cprtools.tables.duck import function_sql, quote_name
+from cprtools.errors import SchemaError
+from cprtools.tables.duck import function_sql, is_disk_full, no_room, quote_name
 from cprtools.tables.faults import explain
-from cprtools.tables.folders import MANIFEST, Folder
+from cprtools.tables.folders import Folder
 from cprtools.tables.formats import PARQUET
 from cprtools.tables.inspection import open_place
+from cprtools.tables.leftovers import temporary_folder
 from cprtools.tables.provenance import parse_footer, read_footer
 from cprtools.tables.reading import read_any
 from cprtools.tables.scanning import by_layout
@@ -111,7 +110,7 @@ def _members(place: Source | Folder) -> dict[str, Source]:
 def _footer(place: Source | Folder) -> dict[str, Any]:
     if isinstance(place, Source):
         return parse_footer(read_footer(place.paths[0]))
-    return parse_footer(read_footer(str(place.path / f"{MANIFEST}.parquet")))
+    return parse_footer(read_footer(place.manifest_file))
 
 
 def _footers(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -137,8 +136,8 @@ def _differ(name: str, pair: tuple[Source, Source], rows: int) -> TableDifferenc
             types = [_view(connection, side, s) for side, s in zip("ab", pair, strict=True)]
             return _compare(connection, name, types, rows)
         except duckdb.Error as error:
-            if "temp_directory" in str(error) or "No space left" in str(error):
-                raise DataError("the temporary folder is full; TMPDIR names another") from error
+            if is_disk_full(error):
+                raise no_room() from error
             # the error names the file that it met
             named = [s for s in pair if any(path in str(error) for path in s.paths)]
             raise explain((named or pair)[0], error) from error
@@ -149,12 +148,12 @@ def _connect() -> Iterator[Any]:
     import duckdb
 
     with (
-        tempfile.TemporaryDirectory(prefix="cprtools-") as folder,
-        duckdb.connect(str(Path(folder) / "difference.duckdb")) as connection,
+        temporary_folder() as folder,
+        duckdb.connect(str(folder / "difference.duckdb")) as connection,
     ):
         connection.execute("SET enable_progress_bar = false")
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
-        connection.execute("SET temp_directory = $1", [str(Path(folder) / "spilled")])
+        connection.execute("SET temp_directory = $1", [str(folder / "spilled")])
         yield connection
 
 
@@ -213,7 +212,7 @@ def _as_wholes(
 ) -> TableDifference:
     """Rows counted as often as they occur; which row became which cannot be told."""
     if not shared:
-        return _with(base, went=base.rows[0], came=base.rows[1])
+        return replace(base, went=base.rows[0], came=base.rows[1])
     # numbered: a user's column may have any name
     texts = ", ".join(f"{_text(name)} AS c{i}" for i, name in enumerate(shared))
     names = [f"c{i}" for i in range(len(shared))]
@@ -238,7 +237,7 @@ def _as_wholes(
         )
         for kind, where in (("came", "gain > 0"), ("went", "gain < 0"))
     }
-    return _with(base, same=int(same), came=int(came), went=int(went), examples=found)
+    return replace(base, same=int(same), came=int(came), went=int(went), examples=found)
 
 
 def _by_key(
@@ -276,12 +275,12 @@ def _by_key(
         0
     ]
     by_column = {n: int(number) for n, number in zip(others, each, strict=True) if number}
-    result = _with(
+    result = replace(
         base, key=key, same=same, came=came, went=went, changed=changed, by_column=by_column,
         examples=_examples(connection, key, others, rows),
     )  # fmt: skip
     is_list = _RANK in others and key[0] in ("query_id", "seller_id")
-    return _with(result, lists=_lists(connection, key[0])) if is_list else result
+    return replace(result, lists=_lists(connection, key[0])) if is_list else result
 
 
 def _examples(
@@ -338,7 +337,3 @@ def _lists(connection: Any, query: str) -> dict[str, float]:
 def _fetch(connection: Any, query: str) -> list[Row]:
     found: pa.Table = connection.sql(query).to_arrow_table()
     return [dict(row) for row in found.to_pylist()]
-
-
-def _with(base: TableDifference, **values: Any) -> TableDifference:
-    return TableDifference(**{**base.__dict__, **values})

@@ -32,7 +32,24 @@ _AS_TEXT = re.compile(r'(?:JSON|DATE|TIME|TIMESTAMP[A-Z_ ]*|UUID|"NULL")((?:\[\]
 _CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
 _FIELDS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _JSON_LINE = re.compile(r'in file "(.*)",.* in line (\d+)')
+_DISK_FULL = re.compile(r"no space left|disk quota|file too large|disk full", re.IGNORECASE)
 _NAMED = re.compile(r"^  file = (.*)$|(?:GZIP stream|ZSTD.*): (.*)$", re.MULTILINE)
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether DuckDB says that what it spills to cannot grow: no space, a quota, a limit."""
+    import duckdb
+
+    text = str(error)
+    spilled = isinstance(error, duckdb.OutOfMemoryException)
+    return bool(_DISK_FULL.search(text)) or (
+        spilled and ("temp_directory" in text or "disk" in text.lower())
+    )
+
+
+def no_room() -> DataError:
+    """The one-line error for a temporary folder that is full."""
+    return DataError("the temporary folder is full; TMPDIR names another")
 
 
 def quote_name(name: str) -> str:

@@ -69,6 +69,11 @@ class Folder:
         except UNREADABLE as error:
             raise unreadable(self.name, str(path), error) from error
 
+    @property
+    def manifest_file(self) -> str:
+        """The member whose footer says how the folder was made."""
+        return str(self.path / f"{MANIFEST}.parquet")
+
     def mapped(self, member: str) -> MappedTable:
         """One table in place. Raises DataError where it is damaged or has another layout."""
         path = self.path / f"{member}.parquet"
@@ -84,7 +89,7 @@ class Folder:
             "name": label,
             "rows": sum(self.manifest["members"].values()),
             "digest": self.manifest["id"],
-            **piped_footer(self.name, str(self.path / f"{MANIFEST}.parquet")),
+            **piped_footer(self.name, self.manifest_file),
         }
 
 

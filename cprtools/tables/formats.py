@@ -25,6 +25,8 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 # what the footers of our tables say of their form; the first version wrote no such key
 TABLE_FORMAT = 1
 FORMAT_KEY = b"cprtools.format"
+# how a damaged Parquet file shows itself; a column's name may be no text
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 # what is looked at to learn the columns
 _HEAD = {CSV: 1 << 16, JSON: 1 << 20}
 _DELIMITERS = ",;\t|"
@@ -92,10 +94,6 @@ def layout_of(path: str, label: str) -> Layout:
         return _text_layout(path, label, kind, state.st_size, state.st_mtime_ns)
     except (OSError, pa.ArrowException) as error:
         raise unreadable(label, path, error) from error
-
-
-# how a damaged Parquet file shows itself; a column's name may be no text
-UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
 def refuse_newer(metadata: Mapping[bytes, bytes] | None, where: str) -> None:

@@ -115,7 +115,7 @@ class _Tracer:
 
     def _match_folder(self, folder: Folder, entry: Mapping[str, Any]) -> str | None:
         if folder.manifest["id"] == entry["digest"]:
-            return str(folder.path / f"{MANIFEST}.parquet")
+            return folder.manifest_file
         # one of its tables was read, such as a model's vectors
         for member in sorted(folder.manifest["members"]):
             path = str(folder.path / f"{member}.parquet")

@@ -187,7 +187,7 @@ def _dot(frame: tuple[Axis, Axis], point: Point, place: int, name: str) -> str:
     )
 
 
-def _short(text: str, length: int = 22) -> str:
+def _short(text: str, length: int) -> str:
     return escape(text if len(text) <= length else text[: length - 1] + "…")
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cprtools import tables
 from cprtools.evaluation.coding import IntArray, codes
@@ -15,6 +14,7 @@ from cprtools.evaluation.inputs import COMPLEMENTS, Inputs, evaluate_all, footer
 from cprtools.evaluation.results import Evaluation
 from cprtools.tables import Folder, Source
 from cprtools.tables import columns as c
+from cprtools.tables.light import pc
 
 CURVE = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)
 MOST_TYPES = 12
@@ -94,7 +94,7 @@ def provenance(
     found = []
     for place, entry in zip(opened, described, strict=True):
         if isinstance(place, Folder):
-            footer = tables.read_footer(str(place.path / "manifest.parquet"))
+            footer = tables.read_footer(place.manifest_file)
         else:
             footer = footer_of(place)
         found.append(
@@ -204,10 +204,11 @@ def examples(inputs: Inputs, seed: int) -> list[Example]:
     held_out = truth.filter(pc.is_in(truth.column(query), chosen))
     names = _names(inputs, [*rows.column(c.PRODUCT_ID).to_pylist(), *chosen.to_pylist(),
                             *held_out.column(candidate).to_pylist()])  # fmt: skip
+    listed_rows, true_rows = rows.to_pylist(), held_out.to_pylist()
     found = []
     for one in chosen.to_pylist():
-        wanted = {r[candidate] for r in held_out.to_pylist() if r[query] == one}
-        own = [r for r in rows.to_pylist() if r[query] == one][:EXAMPLE_ROWS]
+        wanted = {r[candidate] for r in true_rows if r[query] == one}
+        own = [r for r in listed_rows if r[query] == one][:EXAMPLE_ROWS]
         name, kind = names.get(one, (one, ""))
         found.append(Example(name, kind, tuple(_row(r, names, wanted) for r in own),
                              tuple(names.get(w, (w, ""))[0] for w in sorted(wanted))))  # fmt: skip

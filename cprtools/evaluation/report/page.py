@@ -63,7 +63,6 @@ figcaption { color: var(--dim); font-size: .85rem; }
 .chart { display: block; width: 100%; height: auto; }
 .chart text { fill: var(--dim); font-size: 13px; }
 .chart .name { fill: var(--ink); }
-.chart .group { fill: var(--ink); font-weight: 600; }
 .axis, .grid, .even { fill: none; stroke: var(--line); }
 .axis { stroke: var(--dim); }
 .even { stroke: var(--dim); stroke-dasharray: 4 4; }
