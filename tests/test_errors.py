@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -160,6 +161,30 @@ def test_a_signal_ends_a_waiting_command_and_leaves_nothing(tmp_path, name, code
 
     assert (process.returncode, out, err) == (code, b"", told)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_in_the_middle_of_an_import_waits_for_its_end(tmp_path, name, code):
+    # an extension module that meets an exception while it is made may abort the process
+    (tmp_path / "half.py").write_text(
+        f"import os, signal\nos.kill(os.getpid(), signal.{name})\nopen('whole', 'w').close()\n"
+    )
+    lines = """
+import time
+from pathlib import Path
+from cprtools import cli
+def command(*_):
+    import half
+    time.sleep(60)
+cli._command = command
+cli.main(["inspect", "x"])
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}
+    done = subprocess.run(
+        [sys.executable, "-c", lines], cwd=tmp_path, check=False, env=environment, timeout=50
+    )
+    assert done.returncode == code
+    assert (tmp_path / "whole").exists()
 
 
 @pytest.mark.parametrize("tell", [console.warn, console.note])

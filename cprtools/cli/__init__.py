@@ -152,17 +152,31 @@ def _complain(message: str) -> None:
 
 
 _signalled: list[int] = []
+# seconds until a signal that came in the middle of an import is looked at again
+_IMPORT_PAUSE = 0.02
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     _signalled[:] = [errors.INTERRUPTED]
-    raise KeyboardInterrupt
+    if not _comes_again(frame, _interrupt):
+        raise KeyboardInterrupt
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
     # an exception, so that `finally` removes what is half-written
     _signalled[:] = [errors.TERMINATED]
-    raise SystemExit(errors.TERMINATED)
+    if not _comes_again(frame, _terminate):
+        raise SystemExit(errors.TERMINATED)
+
+
+def _comes_again(frame: FrameType | None, handler: Callable[..., None]) -> bool:
+    """Put a signal off while a module is imported: a C library cut off there aborts the process."""
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    if frame is not None:
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, _IMPORT_PAUSE)
+    return frame is not None
 
 
 def overview() -> str:
