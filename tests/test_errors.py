@@ -187,6 +187,23 @@ cli.main(["inspect", "x"])
     assert (tmp_path / "whole").exists()
 
 
+def test_a_signal_put_off_beyond_the_end_of_a_command_changes_nothing(tmp_path):
+    (tmp_path / "half.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    lines = """
+import atexit, time
+from cprtools import cli
+atexit.register(lambda: time.sleep(0.5))
+def command(*_):
+    import half
+    return 0
+cli._command = command
+cli.main(["inspect", "x"])
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}
+    done = subprocess.run([sys.executable, "-c", lines], check=False, env=environment, timeout=50)
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize("tell", [console.warn, console.note])
 def test_a_warning_or_note_is_one_line_whatever_a_file_holds(capsys, tell):
     console.set_quiet(False)

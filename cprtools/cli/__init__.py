@@ -29,7 +29,12 @@ def main(args: list[str] | None = None) -> NoReturn:
     words = sys.argv[1:] if args is None else args
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGINT, _interrupt)
-    sys.exit(_run(words))
+    try:
+        code = _run(words)
+    finally:
+        # one that was put off comes too late: nothing is left to be cut off
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    sys.exit(code)
 
 
 def _run(words: list[str]) -> int:
