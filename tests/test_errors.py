@@ -200,8 +200,10 @@ cli._command = command
 cli.main(["inspect", "x"])
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}
-    done = subprocess.run([sys.executable, "-c", lines], check=False, env=environment, timeout=50)
-    assert done.returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-c", lines], check=False, env=environment, timeout=50, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("tell", [console.warn, console.note])
