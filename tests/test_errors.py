@@ -163,6 +163,30 @@ def test_a_signal_ends_a_waiting_command_and_leaves_nothing(tmp_path, name, code
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_signal_that_does_not_cut_the_read_short_ends_a_waiting_command_too(tmp_path):
+    # another thread takes it, as if it had come just before the read
+    lines = """
+import signal, sys, threading, time
+from pathlib import Path
+from cprtools import cli
+def interrupt():
+    while not list(Path(sys.argv[1]).glob("cprtools-*/stdin")):
+        time.sleep(0.02)
+    time.sleep(0.5)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+cli.main(["inspect", "-"])
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    words = [sys.executable, "-c", lines, str(tmp_path)]
+    with subprocess.Popen(
+        words, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.wait(timeout=50) == 130
+        assert process.stderr.read() == b"cprtools: error: interrupted\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
 def test_a_signal_in_the_middle_of_an_import_waits_for_its_end(tmp_path, name, code):
     # an extension module that meets an exception while it is made may abort the process

@@ -4,11 +4,13 @@ import atexit
 import contextlib
 import glob
 import os
-import shutil
+import select
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -231,7 +233,7 @@ def spool_stdin() -> str:
         path = str(held.enter_context(temporary_folder()) / "stdin")
         atexit.register(held.close)
         with open(path, "wb") as out:
-            shutil.copyfileobj(sys.stdin.buffer, out, _BLOCK)
+            _copy(sys.stdin.fileno(), out)
     except OSError as error:
         what = os.strerror(error.errno or 0).lower()
         raise DataError(
@@ -239,6 +241,35 @@ def spool_stdin() -> str:
         ) from error
     _spooled["path"] = path
     return path
+
+
+def _copy(incoming: int, out: BinaryIO) -> None:
+    """Copy a descriptor's bytes to their end; a signal ends the wait for the next ones at once.
+
+    A signal between Python's last look for one and the start of a read is only seen after that
+    read, which may be never: its byte in the pipe of `signal.set_wakeup_fd` is waited for as well.
+    """
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    waiting = select.poll()
+    for descriptor in (incoming, woken):
+        waiting.register(descriptor, select.POLLIN)
+    try:
+        while True:
+            ready = {descriptor for descriptor, _ in waiting.poll()}
+            if woken in ready:
+                # its handler runs on the way here, and raises unless it puts the signal off
+                os.read(woken, _BLOCK)
+            if incoming in ready:
+                block = os.read(incoming, _BLOCK)
+                if not block:
+                    return
+                out.write(block)
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(wake)
+        os.close(woken)
 
 
 def spooled_table(path: str, member: str = "vectors") -> str:
