@@ -21,7 +21,13 @@ from cprtools.baselines.tuning import tune
 from cprtools.errors import UsageError
 from cprtools.linkpred.model import GraphModel
 from cprtools.linkpred.problem import BuiltProblem
-from cprtools.ranking import Settings, TwoStage, fit_two_stage, hold_out_listings
+from cprtools.ranking import (
+    Settings,
+    TwoStage,
+    fit_two_stage,
+    hold_out_listings,
+    unlisted_by_draw,
+)
 from cprtools.training.run import Run
 
 # the baselines that make sense for sellers; the others need product pairs
@@ -108,6 +114,7 @@ def train(
         SourceFitter(method, own, built.views, seed, with_support=is_gnn and with_ranker, say=say),
         settings=settings or Settings(),
         with_ranker=is_gnn and with_ranker,
+        not_in_curve=unlisted_by_draw(built.problem, products=_NEW_PRODUCTS, seed=seed),
         seed=seed,
         say=say,
     )

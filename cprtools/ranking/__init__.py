@@ -13,7 +13,13 @@ if TYPE_CHECKING:
         fit_two_stage,
         ranker_fitter,
     )
-    from cprtools.ranking.holdout import draws, hold_out_later, hold_out_listings, hold_out_pairs
+    from cprtools.ranking.holdout import (
+        draws,
+        hold_out_later,
+        hold_out_listings,
+        hold_out_pairs,
+        unlisted_by_draw,
+    )
     from cprtools.ranking.storage import load_stage, stage_members
     from cprtools.ranking.trees import Trees, fit_trees, load_trees
     from cprtools.ranking.two_stage import Settings, TwoStage, candidate_pool, query_blocks
@@ -24,7 +30,7 @@ __getattr__ = on_demand(
         "calibration": "Calibration fit_calibration load_calibration",
         "evidence": "Evidence",
         "fitting": "Collected collect_evidence fit_two_stage ranker_fitter",
-        "holdout": "draws hold_out_later hold_out_listings hold_out_pairs",
+        "holdout": "draws hold_out_later hold_out_listings hold_out_pairs unlisted_by_draw",
         "storage": "load_stage stage_members",
         "trees": "Trees fit_trees load_trees",
         "two_stage": "Settings TwoStage candidate_pool query_blocks",
@@ -53,4 +59,5 @@ __all__ = [
     "query_blocks",
     "ranker_fitter",
     "stage_members",
+    "unlisted_by_draw",
 ]

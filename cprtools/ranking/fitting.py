@@ -45,6 +45,8 @@ class Collected:
     """(rows,) float32 weight of the held-out pair, 0 where there is none."""
     groups: IntArray
     """(rows,) query of each row, ascending."""
+    cols: IntArray
+    """(rows,) candidate of each row."""
 
     @classmethod
     def joined(cls, parts: "list[Collected]") -> "tuple[Collected, IntArray]":
@@ -56,7 +58,8 @@ class Collected:
         groups = np.concatenate([found + i * step for i, found in enumerate(queries)])
         features = np.concatenate([part.features for part in parts])
         counts = np.concatenate([part.counts for part in parts])
-        return cls(features, counts, groups), np.concatenate(queries)
+        cols = np.concatenate([part.cols for part in parts])
+        return cls(features, counts, groups, cols), np.concatenate(queries)
 
 
 def fit_two_stage(
@@ -67,6 +70,7 @@ def fit_two_stage(
     settings: Settings = DEFAULT_SETTINGS,
     with_ranker: bool = True,
     keep_known: bool = False,
+    not_in_curve: BoolArray | None = None,
     seed: int = 0,
     say: Progress = lambda _: None,
 ) -> TwoStage:
@@ -76,6 +80,8 @@ def fit_two_stage(
     as they are drawn: one draw does where it holds many. The ranker never sees a score that was
     fitted on the pair it judges.
     keep_known: pairs of the inner problem are candidates, since they may be bought again.
+    not_in_curve: (candidates,) bool, those that the ranker learns from, but that are not what
+    candidates look like where it is used: the calibration leaves them out.
     """
     if not with_ranker:
         # a curve needs fewer pairs than trees do
@@ -92,12 +98,14 @@ def fit_two_stage(
         fit = ranker_fitter(stage, features, counts, names, keep_known, seed)
         if not problem.is_square:
             labels = (counts > 0).astype(np.float32)
-            own = _calibrate(features[:, at], labels, groups, settings.calibration_depth)
+            usual = slice(None) if not_in_curve is None else ~not_in_curve[found.cols]
+            depth = settings.calibration_depth
+            own = _calibrate(features[usual, at], labels[usual], groups[usual], depth)
             fitted |= {"calibration": own, "retrieval_calibration": own}
             if with_ranker:
                 scores = _scores_out_of_fold(fit, features, labels, queries, settings.folds, seed)
                 scores = at_equal_prior(scores, features, names)
-                curve = _calibrate(scores, labels, groups, settings.calibration_depth)
+                curve = _calibrate(scores[usual], labels[usual], groups[usual], depth)
                 fitted |= {"calibration": curve}
         if with_ranker:
             fitted |= {"trees": fit(np.ones(len(counts), dtype=bool))}
@@ -155,7 +163,7 @@ def collect_evidence(
         chances = np.sqrt(sums) / np.sqrt(sums).sum() if keep_known else None
         drawn = np.random.default_rng(seed).choice(queries, limit, replace=False, p=chances)
         queries = np.sort(drawn)
-    features, counts, groups = [], [], []
+    features, counts, groups, cols = [], [], [], []
     for block in query_blocks(queries, len(stage.pool.members), len(stage.sources)):
         allowed = known_mask(stage.problem, block, stage.pool, keep_known=keep_known)
         pairs = stage.evidence_block(block, allowed)
@@ -163,10 +171,16 @@ def collect_evidence(
         held_out = np.asarray(positives[block[pairs.rows], pairs.cols])
         counts.append(held_out.ravel().astype(np.float32))
         groups.append(block[pairs.rows])
+        cols.append(pairs.cols)
     if not features:
-        empty = np.zeros(0, dtype=np.float32)
-        return Collected(np.zeros((0, 1), dtype=np.float32), empty, np.zeros(0, dtype=np.int64))
-    return Collected(np.concatenate(features), np.concatenate(counts), np.concatenate(groups))
+        features, counts = [np.zeros((0, 1), np.float32)], [np.zeros(0, np.float32)]
+        groups = cols = [np.zeros(0, np.int64)]
+    return Collected(
+        np.concatenate(features),
+        np.concatenate(counts),
+        np.concatenate(groups),
+        np.concatenate(cols),
+    )
 
 
 def ranker_fitter(

@@ -48,6 +48,18 @@ def hold_out_listings(
     return _divide(problem, held)
 
 
+def unlisted_by_draw(problem: Problem, *, products: float, seed: int = 0) -> BoolArray:
+    """Products that nobody lists in `hold_out_listings` only since they were drawn, (products,).
+
+    Where the model is used there are none of these: a product without a listing there is one that
+    had few.
+    """
+    with_draw, _ = hold_out_listings(problem, products=products, seed=seed)
+    without, _ = hold_out_listings(problem, seed=seed)
+    listed, as_well = (part.matrix.getnnz(axis=0) > 0 for part in (with_draw, without))
+    return np.asarray(~listed & as_well, dtype=bool)
+
+
 def hold_out_pairs(
     problem: Problem,
     *,

@@ -56,7 +56,8 @@ def world(evidence, per_source):
     problem = Problem(csr_matrix((2, 3), dtype=np.float32), np.zeros(3, dtype=np.int64), 1)
     columns = [[3, 1, 0], [2, 2, 0], [1, 3, 0], [1, 9, 0], [2, 8, 0], [3, 7, 0]]
     counts = np.array([1, 0, 0, 0, 0, 1], dtype=np.float32)
-    found = Collected(np.array(columns, dtype=np.float32), counts, np.repeat([0, 1], 3))
+    features, cols = np.array(columns, dtype=np.float32), np.tile(np.arange(3), 2)
+    found = Collected(features, counts, np.repeat([0, 1], 3), cols)
     stage = Named(problem, {"gnn": None, "mf": None}, settings=Settings(per_source=per_source))
     return evidence.World(stage, found, found, np.array([2.0, 1.0]), 0)
 

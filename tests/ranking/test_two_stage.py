@@ -11,7 +11,12 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines import Popularity, Problem
 from cprtools.baselines.contract import Recommender
 from cprtools.ranking import Collected, Evidence, Settings, TwoStage, fit_two_stage
-from cprtools.ranking.holdout import hold_out_later, hold_out_listings, hold_out_pairs
+from cprtools.ranking.holdout import (
+    hold_out_later,
+    hold_out_listings,
+    hold_out_pairs,
+    unlisted_by_draw,
+)
 from cprtools.ranking.two_stage import at_equal_prior, candidate_pool, known_mask, retrieve
 from cprtools.retrieval import Pool
 
@@ -100,6 +105,29 @@ def test_small_sellers_get_likely_products_too():
     # ten times the listings, hence ten times the odds: their own prior would leave these none
     assert (likely[sizes == 8] >= 3).mean() > 0.8
     assert (likely[sizes == 80] >= 3).mean() > 0.8
+
+
+def test_the_curve_leaves_out_candidates_that_are_met_in_learning_alone():
+    problem, sources = market()
+    part = hold_out_listings(problem, products=0.3, seed=1)
+    drawn = unlisted_by_draw(problem, products=0.3, seed=1)
+
+    def fit(left_out):
+        return fit_two_stage(problem, [part], lambda _: sources, not_in_curve=left_out, seed=0)
+
+    whole, usual, none = (fit(left_out) for left_out in (None, drawn, np.ones_like(drawn)))
+    # each held-out listing of a drawn product is one more than where the model is used
+    for name in ("calibration", "retrieval_calibration"):
+        assert getattr(none, name) is None
+        scores = getattr(whole, name).scores
+        curves = [getattr(stage, name).apply(scores) for stage in (whole, usual)]
+        assert not np.allclose(*curves, atol=0.01)
+    # the ranker learns from them all
+    queries = np.arange(10)
+    allowed = known_mask(problem, queries, candidate_pool(problem))
+    for left, right in zip(*(s.lists(queries, allowed, 20) for s in (whole, none)), strict=True):
+        assert (left[0] == right[0]).all()
+        assert (left[1] == right[1]).all()
 
 
 def test_scores_rise_down_to_the_fill_and_lists_hold_only_what_is_allowed():
@@ -273,6 +301,11 @@ def test_a_share_of_the_products_is_held_out_as_if_nobody_listed_them_yet():
     _, before = hold_out_listings(problem, seed=3)
     rest = held.toarray()[:, ~gone]
     assert (rest == before.toarray()[:, ~gone]).all()
+    # some would have lost all their listings without that, too
+    drawn = unlisted_by_draw(problem, products=0.1, seed=3)
+    left = (problem.matrix - before).toarray().any(axis=0)
+    assert (drawn == gone & left).all()
+    assert drawn.any()
     hot = replace(problem, is_candidate=np.arange(400) < 200)
     _, few = hold_out_listings(hot, products=0.1, seed=3)
     assert few.nnz and not few[:, 200:].nnz
@@ -372,10 +405,14 @@ def test_with_few_pairs_others_are_held_out_too_and_learnt_from():
 
 
 def test_evidence_of_several_draws_keeps_its_lists_apart():
-    first = Collected(np.zeros((2, 1), np.float32), np.array([1, 0], np.float32), np.array([0, 7]))
-    second = Collected(np.ones((1, 1), np.float32), np.array([1], np.float32), np.array([7]))
+    def part(value, counts, groups, cols):
+        features = np.full((len(counts), 1), value, np.float32)
+        return Collected(features, np.array(counts, np.float32), np.array(groups), np.array(cols))
+
+    first, second = part(0, [1, 0], [0, 7], [3, 4]), part(1, [1], [7], [5])
     joined, queries = Collected.joined([first, second])
     # query 7 has a list in each draw, which two folds must not share
     assert joined.groups.tolist() == [0, 7, 8 + 7]
     assert queries.tolist() == [0, 7, 7]
+    assert joined.cols.tolist() == [3, 4, 5]
     assert joined.features[:, 0].tolist() == [0, 0, 1]
