@@ -1,4 +1,4 @@
-import io
+import contextlib
 import subprocess
 import sys
 
@@ -23,14 +23,17 @@ def parquet(tmp_path):
 
 
 @pytest.fixture
-def piped(monkeypatch):
+def piped(monkeypatch, tmp_path_factory):
     """Make these bytes the standard input of a new process, as far as the tables room can tell."""
+    with contextlib.ExitStack() as opened:
 
-    def pipe(data):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-        monkeypatch.setattr(sources, "_spooled", {})
+        def pipe(data):
+            path = tmp_path_factory.mktemp("piped") / "stdin"
+            path.write_bytes(data)
+            monkeypatch.setattr(sys, "stdin", opened.enter_context(open(path)))
+            monkeypatch.setattr(sources, "_spooled", {})
 
-    return pipe
+        yield pipe
 
 
 @pytest.fixture
