@@ -10,7 +10,7 @@ import pytest
 from cprtools import cli, tables
 from cprtools.errors import DataError
 from cprtools.tables.mapped import LAYOUT_KEY, write_mapped
-from tests.cli.commands import ok
+from tests.cli.commands import fails, ok
 from tests.robust import fuzz
 
 # what a file of the user is looked up by: no command can do without
@@ -102,3 +102,14 @@ def test_the_file_of_a_folder_is_named(tmp_path):
 
     with pytest.raises(DataError, match=r"b\.parquet: column 'product_id' holds text"):
         tables.read(tables.open_table(str(tmp_path), tables.LISTINGS))
+
+
+def test_a_model_whose_type_names_are_numbers_is_refused(tmp_path):
+    work = Path(shutil.copytree(fuzz.STORED, tmp_path / "work"))
+    file = work / "cpr.model" / "types.parquet"
+    table = pq.read_table(file)
+    numbers = pa.array([1.5] * table.num_rows)
+    pq.write_table(table.set_column(0, pa.field("name", numbers.type), numbers), file)
+
+    line = fails(work, 3, "recommend", "--model", "cpr.model", "--all")
+    assert "cpr.model: types.parquet: column 'name' must hold strings" in line
