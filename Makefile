@@ -68,7 +68,7 @@ check: $(INSTALLED) ## Format, lint, types, docs up to date
 	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
 
-docs: $(INSTALLED) ## Write docs/commands.md anew from the commands' help
+docs: $(INSTALLED) ## Write docs/commands/ anew from the commands' help
 	$(BIN)/python docs/generate.py
 
 bench: $(INSTALLED) ## Time commands against the least they could take
