@@ -26,6 +26,7 @@ INTRODUCTION = """\
 # Commands
 
 Each command goes from tables to tables; files or pipes join them. `-` is standard input or output.
+The [cookbook](../cookbook.md) has recipes.
 """
 
 
