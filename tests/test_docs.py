@@ -130,6 +130,19 @@ def test_links_between_pages_lead_somewhere(page):
     assert [link for link in local if not (page.parent / link).exists()] == []
 
 
+def test_drawn_terminals_load_nothing_and_show_a_command_that_exists():
+    pictures = sorted((ROOT / "docs" / "figures").glob("*.svg"))
+
+    assert pictures
+    for path in pictures:
+        text = path.read_text(encoding="utf-8")
+        assert re.findall(r"@import|@font-face|href=|url\((?!#)", text) == []
+        assert re.findall(r"https?://[^\"]*", text) == ["http://www.w3.org/2000/svg"]
+        (line,) = re.findall(r">\$ ([^<]*)<", text)
+        words = line.split()
+        assert words[0] == "cprtools" and options_in(words) <= options_of(words[1])
+
+
 @pytest.mark.parametrize(
     "page", [*PAGES, *SCRIPTS], ids=lambda path: path.relative_to(ROOT).as_posix()
 )

@@ -111,9 +111,9 @@ def _read_parquet(
             present = [c for c in columns if c in file.schema_arrow.names] if columns else None
             part = file.read(columns=present)
         check_text(part, where)
+        part = _plain_strings(part)
     except UNREADABLE as error:
         raise unreadable(source.label, path, error) from error
-    part = _plain_strings(part)
     for key, value in source.keys(path).items():
         if key in names.values() and key not in part.column_names:
             part = part.append_column(key, pa.array([value] * part.num_rows, pa.string()))
