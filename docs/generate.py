@@ -22,6 +22,7 @@ FACTS: dict[str, dict[str, Any]] = tomllib.loads((DOCS / "commands.toml").read_t
 MARK = "<!-- Written by `make docs` from the command's help and docs/commands.toml. -->"
 # metavars of the options that name a table
 TABLES = ("TABLE", "RECS")
+OPTION = re.compile(r"--[a-z-]+")
 INTRODUCTION = """\
 # Commands
 
@@ -77,7 +78,7 @@ def page(name: str) -> str:
 
 def join(parts: list[str]) -> str:
     """The parts of a page as its text."""
-    return "\n\n".join([*filter(None, parts), MARK]) + "\n"
+    return "\n\n".join([*parts, MARK]) + "\n"
 
 
 def block(heading: str, language: str, text: str) -> str:
@@ -112,8 +113,8 @@ def sections(text: str) -> dict[str, str]:
     )
     if found is None:
         raise SystemExit(f"a help that is not usage, text, Example: and Options:\n{text}")
-    # options as code; lines as long as those of the pages written by hand
-    about = re.sub(r"--[a-z-]+", r"`\g<0>`", found["about"])
+    # lines as long as those of the pages written by hand
+    about = OPTION.sub(r"`\g<0>`", found["about"])
     paragraphs = [
         textwrap.fill(" ".join(part.split()), 100, break_on_hyphens=False)
         for part in about.split("\n\n")
@@ -140,8 +141,8 @@ def check_facts(name: str) -> None:
             wanted.add(words[0])
     facts = FACTS[name]
     told = {*facts["reads"], *facts["writes"]}
-    wrong = sorted({*told, *facts.get("extras", {}).values()} - known)
-    # what prints text for people has an output, but no table
+    extras = OPTION.findall(" ".join(facts.get("extras", {}).values()))
+    wrong = sorted({*told, *extras} - known)
     missing = sorted(wanted - told)
     if wrong or missing:
         raise SystemExit(f"docs/commands.toml: {name}: unknown: {wrong}, missing: {missing}")
@@ -186,7 +187,7 @@ def exit_codes(facts: Mapping[str, Any] | None = None) -> list[tuple[str, ...]]:
         extras = facts.get("extras", {})
         missing = errors.MissingExtraError.exit_code
         if extras:
-            named = ", ".join(f"`{extra}` for `{option}`" for extra, option in extras.items())
+            named = ", ".join(f"`{extra}` for {use}" for extra, use in extras.items())
             told[missing] = f"{told[missing].rstrip('.')}: {named}."
         else:
             del told[missing]

@@ -104,7 +104,7 @@ def test_tables_of_a_command_that_no_option_takes_or_that_are_not_told_are_refus
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_commands_page_says_what_its_option_reads_and_how_it_ends(command):
+def test_a_commands_page_says_what_its_options_read_and_how_it_ends(command):
     page = (ROOT / "docs" / "commands" / f"{command}.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## (.*)$", page, flags=re.M)
 
