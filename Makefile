@@ -22,7 +22,7 @@ PYTHON_FILES = cprtools tests examples docs
 
 export SEEDS
 
-.PHONY: help install demo test test-oldest faults fuzz check docs bench bench-batch bench-search bench-mining bench-evaluate bench-nightly bench-text bench-training scale-mining scale-training simulate-marketplace scale-sellers ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test test-oldest faults fuzz check docs picture bench bench-batch bench-search bench-mining bench-evaluate bench-nightly bench-text bench-training scale-mining scale-training simulate-marketplace scale-sellers ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,8 +68,13 @@ check: $(INSTALLED) ## Format, lint, types, docs up to date
 	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
 
-docs: $(INSTALLED) ## Write docs/commands.md anew from the commands' help
+docs: $(INSTALLED) ## Write docs/commands/ anew from the commands' help
 	$(BIN)/python docs/generate.py
+
+picture: $(INSTALLED) ## Draw the README's terminal anew, from the seller model of `make demo`
+	test -d $(DEMO)/seller.model || $(IN_VENV) bash examples/demo.sh $(DEMO)
+	$(IN_VENV) python examples/terminal_picture.py $(DEMO) docs/figures/recommend.svg \
+	  recommend --seller S1 --category Photography -k 5
 
 bench: $(INSTALLED) ## Time commands against the least they could take
 	$(IN_VENV) bash examples/bench.sh $(DEMO)

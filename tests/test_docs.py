@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -14,6 +15,7 @@ from cprtools.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+HELP_PAGES = sorted((ROOT / "docs" / "commands").iterdir())
 SCRIPTS = sorted((ROOT / "examples").glob("*.sh"))
 SPECS = {
     "events": [tables.EVENTS],
@@ -52,15 +54,72 @@ def test_every_table_has_a_page_and_the_index_names_each():
     assert all(f"({name}.md)" in index for name in [*SPECS, "model"])
 
 
-def test_the_commands_page_is_what_the_help_says():
-    done = subprocess.run(
-        [sys.executable, ROOT / "docs" / "generate.py", "--check"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_the_commands_pages_are_what_the_help_says():
+    done = generate(ROOT / "docs", "--check")
 
     assert (done.returncode, done.stderr) == (0, "")
+    pages = {path.stem for path in (ROOT / "docs" / "commands").iterdir()}
+    assert pages == {*COMMANDS, "README"}
+
+
+def test_a_stale_page_one_that_is_missing_and_one_of_no_command_are_told_and_mended(tmp_path):
+    docs = Path(shutil.copytree(ROOT / "docs", tmp_path / "docs"))
+    pages = docs / "commands"
+    (pages / "split.md").write_text("# cprtools split\n", encoding="utf-8")
+    (pages / "inspect.md").unlink()
+    (pages / "forecast.md").write_text("# cprtools forecast\n", encoding="utf-8")
+
+    done = generate(docs, "--check")
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"docs/commands/{what}; run: make docs"
+        for what in ("forecast.md: of no command", "split.md: stale", "inspect.md: missing")
+    ]
+    assert generate(docs).returncode == 0
+    assert sorted(pages.iterdir()) == sorted(pages / p.name for p in HELP_PAGES)
+    assert all((pages / page.name).read_bytes() == page.read_bytes() for page in HELP_PAGES)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ('--relations = ["relations"], ', "", "mine-pairs: unknown: [], missing: ['--relations']"),
+        ("--truth = ", "--truths = ", "evaluate: unknown: ['--truths'], missing: ['--truth']"),
+        ("[split]", "[divide]", "it must hold the commands of cprtools, in their order"),
+    ],
+)
+def test_tables_of_a_command_that_no_option_takes_or_that_are_not_told_are_refused(
+    tmp_path, was, now, told
+):
+    docs = Path(shutil.copytree(ROOT / "docs", tmp_path / "docs"))
+    facts = (docs / "commands.toml").read_text(encoding="utf-8")
+    assert was in facts
+    (docs / "commands.toml").write_text(facts.replace(was, now, 1), encoding="utf-8")
+
+    done = generate(docs, "--check")
+
+    assert done.returncode == 1
+    assert done.stderr == f"docs/commands.toml: {told}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_commands_page_says_what_its_options_read_and_how_it_ends(command):
+    page = (ROOT / "docs" / "commands" / f"{command}.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.*)$", page, flags=re.M)
+
+    assert headings == [
+        "Synopsis", "Arguments and options", "Tables", "Examples", "Exit codes", "See also",
+    ]  # fmt: skip
+    about = page.partition("\n")[2].partition("## Synopsis")[0].strip().split("\n\n")
+    assert len(re.findall(r"[.](?=\s|$)", about[1])) == 2
+    assert set(re.findall(r"`(--[a-z-]+)`", page)) <= options_of(command) | {
+        "--product",
+        "--seller",
+    }
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, flags=re.M)}
+    assert codes >= {0, 1, 2, 3, 4, 130, 141, 143}
+    assert (6 in codes) == (command == "recommend")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -69,6 +128,19 @@ def test_links_between_pages_lead_somewhere(page):
     local = [link for link in links if "://" not in link]
 
     assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+def test_drawn_terminals_load_nothing_and_show_a_command_that_exists():
+    pictures = sorted((ROOT / "docs" / "figures").glob("*.svg"))
+
+    assert pictures
+    for path in pictures:
+        text = path.read_text(encoding="utf-8")
+        assert re.findall(r"@import|@font-face|href=|url\((?!#)", text) == []
+        assert re.findall(r"https?://[^\"]*", text) == ["http://www.w3.org/2000/svg"]
+        (line,) = re.findall(r">\$ ([^<]*)<", text)
+        words = line.split()
+        assert words[0] == "cprtools" and options_in(words) <= options_of(words[1])
 
 
 @pytest.mark.parametrize(
@@ -88,6 +160,12 @@ def test_the_examples_use_every_command():
     used = {words[1] for path in SCRIPTS for words in cprtools_calls(path)}
 
     assert used == set(COMMANDS)
+
+
+def generate(docs, *words):
+    return subprocess.run(
+        [sys.executable, docs / "generate.py", *words], capture_output=True, text=True, check=False
+    )
 
 
 def documented_columns(page):

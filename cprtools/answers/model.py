@@ -218,7 +218,9 @@ def _load(folder: Folder) -> Model:
     if table.num_rows != stage.problem.num_candidates:
         raise SchemaError(f"{folder.name}: products.parquet has other rows than the model's codes")
     _check_texts(folder, "products", table, (c.PRODUCT_ID, *_TEXTS))
-    catalogue = Catalogue(table, tuple(folder.table("types").column("name").to_pylist()))
+    types = folder.table("types")
+    _check_texts(folder, "types", types, ("name",))
+    catalogue = Catalogue(table, tuple(types.column("name").to_pylist()))
     sellers = folder.table("sellers") if folder.kind == SELLERS else None
     if sellers is not None:
         _check_texts(folder, "sellers", sellers, (c.SELLER_ID, "primary_category"))

@@ -48,6 +48,10 @@ def build_graph(
 ) -> None:
     """Join listings, pairs, products and page views into one graph.
 
+    The graph is what train-linkpred learns from: which seller lists which product, and which
+    products are bought together. The high-demand list says what may be recommended, page views how
+    much each listing weighs.
+
     \b
     Example:
       cprtools build-graph --listings listings.parquet --pairs pairs.parquet -o graph/

@@ -55,6 +55,9 @@ def embed_text(
 ) -> None:
     """Turn product texts into unit vectors of float32; equal texts are encoded once.
 
+    By their vectors models know products by what they are called, new ones too. train-cpr,
+    train-linkpred and recommend take them as --vectors.
+
     Same bytes at any thread count. Processors, batch sizes and what a cache holds differ in the
     last digits.
 

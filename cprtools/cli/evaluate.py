@@ -74,6 +74,10 @@ def evaluate(
 ) -> None:
     """Measure recommendations on held-out data.
 
+    Looks for the held-out pairs (complements) or listings (sellers) in the lists: hits, ranks,
+    coverage, with an interval for each number. Several recommendations become a leaderboard, which
+    says plainly whether the first is better than the others.
+
     \b
     Example:
       cprtools evaluate recs.parquet --truth test.parquet --train train.parquet

@@ -30,6 +30,9 @@ def inspect(
 ) -> None:
     """Show what a file or folder holds and what it was made from.
 
+    Whatever cprtools writes says in its footer which command, options and inputs made it. --trace
+    follows the inputs back to the raw tables, --diff tells what changed from one run to the next.
+
     \b
     Example:
       cprtools inspect pairs.parquet --trace

@@ -13,9 +13,7 @@ Least = Annotated[int | None, typer.Option(min=1, help="The same for this relati
 def mine_pairs(
     events: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[EVENTS]", help="Events table: product_id, event, customer_id, ..."
-        ),
+        typer.Argument(metavar="EVENTS", help="Events table: product_id, event, customer_id, ..."),
     ] = None,
     relations: Annotated[
         str | None, typer.Option(metavar="TABLE", help="Ready-made lists in place of EVENTS.")
@@ -81,6 +79,10 @@ def mine_pairs(
     columns: Columns = "",
 ) -> None:
     """Count which products are viewed and bought together.
+
+    Reads a log of views and purchases and counts, for each ordered pair of products, the customers
+    who bought or viewed the two. The counts say which products complete and which replace each
+    other; train-cpr and build-graph learn from them.
 
     \b
     Example:

@@ -82,6 +82,9 @@ def recommend(
 ) -> None:
     """Answer: complements of a product, products for a seller.
 
+    One question is answered on the terminal, many (--queries, --all) into a table. Each
+    recommendation comes with its score and a reason.
+
     \b
     Examples:
       cprtools recommend --product P1

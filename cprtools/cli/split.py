@@ -40,6 +40,9 @@ def split(
 ) -> None:
     """Divide a table into training and test rows, in exactly one of four ways.
 
+    What is measured must be rows that the training never saw: later ones, some of each group, whole
+    pairs, or all rows of some ids. Each row of TABLE goes to one of the two outputs.
+
     \b
     Example:
       cprtools split listings.parquet -o train.parquet --test-out test.parquet --by seller_id

@@ -64,7 +64,9 @@ def train_cpr(
 ) -> None:
     """Learn which products complete a product.
 
-    Every row of the products table is a query and a candidate; ids outside it serve training only.
+    The model answers recommend --product: products of the types that go with the query's type, with
+    a reason for each. Every row of the products table is a query and a candidate; ids outside it
+    serve training only.
 
     \b
     Example:

@@ -55,6 +55,10 @@ def train_linkpred(
 ) -> None:
     """Learn which products suit a seller.
 
+    The model answers recommend --seller: high-demand products that the seller does not list yet,
+    each with an affinity and a reason. Affinities are probabilities, calibrated on held-out
+    listings, so that a threshold means something.
+
     \b
     Example:
       cprtools train-linkpred graph/ --vectors vectors.parquet -o seller.model/

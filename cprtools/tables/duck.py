@@ -17,6 +17,7 @@ from cprtools.tables.formats import (
     broken_line,
     layout_of,
     name_file,
+    not_text,
     unreadable,
 )
 from cprtools.tables.partitions import FILE_COLUMN
@@ -33,6 +34,7 @@ _CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
 _FIELDS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _JSON_LINE = re.compile(r'in file "(.*)",.* in line (\d+)')
 _DISK_FULL = re.compile(r"no space left|disk quota|file too large|disk full", re.IGNORECASE)
+_PARQUET_TEXT = re.compile(r'Invalid string encoding found in Parquet file "(.*)": value "')
 _NAMED = re.compile(r"^  file = (.*)$|(?:GZIP stream|ZSTD.*): (.*)$", re.MULTILINE)
 
 
@@ -156,6 +158,8 @@ def fault_of(label: str, paths: Sequence[str], error: Exception) -> DataError | 
         line = broken_line(path, int(found[2]))
         what = NOT_UTF8 if "UTF-8" in text else NO_OBJECT
         return DataError(f"{name_file(label, path)}: line {line}: {what}")
+    if found := _PARQUET_TEXT.search(text):
+        return not_text(name_file(label, found[1] if found[1] in paths else paths[0]))
     named = _NAMED.search(text)
     if named is None:
         return None

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cprtools.errors import DataError, SchemaError, list_names
-from cprtools.tables.formats import UNREADABLE, unreadable
+from cprtools.tables.formats import UNREADABLE, check_text, name_file, unreadable
 from cprtools.tables.leftovers import claimed
 from cprtools.tables.mapped import MappedTable, write_mapped
 from cprtools.tables.provenance import PREFIX, Footer, piped_footer
@@ -65,9 +65,11 @@ class Folder:
         path = self.path / f"{member}.parquet"
         try:
             with pq.ParquetFile(path) as file:
-                return file.read(columns=columns).replace_schema_metadata(None)
+                found = file.read(columns=columns).replace_schema_metadata(None)
+            check_text(found, name_file(self.name, str(path)))
         except UNREADABLE as error:
             raise unreadable(self.name, str(path), error) from error
+        return found
 
     @property
     def manifest_file(self) -> str:

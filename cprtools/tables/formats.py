@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from cprtools.errors import DataError, SchemaError
+from cprtools.errors import DataError, SchemaError, quote
 
 PARQUET = "Parquet"
 CSV = "CSV"
@@ -116,6 +116,26 @@ def unreadable(label: str, path: str, error: Exception) -> DataError:
         return DataError(f"{where}: not a readable Parquet file{hint}")
     packed = ", or packed data that is damaged" if path.lower().endswith(_PACKED) else ""
     return DataError(f"{where}: not a readable {kind} file{packed}")
+
+
+def not_text(where: str, column: str | None = None) -> DataError:
+    """The one-line error for strings in a Parquet file that are no text."""
+    named = "" if column is None else f"column {quote(column)} "
+    return DataError(f"{where}: {named}holds text that is not UTF-8; write the file anew as UTF-8")
+
+
+def check_text(table: pa.Table, where: str) -> None:
+    """Look at strings that Arrow read from Parquet: it believes the file that they are UTF-8.
+
+    Raises DataError for those that are not, pyarrow.ArrowInvalid for other damage.
+    """
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            if "UTF8" in str(error):
+                raise not_text(where, name) from error
+            raise
 
 
 # size and time of change are there for the cache: a file written anew is looked at anew

@@ -11,7 +11,16 @@ import pyarrow.parquet as pq
 
 from cprtools.tables.faults import explain
 from cprtools.tables.folders import MANIFEST, Folder, check_folder, extract_tar
-from cprtools.tables.formats import JSON, PARQUET, UNREADABLE, Layout, layout_of, unreadable
+from cprtools.tables.formats import (
+    JSON,
+    PARQUET,
+    UNREADABLE,
+    Layout,
+    check_text,
+    layout_of,
+    name_file,
+    unreadable,
+)
 from cprtools.tables.provenance import digest_rows, parse_footer, read_footer
 from cprtools.tables.scanning import by_layout, read_text
 from cprtools.tables.schemas import ANY
@@ -146,6 +155,7 @@ def _first_rows(source: Source, rows: int) -> list[dict[str, Any]]:
         try:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=wanted):
+                    check_text(pa.table(batch), name_file(source.label, path))
                     found += [{**keys, **row} for row in batch.to_pylist()]
                     break
         except UNREADABLE as error:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cprtools.errors import DataError, quote
+from cprtools.tables.formats import not_text
 from cprtools.tables.provenance import PREFIX, with_metadata
 
 LAYOUT_KEY = (PREFIX + "layout").encode()
@@ -144,7 +145,7 @@ class MappedTable:
         try:
             return bytes(values[start + _LENGTH : stop]).decode()
         except UnicodeDecodeError as error:
-            raise self._misfit() from error
+            raise not_text(self.label, name) from error
 
 
 def text_ends(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

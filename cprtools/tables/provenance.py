@@ -14,7 +14,14 @@ import pyarrow.parquet as pq
 from cprtools import __version__
 from cprtools.errors import DataError
 from cprtools.tables.duck import fault_of, fetch, function_sql
-from cprtools.tables.formats import PARQUET, TABLE_FORMAT, Layout, format_of, unreadable
+from cprtools.tables.formats import (
+    PARQUET,
+    TABLE_FORMAT,
+    UNREADABLE,
+    Layout,
+    format_of,
+    unreadable,
+)
 from cprtools.tables.partitions import FILE_COLUMN, key_sql
 from cprtools.tables.scanning import by_layout
 from cprtools.tables.source import STDIN, Source
@@ -150,10 +157,16 @@ def _sum_hashes(
 
 
 def read_footer(path: str) -> dict[str, str]:
-    """Our keys of a Parquet file's footer, without the prefix; empty for foreign files and text."""
+    """Our keys of a Parquet file's footer, without the prefix; empty for foreign files and text.
+
+    Raises DataError where it cannot be read.
+    """
     if format_of(path) != PARQUET:
         return {}
-    metadata: Mapping[bytes, bytes] = pq.read_schema(path).metadata or {}
+    try:
+        metadata: Mapping[bytes, bytes] = pq.read_schema(path).metadata or {}
+    except UNREADABLE as error:
+        raise unreadable(path, path, error) from error
     return {
         key.decode(errors="replace")[len(PREFIX) :]: value.decode(errors="replace")
         for key, value in metadata.items()

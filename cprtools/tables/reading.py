@@ -15,6 +15,7 @@ from cprtools.tables.faults import explain
 from cprtools.tables.formats import (
     PARQUET,
     UNREADABLE,
+    check_text,
     layout_of,
     name_file,
     refuse_newer,
@@ -103,11 +104,14 @@ def _read_files(
 def _read_parquet(
     source: Source, path: str, columns: list[str] | None, names: Mapping[str, str]
 ) -> pa.Table:
+    where = name_file(source.label, path)
     try:
         with pq.ParquetFile(path) as file:
-            refuse_newer(file.schema_arrow.metadata, name_file(source.label, path))
+            refuse_newer(file.schema_arrow.metadata, where)
             present = [c for c in columns if c in file.schema_arrow.names] if columns else None
-            part = _plain_strings(file.read(columns=present))
+            part = file.read(columns=present)
+        check_text(part, where)
+        part = _plain_strings(part)
     except UNREADABLE as error:
         raise unreadable(source.label, path, error) from error
     for key, value in source.keys(path).items():

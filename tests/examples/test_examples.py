@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import duckdb
 import pytest
@@ -90,6 +91,37 @@ def test_recommend_needs_no_model_option_where_the_demo_ran(demo, words):
     done = run("cprtools", "recommend", *words, "--format", "csv", cwd=folder)
 
     assert len(done.stdout.splitlines()) > 1
+
+
+def test_a_terminal_is_drawn_with_what_the_command_prints(demo, tmp_path):
+    folder, _ = demo
+    words = ["recommend", "--seller", "S1", "--category", "Photography"]
+    run(
+        sys.executable,
+        EXAMPLES / "terminal_picture.py",
+        ".",
+        tmp_path / "p.svg",
+        *words,
+        cwd=folder,
+    )
+    drawn = ElementTree.parse(tmp_path / "p.svg").getroot()
+    text = " ".join(drawn.itertext()).replace("\xa0", " ")
+    answers = run("cprtools", *words, "--format", "csv", cwd=folder).stdout.splitlines()[1:]
+
+    assert f"$ cprtools {' '.join(words)}" in text
+    assert "seller S1" in text and "affinity" in text
+    assert answers and all(f" {line.split(',')[2]} " in text for line in answers)
+
+
+def test_a_command_that_fails_is_no_picture_but_its_error(tmp_path):
+    words = [sys.executable, EXAMPLES / "terminal_picture.py", tmp_path, tmp_path / "p.svg"]
+    done = subprocess.run(
+        [*words, "recommend", "--seller", "S1"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("cprtools: error: seller.model: no such folder")
+    assert not (tmp_path / "p.svg").exists()
 
 
 def test_the_diversity_curve_is_a_table_and_a_picture(demo, tmp_path):

@@ -29,6 +29,7 @@ STORED = Path(__file__).parent / "stored"
 LIMIT, EXPECTED = 3 << 30, 1 << 30
 SECONDS = 60
 CODES = (0, 2, 3, 4, 6)
+NOT_TEXT = b"caf\xe9"  # in Latin-1, not in UTF-8
 OUT = " --threads 1 -q -o out"
 TRAIN_CPR = "train-cpr pairs.parquet --products products.parquet --vectors text.parquet"
 GRAPH = "build-graph --listings listings.parquet --pairs pairs.parquet --products products.parquet"
@@ -44,6 +45,11 @@ class Reader:
     place: str
     before: str = ""
     """What makes the place, where it is not stored: what this version writes, not the first."""
+
+    @property
+    def out(self) -> str:
+        """The further words that say where its result goes."""
+        return "" if self.words.startswith("inspect") else OUT
 
 
 READERS = {
@@ -61,7 +67,7 @@ READERS = {
     "graph": Reader("train-linkpred graph --method popularity", "graph"),
     "complement model": Reader("recommend --model cpr.model --all", "cpr.model"),
     "extended model": Reader(
-        "recommend --model cpr.model --product N --products new.parquet --vectors text.parquet",
+        "recommend --model cpr.model --product N --products new.parquet --vectors new_text.parquet",
         "cpr.model",
     ),
     "seller model": Reader("recommend --model seller.model --all --threshold 0", "seller.model"),
@@ -90,6 +96,8 @@ READERS = {
     "split": Reader("split listings.parquet --test-out rest --by seller_id --fraction 0.3",
                     "listings.parquet"),
     "inspect": Reader("inspect metrics.parquet", "metrics.parquet"),
+    "inspect rows": Reader("inspect listings.parquet --rows 3", "listings.parquet"),
+    "inspect a difference": Reader("inspect train.parquet --diff test.parquet", "train.parquet"),
     "inspect a folder": Reader("inspect seller.model", "seller.model"),
 }  # fmt: skip
 
@@ -177,8 +185,9 @@ def hostile(column, rng):
         values[at] = rng.choice((-1, top, -top, 1 << 20, 0))
     elif pa.types.is_string(kind):
         values[at] = rng.choice(
-            ("", "'; DROP TABLE x; --", "a\nb", "\x1b[31m", "\0", '"', "😀", "x" * 99999)
+            ("", "'; DROP TABLE x; --", "a\nb", "\x1b[31m", "\0", '"', "😀", "x" * 99999, NOT_TEXT)
         )
+        return pa.array(values, pa.binary()).view(kind)
     elif pa.types.is_boolean(kind):
         values[at] = not values[at]
     elif pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type):
@@ -198,6 +207,16 @@ def mutate(data, rng, other):
     return bytes(changed), how.__name__
 
 
+def write_new_product(folder):
+    """A product that no stored table holds, and its vector."""
+    new = pa.table(
+        {"product_id": ["N"], "title": ["New"], "category": ["Alpha"], "product_type": ["type A"]}
+    )
+    pq.write_table(new, folder / "new.parquet")
+    text = pq.read_table(folder / "text.parquet").slice(0, 1)
+    pq.write_table(text.set_column(0, "product_id", [["N"]]), folder / "new_text.parquet")
+
+
 def fuzz(reader, count, seed, folder):
     """Run the reader on that many damaged files; yields a line for each defect."""
     for name in ("cpr", "linkpred", "answers", "evaluation", "mining", "graph", "text.methods"):
@@ -206,10 +225,7 @@ def fuzz(reader, count, seed, folder):
         importlib.import_module(name)
     work = Path(folder) / "work"
     shutil.copytree(STORED, work)
-    new = pa.table(
-        {"product_id": ["N"], "title": ["New"], "category": ["Alpha"], "product_type": ["type A"]}
-    )
-    pq.write_table(new, work / "new.parquet")
+    write_new_product(work)
     if reader.before:
         ok(work, *reader.before.split())
     target = work / reader.place
@@ -221,7 +237,7 @@ def fuzz(reader, count, seed, folder):
         file = rng.choice(files)
         data, how = mutate(whole[file], rng, rng.choice(others))
         file.write_bytes(data)
-        defect = judge(run(reader.words, work))
+        defect = judge(run(f"{reader.words} {reader.out}", work))
         file.write_bytes(whole[file])
         if defect:
             yield f"{number} {file.name} {how}: {defect}"
@@ -262,8 +278,7 @@ def behave(words, work, said):
 
     code = 99
     try:
-        out = "" if words.startswith("inspect") else OUT
-        cli.main([*words.split(), *out.split()])
+        cli.main(words.split())
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 98
     finally:

@@ -154,6 +154,17 @@ def test_a_damaged_file_is_named(tmp_path):
         tables.differ(str(tmp_path / "good.parquet"), str(tmp_path / "bad.parquet"))
 
 
+def test_a_file_whose_footer_is_damaged_is_named(tmp_path):
+    pq.write_table(pa.table({"n": [1]}), tmp_path / "good.parquet")
+    data = (tmp_path / "good.parquet").read_bytes()
+    # Arrow's schema: DuckDB reads the rows without a look at it
+    at = data.index(b"ARROW:schema") + 20
+    (tmp_path / "bad.parquet").write_bytes(data[:at] + b"!!!!" + data[at + 4 :])
+
+    with pytest.raises(DataError, match=r"bad\.parquet: not a readable Parquet file"):
+        tables.differ(str(tmp_path / "good.parquet"), str(tmp_path / "bad.parquet"))
+
+
 def test_text_cannot_steer_a_terminal_and_json_holds_the_same(differ):
     found = differ(recs("x: a"), recs("x: \x1b[31m"))
 
