@@ -1,13 +1,14 @@
 """Complements of a product: retrieve, rank, spread over types, say why."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.sparse import csr_matrix
 
 from cprtools.answers.diversity import spread
 from cprtools.answers.model import Model
@@ -15,6 +16,9 @@ from cprtools.answers.reasons import complement_reasons
 from cprtools.ranking import query_blocks
 from cprtools.tables import COMPLEMENT_RECOMMENDATIONS
 from cprtools.tables import columns as c
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -90,20 +94,19 @@ def _table(
     ranks = np.concatenate([np.arange(1, len(cols) + 1) for _, cols, _ in parts])
     if request.use_ranker and model.stage.trees is not None:
         scores = 1 / (1 + np.exp(-scores))
-    catalogue = model.catalogue
     types = model.stage.problem.types[cols]
     columns: dict[str, Any] = {
-        c.QUERY_ID: catalogue.ids.take(pa.array(block[rows])),
+        c.QUERY_ID: model.values(c.PRODUCT_ID, block[rows]),
         c.RANK: pa.array(ranks, pa.int64()),
-        c.PRODUCT_ID: catalogue.ids.take(pa.array(cols)),
-        c.PRODUCT_TYPE: catalogue.table.column(c.PRODUCT_TYPE).take(pa.array(cols)),
+        c.PRODUCT_ID: model.values(c.PRODUCT_ID, cols),
+        c.PRODUCT_TYPE: model.values(c.PRODUCT_TYPE, cols),
         c.SCORE: scores,
         c.TYPE_SCORE: _read_type_scores(type_scores, rows, types),
         c.REASON: pa.array(complement_reasons(model, block[rows], cols), pa.string()),
     }
-    table = pa.table(columns).cast(COMPLEMENT_RECOMMENDATIONS.schema)
+    table = pa.table(columns, schema=COMPLEMENT_RECOMMENDATIONS.schema)
     for name in request.columns:
-        table = table.append_column(name, catalogue.table.column(name).take(pa.array(cols)))
+        table = table.append_column(name, model.values(name, cols))
     return table
 
 

@@ -93,7 +93,8 @@ def _open(place: str, kind: str, request: Request) -> "Model":
 
     folder = open_folder(place, (kind,))
     extended = request.products or request.vectors or request.exclude or request.only
-    is_single = request.seller is not None and not request.list_categories
+    asked = request.product if kind == "complements" else request.seller
+    is_single = asked is not None and not request.list_categories
     if is_single and not extended and request.search == "exact":
         from cprtools.answers.in_place import open_in_place
         from cprtools.baselines.contract import NotInPlace
@@ -278,7 +279,7 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
     }
     if kind == "complements":
         asked = answers.ComplementRequest(types=request.types, **common)
-        return answers.recommend_complements(model, query_idx, asked)
+        return model.guarded(answers.recommend_complements(model, query_idx, asked))
     wanted = answers.SellerRequest(threshold=request.threshold, category=request.category, **common)
     return model.guarded(answers.recommend_products(model, query_idx, wanted))
 

@@ -172,7 +172,12 @@ class TwoStage:
 
     def _evidence(self) -> Evidence:
         if not hasattr(self, "_built"):
-            self._built = Evidence(self.problem, self.sources, self.pool)
+            kind = Evidence
+            if self.problem.is_square and isinstance(self.problem.matrix, Rows):
+                from cprtools.ranking.evidence_in_place import EvidenceInPlace
+
+                kind = EvidenceInPlace
+            self._built = kind(self.problem, self.sources, self.pool)
         return self._built
 
     def feature_names(self) -> tuple[str, ...]:
