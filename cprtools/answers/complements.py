@@ -38,6 +38,8 @@ class ComplementRequest:
     excluded: csr_matrix | None = None
     only: BoolArray | None = None
     use_ranker: bool = True
+    explain: bool = False
+    """Whether to add the column `evidence`: for single queries, since it asks the sources again."""
     columns: tuple[str, ...] = ()
     """Further columns of the products to show."""
 
@@ -59,7 +61,8 @@ def recommend_complements(
         for row, (cols, scores) in enumerate(lists):
             chosen = spread(stage.problem.types[cols], request.k, request.types)
             parts.append((row, cols[chosen], scores[chosen]))
-        yield _table(model, block, parts, type_scores, request)
+        table = _table(model, block, parts, type_scores, request)
+        yield _explained(model, table, block, parts, request) if request.explain else table
 
 
 def _allowed(model: Model, block: IntArray, request: ComplementRequest) -> BoolArray:
@@ -108,6 +111,33 @@ def _table(
     for name in request.columns:
         table = table.append_column(name, model.values(name, cols))
     return table
+
+
+def _explained(
+    model: Model,
+    table: pa.Table,
+    block: IntArray,
+    parts: list[tuple[int, IntArray, FloatArray]],
+    request: ComplementRequest,
+) -> pa.Table:
+    """With what each score is made of: of the model, where no ranker scores, the score itself."""
+    from cprtools.answers.evidence import evidence_array, explained_pieces, piece
+
+    pieces = []
+    shown = zip(*(table.column(n).to_pylist() for n in (c.SCORE, c.TYPE_SCORE)), strict=True)
+    for row, cols, scores in parts:
+        own = [next(shown) for _ in cols]
+        ranked = None
+        if request.use_ranker:
+            ranked = explained_pieces(model.stage, int(block[row]), cols, scores)
+        if ranked is None:
+            method = model.stage.model.method
+            ranked = [
+                [piece(method, score, score), piece(c.TYPE_SCORE, of_type, None)]
+                for score, of_type in own
+            ]
+        pieces.extend(ranked)
+    return table.append_column(c.EVIDENCE, evidence_array(pieces))
 
 
 def _read_type_scores(type_scores: FloatArray | None, rows: IntArray, types: IntArray) -> pa.Array:

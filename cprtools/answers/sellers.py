@@ -10,6 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cprtools.answers.evidence import (
+    POPULAR,
+    Pieces,
+    evidence_array,
+    explained_pieces,
+    piece,
+)
 from cprtools.answers.model import Model
 from cprtools.answers.seller_reasons import SellerReasons
 from cprtools.answers.starters import lists_nothing, popular_products, starter_reason
@@ -42,6 +49,8 @@ class SellerRequest:
     only: BoolArray | None = None
     """(products,) candidates in place of the high-demand products of the training."""
     use_ranker: bool = True
+    explain: bool = False
+    """Whether to add the column `evidence`: for single sellers, since it asks the sources again."""
     columns: tuple[str, ...] = ()
     """Further columns of the products to show."""
 
@@ -61,7 +70,7 @@ def recommend_products(
         allowed = _allowed(model, stage, block, request)
         lists = stage.lists(block, allowed, request.k, use_ranker=request.use_ranker)
         starts = lists_nothing(model, block)
-        parts = []
+        parts, pieces = [], []
         for row, (cols, scores) in enumerate(lists):
             ranked = cols, affinities(model, scores, use_ranker=request.use_ranker)
             shown, affinity = (
@@ -69,7 +78,30 @@ def recommend_products(
             )
             keep = np.flatnonzero(affinity >= request.threshold)[: request.k]
             parts.append((row, shown[keep], affinity[keep]))
-        yield _table(model, block, parts, request, reasons)
+            if request.explain:
+                own = None if starts[row] else (int(block[row]), scores[keep])
+                pieces += _pieces(stage, own, shown[keep], affinity[keep], request)
+        table = _table(model, block, parts, request, reasons)
+        yield table.append_column(c.EVIDENCE, evidence_array(pieces)) if request.explain else table
+
+
+def _pieces(
+    stage: TwoStage,
+    ranked: tuple[int, FloatArray] | None,
+    cols: IntArray,
+    affinity: npt.NDArray[np.float64],
+    request: SellerRequest,
+) -> list[Pieces]:
+    """What the scores are made of: where no ranker scores, the affinity itself.
+
+    ranked: the seller and the scores, None for a seller without listings.
+    """
+    if ranked is not None and request.use_ranker:
+        found = explained_pieces(stage, ranked[0], cols, ranked[1])
+        if found is not None:
+            return found
+    name = POPULAR if ranked is None else stage.model.method
+    return [[piece(name, None, value)] for value in affinity.tolist()]
 
 
 def affinities(

@@ -44,6 +44,7 @@ class Request:
     only: str | None
     show: tuple[str, ...]
     use_ranker: bool
+    explain: bool
     search: str
     shard: str | None
     partition_by: str | None
@@ -120,6 +121,8 @@ def _check(request: Request) -> None:
     _parse_shard(request.shard)
     if request.partition_by and request.output == "-":
         raise UsageError("--partition-by writes one file per seller; name a folder with -o")
+    if request.explain and request.product is None and request.seller is None:
+        raise UsageError("--explain needs --product or --seller")
     if request.list_categories and request.seller is None:
         raise UsageError("--list-categories needs --seller")
     if request.output != "-" and not request.partition_by:
@@ -275,6 +278,7 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
         "excluded": excluded,
         "only": only,
         "use_ranker": request.use_ranker,
+        "explain": request.explain,
         "columns": request.show or _columns_to_read(model, request),
     }
     if kind == "complements":
