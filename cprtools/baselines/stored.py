@@ -129,7 +129,7 @@ def open_problem(stored: Stored, num_queries: int, num_types: int, *, is_square:
         prices=codes.numbers(c.PRICE) if c.PRICE in codes.names else None,
         is_candidate=codes.numbers("is_candidate") if "is_candidate" in codes.names else None,
         is_square=is_square,
-        **(_of_complements(stored, n) if is_square else _of_sellers(stored, codes)),
+        **(_of_complements(stored, n, num_types) if is_square else _of_sellers(stored, codes)),
     )
 
 
@@ -142,7 +142,7 @@ def _of_sellers(stored: Stored, codes: MappedTable) -> dict[str, Any]:
     }
 
 
-def _of_complements(stored: Stored, n: int) -> dict[str, Any]:
+def _of_complements(stored: Stored, n: int, num_types: int) -> dict[str, Any]:
     width = len(stored.numbers(BACKWARD + STARTS, "start")) - 1
     found: dict[str, Any] = {
         name: stored.rows(name, (n, n)) if stored.has(name) else None
@@ -151,11 +151,12 @@ def _of_complements(stored: Stored, n: int) -> dict[str, Any]:
     weight, number, towards, given = _columns(
         stored, SUMS, n, "weight", "number", "towards", "given"
     )
-    type_pairs = stored.numbers(TYPE_SUMS, "pairs")
+    # a table without rows has no columns in place
+    pairs = _columns(stored, TYPE_SUMS, num_types, "pairs")[0] if num_types else np.zeros(0)
     return found | {
         "backward": stored.rows(BACKWARD, (width, n)),
         "context": stored.rows("context", (n, width - n)) if stored.has("context") else None,
-        "sums": Sums(weight, number, towards=towards, given=given, type_pairs=type_pairs),
+        "sums": Sums(weight, number, towards=towards, given=given, type_pairs=pairs),
     }
 
 

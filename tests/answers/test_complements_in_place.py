@@ -14,7 +14,9 @@ import pytest
 from cprtools import answers, tables
 from cprtools.answers.in_place import open_in_place
 from cprtools.baselines.contract import NotInPlace
-from tests.answers.newcomer_market import FAST, shop_products, train_shop
+from cprtools.cpr import recipe
+from cprtools.cpr.problem import build_problem
+from tests.answers.newcomer_market import FAST, shop_pairs, shop_products, train_shop
 from tests.answers.test_in_place import HEAVY, PROBE
 
 
@@ -64,6 +66,27 @@ def models(request, tmp_path_factory):
 def ranked(tmp_path_factory):
     """A model with its ranker, and the folder it lies in."""
     return train_shop(tmp_path_factory.mktemp("ranked"), **RANKED) / "full.model"
+
+
+@pytest.mark.parametrize("method", ["item-knn", "popularity", "co-purchase"])
+def test_products_without_types_texts_or_vectors_are_answered_in_place_too(tmp_path, method):
+    products = shop_products().select(["product_id"])
+    built = build_problem(shop_pairs(), products, [])
+    assert built.problem.num_types == 0
+    stage = recipe.train(built.problem, method, options={}, with_ranker=True)
+    members, facts = answers.model_members(stage, built.catalogue)
+    place = str(tmp_path / "bare.model")
+    footer = tables.Footer(command="train-cpr", params={}, seed=0, inputs=[])
+    tables.write_folder(members, place, answers.COMPLEMENTS, footer, facts)
+    memory = answers.open_model(place)
+    in_place = open_in_place(memory.folder)
+    request = answers.ComplementRequest()
+    for query in range(0, products.num_rows, 4):
+        one, other = (
+            pa.concat_tables(answers.recommend_complements(model, np.array([query]), request))
+            for model in (memory, in_place)
+        )
+        assert other.equals(one)
 
 
 @pytest.mark.parametrize(
