@@ -127,9 +127,9 @@ def _explained(
     shown = zip(*(table.column(n).to_pylist() for n in (c.SCORE, c.TYPE_SCORE)), strict=True)
     for row, cols, scores in parts:
         own = [next(shown) for _ in cols]
-        ranked = None
-        if request.use_ranker:
-            ranked = explained_pieces(model.stage, int(block[row]), cols, scores)
+        ranked = explained_pieces(
+            model.stage, int(block[row]), cols, scores, use_ranker=request.use_ranker
+        )
         if ranked is None:
             method = model.stage.model.method
             ranked = [

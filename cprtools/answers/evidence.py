@@ -64,14 +64,14 @@ def piece(name: str, value: float | None, added: float | None) -> dict[str, Any]
 
 
 def explained_pieces(
-    stage: TwoStage, query: int, cols: IntArray, scores: FloatArray
+    stage: TwoStage, query: int, cols: IntArray, scores: FloatArray, *, use_ranker: bool
 ) -> list[Pieces] | None:
     """For each candidate what its score is made of, most first; None where no ranker scores.
 
     scores: (len(cols),) float32 of `TwoStage.lists`. Pieces that add nothing are left out. Of
     sellers no value shows what fewer than MIN_SELLERS others list, nor a score learnt from others.
     """
-    found = stage.explain(query, cols, scores)
+    found = stage.explain(query, cols, scores, use_ranker=use_ranker)
     if found is None:
         return None
     return [

@@ -96,8 +96,9 @@ def _pieces(
 
     ranked: the seller and the scores, None for a seller without listings.
     """
-    if ranked is not None and request.use_ranker:
-        found = explained_pieces(stage, ranked[0], cols, ranked[1])
+    if ranked is not None:
+        seller, scores = ranked
+        found = explained_pieces(stage, seller, cols, scores, use_ranker=request.use_ranker)
         if found is not None:
             return found
     name = POPULAR if ranked is None else stage.model.method

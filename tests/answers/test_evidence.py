@@ -139,6 +139,14 @@ def test_a_sellers_evidence_shows_nothing_of_single_other_sellers(sellers):
     assert shown
 
 
+def test_an_empty_answer_has_the_column_too(sellers):
+    for model in sellers:
+        request = answers.SellerRequest(explain=True, threshold=1.0, k=1)
+        for table in answers.recommend_products(model, np.array([4]), request):
+            assert table.schema.field("evidence").type == tables.schemas.EVIDENCE
+            assert table.num_rows == 0
+
+
 def test_without_a_ranker_a_sellers_evidence_is_the_affinity(sellers):
     memory, _ = sellers
     for row in for_seller(memory, 2, use_ranker=False).to_pylist():
