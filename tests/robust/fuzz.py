@@ -65,7 +65,7 @@ READERS = {
         "cpr.model",
     ),
     "one product": Reader(
-        "recommend --model in_place.model --product P1 --explain --format json",
+        "recommend --model in_place.model --product A1 --explain --format json",
         "in_place.model",
         TRAIN_CPR + " --epochs 1 -q -o in_place.model",
     ),
