@@ -16,6 +16,7 @@ from cprtools.answers.reasons import complement_reasons
 from cprtools.ranking import query_blocks
 from cprtools.tables import COMPLEMENT_RECOMMENDATIONS
 from cprtools.tables import columns as c
+from cprtools.tables.light import number_array
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -100,10 +101,10 @@ def _table(
     types = model.stage.problem.types[cols]
     columns: dict[str, Any] = {
         c.QUERY_ID: model.values(c.PRODUCT_ID, block[rows]),
-        c.RANK: pa.array(ranks, pa.int64()),
+        c.RANK: number_array(ranks),
         c.PRODUCT_ID: model.values(c.PRODUCT_ID, cols),
         c.PRODUCT_TYPE: model.values(c.PRODUCT_TYPE, cols),
-        c.SCORE: scores,
+        c.SCORE: number_array(scores),
         c.TYPE_SCORE: _read_type_scores(type_scores, rows, types),
         c.REASON: pa.array(complement_reasons(model, block[rows], cols), pa.string()),
     }
@@ -143,5 +144,4 @@ def _explained(
 def _read_type_scores(type_scores: FloatArray | None, rows: IntArray, types: IntArray) -> pa.Array:
     if type_scores is None:
         return pa.nulls(len(rows), pa.float64())
-    values = type_scores[rows, types].astype(np.float64)
-    return pa.array(values, pa.float64(), mask=types < 0)
+    return number_array(type_scores[rows, types].astype(np.float64), missing=types < 0)

@@ -24,6 +24,7 @@ from cprtools.errors import SchemaError, nearest_names, quote
 from cprtools.ranking.two_stage import TwoStage, candidate_pool, query_blocks
 from cprtools.retrieval.pool import Pool
 from cprtools.tables import columns as c
+from cprtools.tables.light import number_array
 from cprtools.tables.schemas import SELLER_RECOMMENDATIONS
 
 if TYPE_CHECKING:
@@ -193,10 +194,10 @@ def _table(
     ranks = np.concatenate([np.arange(1, len(cols) + 1) for _, cols, _ in parts])
     columns: dict[str, Any] = {
         c.SELLER_ID: model.seller_ids(block[rows]),
-        c.RANK: pa.array(ranks, pa.int64()),
+        c.RANK: number_array(ranks),
         c.PRODUCT_ID: model.values(c.PRODUCT_ID, cols),
         c.CATEGORY: model.values(c.CATEGORY, cols),
-        c.AFFINITY: np.concatenate([affinity for _, _, affinity in parts]),
+        c.AFFINITY: number_array(np.concatenate([affinity for _, _, affinity in parts])),
         c.REASON: pa.array(_reasons(model, reasons, block[rows], cols, request), pa.string()),
     }
     table = pa.table(columns, schema=SELLER_RECOMMENDATIONS.schema)

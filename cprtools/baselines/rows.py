@@ -100,11 +100,10 @@ def product(left: "Sparse", right: "Sparse") -> FloatArray:
         both: Any = left @ right  # type: ignore[operator]
         return np.asarray(both.toarray(), dtype=np.float32)
     dense = np.zeros((left.shape[0], right.shape[1]), dtype=np.float32)
-    for row, item, weight in zip(
-        owners(left).tolist(), left.indices.tolist(), left.data, strict=True
-    ):
-        a, b = int(right.indptr[item]), int(right.indptr[item + 1])
-        dense[row, right.indices[a:b]] += weight * right.data[a:b]
+    taken = right[left.indices]
+    lengths = np.diff(taken.indptr)
+    places = np.repeat(owners(left), lengths) * right.shape[1] + taken.indices
+    np.add.at(dense.reshape(-1), places, np.repeat(left.data, lengths) * taken.data)
     return dense
 
 
