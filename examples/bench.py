@@ -1,12 +1,14 @@
 """Ratios of whole commands, both sides measured in turn in this one run.
 
-Usage: python examples/bench.py FOLDER [--large MODEL]
+Usage: python examples/bench.py FOLDER [--large MODEL] [--large-complements MODEL]
 
-FOLDER: where examples/demo.sh has run; MODEL: a large model of sellers, of which S1 is asked too.
+FOLDER: where examples/demo.sh has run; MODEL: a large model of sellers, of which S1 is asked too,
+or of complements, of which P1 is. Seconds are those of the clock and of the processor.
 """
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
     parser.add_argument("--large")
+    parser.add_argument("--large-complements")
     asked = parser.parse_args()
     folder = asked.folder
     cprtools = [sys.executable, "-m", "cprtools"]
@@ -39,11 +42,15 @@ def main() -> None:
     if asked.large:
         large = str(Path(asked.large).resolve())
         answers["--seller (large)"] = ["--model", large, "--seller", "S1", "--threshold", "0"]
+    if asked.large_complements:
+        large = str(Path(asked.large_complements).resolve())
+        answers["--product (large)"] = ["--model", large, "--product", "P1"]
     for name, words in answers.items():
         ours = [*cprtools, "recommend", *words, "--format", "table"]
         libraries = "import typer, rich.console, pyarrow.parquet"
         rows.append(compare(f"recommend {name}", ours, libraries, shown, folder))
-    heads = ["ours", "seconds", "against", "seconds", "ratio"]
+    heads = ["ours", "seconds", "processor", "against", "seconds", "processor", "ratio"]
+    heads.append("of processor")
     lines = [heads, ["---"] * len(heads), *rows]
     sys.stdout.write("".join("| " + " | ".join(line) + " |\n" for line in lines))
 
@@ -51,20 +58,29 @@ def main() -> None:
 def compare(
     name: str, ours: list[str], other: str, theirs: list[str], folder: str, runs: int = 11
 ) -> list[str]:
-    """Median seconds of both commands, run in turn, and the median of the paired ratios."""
+    """Median seconds of both commands, run in turn, and the medians of the paired ratios."""
     pairs = [(seconds(ours, folder), seconds(theirs, folder)) for _ in range(runs + 1)][1:]
-    first, second = (statistics.median(side) for side in zip(*pairs, strict=True))
-    ratio = statistics.median(a / b for a, b in pairs)
-    return [f"`{name}`", f"{first:.3f}", f"`{other}`", f"{second:.3f}", f"{ratio:.2f}"]
+    first, second = (
+        [f"{statistics.median(times):.3f}" for times in zip(*side, strict=True)]
+        for side in zip(*pairs, strict=True)
+    )
+    ratios = [f"{statistics.median(a[at] / b[at] for a, b in pairs):.2f}" for at in (0, 1)]
+    return [f"`{name}`", *first, f"`{other}`", *second, *ratios]
 
 
-def seconds(command: list[str], folder: str) -> float:
-    """Wall time of one run, its output thrown away."""
-    start = time.perf_counter()
+def seconds(command: list[str], folder: str) -> tuple[float, float]:
+    """Seconds of the clock and of the processor of one run, its output thrown away."""
+    start, before = time.perf_counter(), processor_seconds()
     subprocess.run(
         command, cwd=folder, env=_ENVIRONMENT, stdout=subprocess.DEVNULL, check=True
     )  # stderr stays visible: a benchmark that fails must say so
-    return time.perf_counter() - start
+    return time.perf_counter() - start, processor_seconds() - before
+
+
+def processor_seconds() -> float:
+    """What the commands that have ended took, in user and in system mode."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Time commands against the least they could take, in the folder of the demo.
-#   examples/bench.sh [FOLDER [--large MODEL]]
+#   examples/bench.sh [FOLDER [--large MODEL] [--large-complements MODEL]]
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
 folder=${1:-demo}; shift || true

@@ -1,13 +1,14 @@
 """Complements of a product: retrieve, rank, spread over types, say why."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.sparse import csr_matrix
 
 from cprtools.answers.diversity import spread
 from cprtools.answers.model import Model
@@ -15,6 +16,10 @@ from cprtools.answers.reasons import complement_reasons
 from cprtools.ranking import query_blocks
 from cprtools.tables import COMPLEMENT_RECOMMENDATIONS
 from cprtools.tables import columns as c
+from cprtools.tables.light import number_array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -34,6 +39,8 @@ class ComplementRequest:
     excluded: csr_matrix | None = None
     only: BoolArray | None = None
     use_ranker: bool = True
+    explain: bool = False
+    """Whether to add the column `evidence`: for single queries, since it asks the sources again."""
     columns: tuple[str, ...] = ()
     """Further columns of the products to show."""
 
@@ -55,7 +62,8 @@ def recommend_complements(
         for row, (cols, scores) in enumerate(lists):
             chosen = spread(stage.problem.types[cols], request.k, request.types)
             parts.append((row, cols[chosen], scores[chosen]))
-        yield _table(model, block, parts, type_scores, request)
+        table = _table(model, block, parts, type_scores, request)
+        yield _explained(model, table, block, parts, request) if request.explain else table
 
 
 def _allowed(model: Model, block: IntArray, request: ComplementRequest) -> BoolArray:
@@ -90,25 +98,50 @@ def _table(
     ranks = np.concatenate([np.arange(1, len(cols) + 1) for _, cols, _ in parts])
     if request.use_ranker and model.stage.trees is not None:
         scores = 1 / (1 + np.exp(-scores))
-    catalogue = model.catalogue
     types = model.stage.problem.types[cols]
     columns: dict[str, Any] = {
-        c.QUERY_ID: catalogue.ids.take(pa.array(block[rows])),
-        c.RANK: pa.array(ranks, pa.int64()),
-        c.PRODUCT_ID: catalogue.ids.take(pa.array(cols)),
-        c.PRODUCT_TYPE: catalogue.table.column(c.PRODUCT_TYPE).take(pa.array(cols)),
-        c.SCORE: scores,
+        c.QUERY_ID: model.values(c.PRODUCT_ID, block[rows]),
+        c.RANK: number_array(ranks),
+        c.PRODUCT_ID: model.values(c.PRODUCT_ID, cols),
+        c.PRODUCT_TYPE: model.values(c.PRODUCT_TYPE, cols),
+        c.SCORE: number_array(scores),
         c.TYPE_SCORE: _read_type_scores(type_scores, rows, types),
         c.REASON: pa.array(complement_reasons(model, block[rows], cols), pa.string()),
     }
-    table = pa.table(columns).cast(COMPLEMENT_RECOMMENDATIONS.schema)
+    table = pa.table(columns, schema=COMPLEMENT_RECOMMENDATIONS.schema)
     for name in request.columns:
-        table = table.append_column(name, catalogue.table.column(name).take(pa.array(cols)))
+        table = table.append_column(name, model.values(name, cols))
     return table
+
+
+def _explained(
+    model: Model,
+    table: pa.Table,
+    block: IntArray,
+    parts: list[tuple[int, IntArray, FloatArray]],
+    request: ComplementRequest,
+) -> pa.Table:
+    """With what each score is made of: of the model, where no ranker scores, the score itself."""
+    from cprtools.answers.evidence import evidence_array, explained_pieces, piece
+
+    pieces = []
+    shown = zip(*(table.column(n).to_pylist() for n in (c.SCORE, c.TYPE_SCORE)), strict=True)
+    for row, cols, scores in parts:
+        own = [next(shown) for _ in cols]
+        ranked = explained_pieces(
+            model.stage, int(block[row]), cols, scores, use_ranker=request.use_ranker
+        )
+        if ranked is None:
+            method = model.stage.model.method
+            ranked = [
+                [piece(method, score, score), piece(c.TYPE_SCORE, of_type, None)]
+                for score, of_type in own
+            ]
+        pieces.extend(ranked)
+    return table.append_column(c.EVIDENCE, evidence_array(pieces))
 
 
 def _read_type_scores(type_scores: FloatArray | None, rows: IntArray, types: IntArray) -> pa.Array:
     if type_scores is None:
         return pa.nulls(len(rows), pa.float64())
-    values = type_scores[rows, types].astype(np.float64)
-    return pa.array(values, pa.float64(), mask=types < 0)
+    return number_array(type_scores[rows, types].astype(np.float64), missing=types < 0)

@@ -1,4 +1,4 @@
-"""A seller model read in place: one answer needs a few rows of tables that may hold millions."""
+"""A model read in place: one answer needs a few rows of tables that may hold millions."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cprtools.answers.methods import METHODS
-from cprtools.answers.model import SELLERS, Model, told_misfits
+from cprtools.answers.model import SELLERS, Model, Texts, told_misfits
 from cprtools.answers.places import PLACES, TextTable
 from cprtools.baselines.catalogue import Catalogue
 from cprtools.baselines.contract import NotInPlace
@@ -25,7 +25,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 class ModelInPlace(Model):
-    """Answers as `Model`, for few sellers; what is looked at of the products lies in the files."""
+    """Answers as `Model`, for few queries; what is looked at of the products lies in the files."""
 
     def __init__(self, folder: Folder, stage: TwoStage, stored: Stored):
         self.folder = folder
@@ -33,12 +33,18 @@ class ModelInPlace(Model):
         self.num_added = 0
         self._stored = stored
         self.products = TextTable(stored, "products")
-        self.seller_texts = TextTable(stored, "sellers")
+        self.query_key = c.SELLER_ID if folder.kind == SELLERS else c.PRODUCT_ID
+        self.queries = TextTable(stored, "sellers") if folder.kind == SELLERS else self.products
 
     @cached_property
     def catalogue(self) -> Catalogue:  # type: ignore[override]
         """The whole table, for what is asked besides a list."""
         return Catalogue(self.folder.table("products"), ())
+
+    @cached_property
+    def type_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The product types, by code."""
+        return tuple(self.folder.table("types").column("name").to_pylist())
 
     @property
     def popularity(self) -> Any:
@@ -73,6 +79,10 @@ class ModelInPlace(Model):
         """Whether the products have it."""
         return name in self.products.names
 
+    def strings(self, name: str) -> Texts:
+        """A column of the products, all None where there is none."""
+        return _Column(self.products, name)
+
     def text(self, name: str, col: int) -> str | None:
         """One string of the products' table."""
         return self.products.text(name, col)
@@ -85,12 +95,21 @@ class ModelInPlace(Model):
 
     def seller_ids(self, seller_idx: IntArray) -> pa.Array:
         """seller_id of these rows."""
-        texts = (self.seller_texts.text(c.SELLER_ID, row) for row in seller_idx.tolist())
+        texts = (self.queries.text(c.SELLER_ID, row) for row in seller_idx.tolist())
         return pa.array(list(texts), pa.string())
 
     def find_query(self, wanted: str) -> int:
-        """Index of a seller's id, -1 where there is none."""
-        return self.seller_texts.find(c.SELLER_ID, wanted)
+        """Index of a query's id, -1 where there is none."""
+        return self.queries.find(self.query_key, wanted)
+
+
+class _Column:
+    def __init__(self, table: TextTable, name: str):
+        self._table, self._name = table, name
+
+    def __getitem__(self, row: int) -> str | None:
+        known = self._name in self._table.names
+        return self._table.text(self._name, row) if known else None
 
 
 def open_in_place(folder: Folder) -> ModelInPlace:
@@ -98,8 +117,6 @@ def open_in_place(folder: Folder) -> ModelInPlace:
 
     Raises SchemaError as `open_model` does for tables that do not fit together.
     """
-    if folder.kind != SELLERS:
-        raise NotInPlace(folder.kind)
     with told_misfits(folder.name):
         return _open(folder)
 

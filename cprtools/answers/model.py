@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,12 @@ _MISFITS = (KeyError, IndexError, TypeError, ValueError, OverflowError, pa.Arrow
 _SUGGEST_UP_TO = 200_000
 
 
+class Texts(Protocol):
+    """Strings of a column by their row."""
+
+    def __getitem__(self, row: int, /) -> str | None: ...
+
+
 @dataclass
 class Model:
     """What a model folder holds, in memory."""
@@ -47,7 +53,7 @@ class Model:
     """How many of the last products the model was extended by."""
     _strings: dict[str, list[str | None]] = field(default_factory=dict)
 
-    def strings(self, name: str) -> list[str | None]:
+    def strings(self, name: str) -> "Texts":
         """A column of the products as Python strings, all None where there is none; read once."""
         if name not in self._strings:
             table = self.catalogue.table
@@ -72,6 +78,11 @@ class Model:
         from cprtools.baselines.bytype import TypePopularity
 
         return TypePopularity.fit(self.stage.problem)
+
+    @property
+    def type_names(self) -> tuple[str, ...]:
+        """The product types, by code."""
+        return self.catalogue.type_names
 
     @property
     def product_ids(self) -> pa.Array:
@@ -259,7 +270,9 @@ def model_members(
     if embeddings is not None:
         # the model then serves wherever a vectors table does
         members["vectors"] = vectors_table(catalogue.ids, embeddings)
-    if sellers is not None:
+    if sellers is None:
+        members |= _product_places(catalogue, {})
+    else:
         members["sellers"] = sellers
         members |= _places(catalogue, sellers)
     if vocabulary is not None:
@@ -279,9 +292,17 @@ def _places(catalogue: Catalogue, sellers: pa.Table) -> dict[str, pa.Table]:
     of_products = {"category_idx": codes, "brand_idx": encode(catalogue.table.column(c.BRAND))[0]}
     return {
         "category_names": pa.table({"name": pa.array(names, pa.string())}),
-        "products" + PLACES: places_of(catalogue.table, c.PRODUCT_ID, of_products),
+        **_product_places(catalogue, of_products),
         "sellers" + PLACES: places_of(sellers, c.SELLER_ID, {"primary_idx": primary}),
     }
+
+
+def _product_places(
+    catalogue: Catalogue, codes: dict[str, npt.NDArray[np.int64]]
+) -> dict[str, pa.Table]:
+    from cprtools.answers.places import PLACES, places_of
+
+    return {"products" + PLACES: places_of(catalogue.table, c.PRODUCT_ID, codes)}
 
 
 def index_of_id(wanted: str, model: Model) -> int:

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cprtools.answers.model import Model
+from cprtools.baselines.rows import entries_at
 from cprtools.tables import columns as c
 
 IntArray = npt.NDArray[np.int64]
@@ -14,9 +15,9 @@ _PARTS = 2
 def complement_reasons(model: Model, query_idx: IntArray, cols: IntArray) -> list[str]:
     """One line for each (query, candidate) pair; both arguments are (pairs,) int64."""
     problem = model.stage.problem
-    together = np.asarray(problem.matrix[query_idx, cols]).ravel()
+    together = entries_at(problem.matrix, query_idx, cols)
     popularity = model.popularity
-    names = model.catalogue.type_names
+    names = model.type_names
     brands = model.strings(c.BRAND)
     reasons = []
     for query, col, count in zip(query_idx.tolist(), cols.tolist(), together.tolist(), strict=True):

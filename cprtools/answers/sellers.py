@@ -10,6 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cprtools.answers.evidence import (
+    POPULAR,
+    Pieces,
+    evidence_array,
+    explained_pieces,
+    piece,
+)
 from cprtools.answers.model import Model
 from cprtools.answers.seller_reasons import SellerReasons
 from cprtools.answers.starters import lists_nothing, popular_products, starter_reason
@@ -17,6 +24,7 @@ from cprtools.errors import SchemaError, nearest_names, quote
 from cprtools.ranking.two_stage import TwoStage, candidate_pool, query_blocks
 from cprtools.retrieval.pool import Pool
 from cprtools.tables import columns as c
+from cprtools.tables.light import number_array
 from cprtools.tables.schemas import SELLER_RECOMMENDATIONS
 
 if TYPE_CHECKING:
@@ -42,6 +50,8 @@ class SellerRequest:
     only: BoolArray | None = None
     """(products,) candidates in place of the high-demand products of the training."""
     use_ranker: bool = True
+    explain: bool = False
+    """Whether to add the column `evidence`: for single sellers, since it asks the sources again."""
     columns: tuple[str, ...] = ()
     """Further columns of the products to show."""
 
@@ -61,7 +71,7 @@ def recommend_products(
         allowed = _allowed(model, stage, block, request)
         lists = stage.lists(block, allowed, request.k, use_ranker=request.use_ranker)
         starts = lists_nothing(model, block)
-        parts = []
+        parts, pieces = [], []
         for row, (cols, scores) in enumerate(lists):
             ranked = cols, affinities(model, scores, use_ranker=request.use_ranker)
             shown, affinity = (
@@ -69,7 +79,31 @@ def recommend_products(
             )
             keep = np.flatnonzero(affinity >= request.threshold)[: request.k]
             parts.append((row, shown[keep], affinity[keep]))
-        yield _table(model, block, parts, request, reasons)
+            if request.explain:
+                own = None if starts[row] else (int(block[row]), scores[keep])
+                pieces += _pieces(stage, own, shown[keep], affinity[keep], request)
+        table = _table(model, block, parts, request, reasons)
+        yield table.append_column(c.EVIDENCE, evidence_array(pieces)) if request.explain else table
+
+
+def _pieces(
+    stage: TwoStage,
+    ranked: tuple[int, FloatArray] | None,
+    cols: IntArray,
+    affinity: npt.NDArray[np.float64],
+    request: SellerRequest,
+) -> list[Pieces]:
+    """What the scores are made of: where no ranker scores, the affinity itself.
+
+    ranked: the seller and the scores, None for a seller without listings.
+    """
+    if ranked is not None:
+        seller, scores = ranked
+        found = explained_pieces(stage, seller, cols, scores, use_ranker=request.use_ranker)
+        if found is not None:
+            return found
+    name = POPULAR if ranked is None else stage.model.method
+    return [[piece(name, None, value)] for value in affinity.tolist()]
 
 
 def affinities(
@@ -160,10 +194,10 @@ def _table(
     ranks = np.concatenate([np.arange(1, len(cols) + 1) for _, cols, _ in parts])
     columns: dict[str, Any] = {
         c.SELLER_ID: model.seller_ids(block[rows]),
-        c.RANK: pa.array(ranks, pa.int64()),
+        c.RANK: number_array(ranks),
         c.PRODUCT_ID: model.values(c.PRODUCT_ID, cols),
         c.CATEGORY: model.values(c.CATEGORY, cols),
-        c.AFFINITY: np.concatenate([affinity for _, _, affinity in parts]),
+        c.AFFINITY: number_array(np.concatenate([affinity for _, _, affinity in parts])),
         c.REASON: pa.array(_reasons(model, reasons, block[rows], cols, request), pa.string()),
     }
     table = pa.table(columns, schema=SELLER_RECOMMENDATIONS.schema)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, product
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -23,13 +23,17 @@ from cprtools.baselines.tuning import (
 )
 from cprtools.errors import SchemaError, UsageError
 
+if TYPE_CHECKING:
+    from cprtools.baselines.stored import Stored
+
 _PARTS: Mapping[str, type[Recommender]] = {
     method.method: method for method in (ItemKnn, Factorisation, Ease)
 }
 _WEIGHTS = tuple(step / 10 for step in range(1, 10))
 _SCALINGS = ("all", "evidence")
 _OPTIONS = ("first", "second", "weight", "scaling", "settings")
-_SETTINGS = "blend_settings"
+_MEMBERS = "blend_"
+_SETTINGS = _MEMBERS + "settings"
 Say = Callable[[str], None]
 
 
@@ -110,18 +114,24 @@ class Blend(Recommender):
             "weight": [float(self.weight)],
             "scaling": [self.scaling],
         }
-        members = {f"blend_{name}": t for part in self.parts for name, t in part.tables().items()}
+        members = {_MEMBERS + name: t for part in self.parts for name, t in part.tables().items()}
         return {**members, _SETTINGS: pa.table(mixture)}
 
     @classmethod
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """Both stored parts. Raises SchemaError where they do not fit the problem."""
-        mixture = read(_SETTINGS).to_pylist()[0]
+        mixture = _known_mixture(read)
         names = mixture["first"], mixture["second"]
-        unknown = [name for name in names if name not in _PARTS]
-        if unknown or mixture["scaling"] not in _SCALINGS:
-            raise SchemaError(f"{_SETTINGS}: this version does not know {mixture}")
-        parts = [_PARTS[name].load(problem, lambda part: read(f"blend_{part}")) for name in names]
+        parts = [_PARTS[name].load(problem, lambda part: read(_MEMBERS + part)) for name in names]
+        return cls(parts, mixture["weight"], mixture["scaling"])
+
+    @classmethod
+    def opened(cls, problem: Problem, stored: "Stored") -> Recommender:
+        """Both parts in place."""
+        mixture = _known_mixture(stored.read)
+        under = stored.under(_MEMBERS)
+        names = mixture["first"], mixture["second"]
+        parts = [_PARTS[name].opened(problem, under) for name in names]
         return cls(parts, mixture["weight"], mixture["scaling"])
 
     def extended(self, problem: Problem) -> Self:
@@ -133,6 +143,14 @@ class Blend(Recommender):
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""
         return self.parts[0].num_candidates
+
+
+def _known_mixture(read: ReadTable) -> dict[str, Any]:
+    mixture: dict[str, Any] = read(_SETTINGS).to_pylist()[0]
+    unknown = [name for name in (mixture["first"], mixture["second"]) if name not in _PARTS]
+    if unknown or mixture["scaling"] not in _SCALINGS:
+        raise SchemaError(f"{_SETTINGS}: this version does not know {mixture}")
+    return mixture
 
 
 def standardise(scores: FloatArray, scaling: str) -> FloatArray:

@@ -1,11 +1,13 @@
 """Methods that know a query only by its product type."""
 
-from typing import Any, ClassVar, Self
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.sparse import csr_matrix, vstack
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
 from cprtools.baselines.options import (
@@ -14,7 +16,13 @@ from cprtools.baselines.options import (
     require_square,
     require_types,
 )
-from cprtools.baselines.sparse import column_sums, group_rows
+from cprtools.baselines.rows import Rows, summed
+from cprtools.baselines.sparse import group_rows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from cprtools.baselines.stored import Stored
 
 DoubleArray = npt.NDArray[np.float64]
 
@@ -24,7 +32,7 @@ class TypeCounts(Recommender):
 
     method: ClassVar[str] = "type-counts"
 
-    def __init__(self, counts: csr_matrix, row_of_query: IntArray):
+    def __init__(self, counts: csr_matrix | _CountsInPlace, row_of_query: IntArray):
         self._counts = counts
         self._row_of_query = row_of_query
 
@@ -38,14 +46,17 @@ class TypeCounts(Recommender):
         refuse_unknown(cls.method, options)
         require_square(cls.method, problem)
         require_types(cls.method, problem)
+        from scipy.sparse import csr_matrix, vstack
+
         by_type = group_rows(problem.matrix, problem.types, problem.num_types)
-        everything = csr_matrix(column_sums(problem.matrix)[np.newaxis, :])
+        everything = csr_matrix(problem.weight_towards[np.newaxis, :])
         counts = vstack([by_type, everything], format="csr").astype(np.float32)
-        return cls(counts, np.where(problem.types >= 0, problem.types, problem.num_types))
+        return cls(counts, _classes(problem))
 
     def score(self, query_idx: IntArray) -> FloatArray:
         """The row of the query's type: (len(query_idx), num_candidates) float32."""
-        return np.asarray(self._counts[self._row_of_query[query_idx]].toarray(), dtype=np.float32)
+        rows = self._counts[self._row_of_query[query_idx]]
+        return np.asarray(rows if isinstance(rows, np.ndarray) else rows.toarray(), np.float32)
 
     def tables(self) -> dict[str, pa.Table]:
         """Nothing: pairs and types are the problem's."""
@@ -56,6 +67,11 @@ class TypeCounts(Recommender):
         """Counted again from the stored problem."""
         return cls.fit(problem)
 
+    @classmethod
+    def opened(cls, problem: Problem, stored: Stored) -> Recommender:
+        """Counted again for the query's type alone."""
+        return cls(_CountsInPlace(problem), _classes(problem))
+
     def extended(self, problem: Problem) -> Self:
         """Counted again: new queries are known by their type, new candidates count 0."""
         return self.fit(problem)
@@ -64,6 +80,22 @@ class TypeCounts(Recommender):
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""
         return int(self._counts.shape[1])
+
+
+class _CountsInPlace:
+    """Rows of what products of a type lead to, the last one of all products."""
+
+    def __init__(self, problem: Problem):
+        self._problem = problem
+        self.shape = problem.num_types + 1, problem.num_candidates
+
+    def __getitem__(self, kinds: IntArray) -> FloatArray:
+        problem = self._problem
+        rows = [
+            problem.weight_towards if kind == problem.num_types else _of_type(problem, kind)
+            for kind in kinds.tolist()
+        ]
+        return np.array(rows, dtype=np.float32)
 
 
 class TypePopularity(Recommender):
@@ -81,20 +113,15 @@ class TypePopularity(Recommender):
     def __init__(self, problem: Problem, smoothing: float):
         # the last class holds the products without a type
         self._num_types = problem.num_types
-        self._classes = np.where(problem.types >= 0, problem.types, problem.num_types)
+        self._classes = _classes(problem)
         self.smoothing = smoothing
         num_classes = self._num_types + 1
-        bought = column_sums(problem.matrix)
+        bought = problem.weight_towards
         sizes = np.bincount(self._classes, minlength=num_classes)
         totals = np.bincount(self._classes, weights=bought, minlength=num_classes)
         even = (sizes > 0) / (sizes > 0).sum()
         self._shares: DoubleArray = _smooth(totals, totals.sum(), even, smoothing)
-        members = csr_matrix(
-            (np.ones(len(bought)), (np.arange(len(bought)), self._classes)),
-            shape=(len(bought), num_classes),
-        )
-        # queries without a type say nothing about any other: their row stays empty
-        self._transitions = group_rows(problem.matrix, problem.types, num_classes) @ members
+        self._transitions = _transitions(problem, self._classes)
         size, total = sizes[self._classes], totals[self._classes]
         self._within: DoubleArray = _smooth(bought, total, 1 / size, smoothing)
 
@@ -125,7 +152,7 @@ class TypePopularity(Recommender):
         return np.asarray(scores[:, : self._num_types], dtype=np.float32)
 
     def _class_scores(self, classes: IntArray) -> DoubleArray:
-        counts = np.asarray(self._transitions[classes].toarray(), dtype=np.float64)
+        counts = self._transitions(classes)
         return _smooth(counts, counts.sum(axis=1, keepdims=True), self._shares, self.smoothing)
 
     def tables(self) -> dict[str, pa.Table]:
@@ -137,6 +164,11 @@ class TypePopularity(Recommender):
         """Counted again from the stored problem."""
         return cls(problem, read("type_popularity_settings").column("smoothing")[0].as_py())
 
+    @classmethod
+    def opened(cls, problem: Problem, stored: Stored) -> Recommender:
+        """Counted again for the query's type alone."""
+        return cls.load(problem, stored.read)
+
     def extended(self, problem: Problem) -> Self:
         """Counted again: new products share in the pseudo-counts of their type."""
         return type(self)(problem, self.smoothing)
@@ -145,6 +177,37 @@ class TypePopularity(Recommender):
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""
         return len(self._classes)
+
+
+def _classes(problem: Problem) -> IntArray:
+    """(num_candidates,) type of each product; the last one has those without."""
+    return np.where(problem.types >= 0, problem.types, problem.num_types)
+
+
+def _transitions(problem: Problem, classes: IntArray) -> Callable[[IntArray], DoubleArray]:
+    """What gives the pairs' weights from each of some types to every class, float64.
+
+    Queries without a type say nothing about any other: theirs are 0.
+    """
+    num_classes = problem.num_types + 1
+    if isinstance(problem.matrix, Rows):
+
+        def in_place(asked: IntArray) -> DoubleArray:
+            rows = [_of_type(problem, kind) for kind in asked.tolist()]
+            return np.array([np.bincount(classes, row, num_classes) for row in rows])
+
+        return in_place
+    from scipy.sparse import csr_matrix
+
+    entries = np.ones(len(classes)), (np.arange(len(classes)), classes)
+    members = csr_matrix(entries, shape=(len(classes), num_classes))
+    counts = group_rows(problem.matrix, problem.types, num_classes) @ members
+    return lambda asked: np.asarray(counts[asked].toarray(), dtype=np.float64)
+
+
+def _of_type(problem: Problem, kind: int) -> DoubleArray:
+    """(num_candidates,) float64 weight of the pairs from products of the type; 0 without one."""
+    return summed(problem.matrix, np.flatnonzero(problem.types == kind))
 
 
 def _smooth(

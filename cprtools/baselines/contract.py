@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cprtools.baselines.rows import Beside, Rows
 from cprtools.errors import UsageError
 from cprtools.retrieval import top_k
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+DoubleArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 ReadTable = Callable[[str], pa.Table]
 
@@ -39,6 +41,11 @@ class Sums:
     """(num_candidates,) queries of the pairs."""
     ranges: Mapping[str, IntArray] = field(default_factory=dict)
     """Candidates with each code of an attribute, (codes,) each."""
+    towards: DoubleArray | None = None
+    given: DoubleArray | None = None
+    """Complements: what `weight_towards` and `weight_given` are."""
+    type_pairs: DoubleArray | None = None
+    """Complements: (num_types,) known pairs from a product with a type towards each type."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,8 @@ class Problem:
     is_square: bool = False
     sums: "Sums | None" = None
     """Of a model that is read in place; else they are taken from the matrix."""
+    backward: "Rows | None" = None
+    """Complements, of a model that is read in place: `wide` by its columns."""
 
     @cached_property
     def margins(self) -> "Sums":
@@ -94,11 +103,27 @@ class Problem:
         weight = np.asarray(self.matrix.sum(axis=0)).ravel()
         return Sums(weight, np.bincount(self.matrix.indices, minlength=self.num_candidates))
 
+    @cached_property
+    def weight_towards(self) -> DoubleArray:
+        """(num_candidates,) float64 weight of the known pairs towards each candidate."""
+        if self.sums is not None and self.sums.towards is not None:
+            return self.sums.towards
+        return np.asarray(self.matrix.sum(axis=0, dtype=np.float64)).ravel()
+
+    @cached_property
+    def weight_given(self) -> DoubleArray:
+        """(num_queries,) float64 weight of the known pairs from each query."""
+        if self.sums is not None and self.sums.given is not None:
+            return self.sums.given
+        return np.asarray(self.matrix.sum(axis=1, dtype=np.float64)).ravel()
+
     @property
     def wide(self) -> "csr_matrix":
         """(num_queries, num_candidates or more) float32: the matrix, and beside it the context."""
         if self.context is None:
             return self.matrix
+        if isinstance(self.matrix, Rows) and isinstance(self.context, Rows):
+            return Beside(self.matrix, self.context)
         from scipy.sparse import hstack
 
         return hstack([self.matrix, self.context], format="csr")

@@ -30,5 +30,9 @@ class DirectedVectors(FactorModel):
         return source, target
 
     @classmethod
+    def _homes(cls) -> tuple[tuple[str, str], tuple[str, str]]:
+        return (cls._member(), _SOURCE), (cls._member(), _TARGET)
+
+    @classmethod
     def _member(cls) -> str:
         return f"{cls.method.replace('-', '_')}_vectors"

@@ -53,11 +53,14 @@ class FactorModel(Recommender):
     @classmethod
     def opened(cls, problem: Problem, stored: "Stored") -> Recommender:
         """The vectors of the pool, and of the queries in place."""
-        queries, candidates = cls._members()
+        queries, candidates = cls._homes()
+        sides = stored.numbers(*queries), stored.pooled(*candidates)
+        shapes = [side.shape for side in sides]
+        width = shapes[0][1]
+        if shapes != [(problem.num_queries, width), (len(stored.pool), width)]:
+            raise SchemaError(f"{queries[0]}: does not fit the rest of the model")
         model = cls.__new__(cls)
-        FactorModel.__init__(
-            model, stored.numbers(queries, _FACTOR), stored.pooled(candidates, _FACTOR)
-        )
+        FactorModel.__init__(model, *sides)
         return model
 
     @classmethod
@@ -72,6 +75,12 @@ class FactorModel(Recommender):
     @classmethod
     def _members(cls) -> tuple[str, str]:
         return f"{cls.method}_queries", f"{cls.method}_candidates"
+
+    @classmethod
+    def _homes(cls) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Member and column of the queries' and of the candidates' vectors."""
+        queries, candidates = cls._members()
+        return (queries, _FACTOR), (candidates, _FACTOR)
 
     def extended(self, problem: Problem) -> Self:
         """Products without pairs have no factors: they score 0."""

@@ -1,9 +1,10 @@
 """Item2vec: source and target vectors by skip-gram with negative sampling over the pairs."""
 
-from typing import Any, ClassVar, Self
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem
 from cprtools.baselines.directed import DirectedVectors
@@ -15,6 +16,9 @@ from cprtools.baselines.sparse import (
     column_sums,
     reweight,
 )
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 _BATCH = 2048
 # negatives are drawn once for a batch and stand for `negatives` of each pair

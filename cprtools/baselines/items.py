@@ -11,7 +11,6 @@ from cprtools.baselines.contract import (
     STARTS,
     FloatArray,
     IntArray,
-    NotInPlace,
     Problem,
     ReadTable,
     Recommender,
@@ -72,11 +71,10 @@ class ItemToItem(Recommender):
     def opened(cls, problem: Problem, stored: Stored) -> Recommender:
         """The rows of the query's items alone."""
         items, settings = cls._members()
-        weighting = stored.folder.table(settings).column("weighting")[0].as_py()
-        n = problem.num_candidates
-        if problem.context is not None:
-            raise NotInPlace("context")
-        return cls(problem.matrix, stored.rows(items, (n, n)), weighting).restricted(stored.pool)
+        weighting = stored.read(settings).column("weighting")[0].as_py()
+        shape = problem.wide.shape[1], problem.num_candidates
+        model = cls(problem.wide, stored.rows(items, shape), weighting)
+        return model if problem.is_candidate is None else model.restricted(stored.pool)
 
     @classmethod
     def _members(cls) -> tuple[str, str]:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     Sparse: TypeAlias = "Rows | csr_matrix"
 
 FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[Any]
+
+_OUTSIDE = "the model's tables do not fit together; an index is out of range"
 
 
 class Rows:
@@ -36,12 +39,13 @@ class Rows:
     def __getitem__(self, rows: IntArray) -> "Rows":
         """These rows, in this order. Raises SchemaError for indices outside the shape."""
         first, last = self.indptr[rows].astype(np.int64), self.indptr[rows + 1].astype(np.int64)
+        if not ((first >= 0) & (first <= last) & (last <= len(self.indices))).all():
+            raise SchemaError(_OUTSIDE)
         indptr = np.concatenate([[0], np.cumsum(last - first)])
-        spans = [np.arange(a, b) for a, b in zip(first.tolist(), last.tolist(), strict=True)]
-        entries = np.concatenate(spans) if spans else np.zeros(0, np.int64)
+        entries = np.arange(indptr[-1]) + np.repeat(first - indptr[:-1], last - first)
         indices, width = self.indices[entries], self.shape[1]
         if len(indices) and not 0 <= indices.min() <= indices.max() < width:
-            raise SchemaError("the model's tables do not fit together; an index is out of range")
+            raise SchemaError(_OUTSIDE)
         return Rows(indptr, indices, self.data[entries], (len(rows), width))
 
     def toarray(self) -> FloatArray:
@@ -49,6 +53,29 @@ class Rows:
         dense = np.zeros(self.shape, dtype=np.float32)
         dense[owners(self), self.indices] = self.data
         return dense
+
+
+class Beside(Rows):
+    """Two matrices side by side; their entries are put together for the rows asked for."""
+
+    def __init__(self, left: Rows, right: Rows):
+        width = left.shape[1] + right.shape[1]
+        none = np.zeros(0, np.int32), np.zeros(0, np.float32)
+        super().__init__(left.indptr + right.indptr, *none, (left.shape[0], width))
+        self._sides = left, right
+
+    @property
+    def nnz(self) -> int:
+        """Number of entries of both."""
+        return sum(side.nnz for side in self._sides)
+
+    def __getitem__(self, rows: IntArray) -> Rows:
+        """These rows, in this order. Raises as `Rows` does."""
+        left, right = (side[rows] for side in self._sides)
+        order = np.argsort(np.concatenate([owners(left), owners(right)]), kind="stable")
+        indices = np.concatenate([left.indices, right.indices + left.shape[1]])[order]
+        data = np.concatenate([left.data, right.data])[order]
+        return Rows(left.indptr + right.indptr, indices, data, (len(rows), self.shape[1]))
 
 
 def owners(matrix: "Sparse") -> IntArray:
@@ -73,11 +100,10 @@ def product(left: "Sparse", right: "Sparse") -> FloatArray:
         both: Any = left @ right  # type: ignore[operator]
         return np.asarray(both.toarray(), dtype=np.float32)
     dense = np.zeros((left.shape[0], right.shape[1]), dtype=np.float32)
-    for row, item, weight in zip(
-        owners(left).tolist(), left.indices.tolist(), left.data, strict=True
-    ):
-        a, b = int(right.indptr[item]), int(right.indptr[item + 1])
-        dense[row, right.indices[a:b]] += weight * right.data[a:b]
+    taken = right[left.indices]
+    lengths = np.diff(taken.indptr)
+    places = np.repeat(owners(left), lengths) * right.shape[1] + taken.indices
+    np.add.at(dense.reshape(-1), places, np.repeat(left.data, lengths) * taken.data)
     return dense
 
 
@@ -102,3 +128,42 @@ def row_sums(matrix: "Sparse", values: FloatArray) -> FloatArray:
     sums = np.zeros(matrix.shape[0], dtype=np.float32)
     np.add.at(sums, owners(matrix), values)
     return sums
+
+
+def entries_at(matrix: "Sparse", rows: IntArray, cols: IntArray) -> FloatArray:
+    """(pairs,) float32 weights of the entries (rows[p], cols[p]), 0 where there is none."""
+    if not isinstance(matrix, Rows):
+        return np.asarray(matrix[rows, cols], dtype=np.float32).ravel()
+    asked, place = np.unique(rows, return_inverse=True)
+    return matrix[asked].toarray()[place, cols]
+
+
+def dots(matrix: "Sparse", left: IntArray, right: IntArray) -> FloatArray:
+    """(pairs,) float32 dot products of the rows left[p] and right[p]."""
+    if not isinstance(matrix, Rows):
+        return np.asarray(matrix[left].multiply(matrix[right]).sum(axis=1)).ravel()
+    found = np.zeros(len(left), dtype=np.float32)
+    for row in set(left.tolist()):
+        pairs = np.flatnonzero(left == row)
+        own, others = matrix[np.array([row])], matrix[right[pairs]]
+        at, is_shared = find_sorted(own.indices, others.indices)
+        shared = np.flatnonzero(is_shared)
+        lengths = np.bincount(owners(others)[shared], minlength=len(pairs))
+        some = np.flatnonzero(lengths)
+        if len(some):
+            # each row's terms added up as scipy does it
+            values, starts = others.data[shared] * own.data[at[shared]], np.cumsum(lengths)
+            found[pairs[some]] = np.add.reduceat(values, (starts - lengths)[some])
+    return found
+
+
+def summed(matrix: Rows, rows: IntArray) -> DoubleArray:
+    """(columns,) float64 sums of these rows' weights."""
+    some = matrix[rows]
+    sums = np.bincount(some.indices, weights=some.data, minlength=matrix.shape[1])
+    return np.asarray(sums, dtype=np.float64)
+
+
+def counted(matrix: Rows, rows: IntArray) -> IntArray:
+    """(columns,) int64 how many of these rows have an entry there."""
+    return np.bincount(matrix[rows].indices, minlength=matrix.shape[1])

@@ -1,11 +1,12 @@
 """Sceptre: pairwise logistic models on the topics of the products' texts."""
 
-from typing import Any, ClassVar, Self
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.sparse import csr_matrix, hstack
 
 from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
 from cprtools.baselines.dense import stable_product
@@ -13,6 +14,11 @@ from cprtools.baselines.options import check_least, refuse_unknown, require_squa
 from cprtools.baselines.sparse import canonical
 from cprtools.errors import SchemaError
 from cprtools.tables import to_matrix, vector_array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from cprtools.baselines.stored import Stored
 
 DoubleArray = npt.NDArray[np.float64]
 _PRODUCTS, _TOPICS = "sceptre_products", "sceptre_topics"
@@ -92,7 +98,15 @@ class Sceptre(Recommender):
     @classmethod
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The stored models. Raises SchemaError where they do not fit the problem."""
-        topics = to_matrix(read(_PRODUCTS).column("topics"), _PRODUCTS)
+        return cls._over(to_matrix(read(_PRODUCTS).column("topics"), _PRODUCTS), problem, read)
+
+    @classmethod
+    def opened(cls, problem: Problem, stored: Stored) -> Recommender:
+        """The same over topics that lie in their file."""
+        return cls._over(stored.pooled(_PRODUCTS, "topics"), problem, stored.read)
+
+    @classmethod
+    def _over(cls, topics: FloatArray, problem: Problem, read: ReadTable) -> Self:
         table = read(_TOPICS)
         if len(topics) != problem.num_candidates or table.num_rows != topics.shape[1]:
             raise SchemaError(
@@ -115,6 +129,8 @@ def _logistic(odds: FloatArray) -> FloatArray:
 
 def _documents(problem: Problem) -> csr_matrix:
     """Words of the title and attribute values of every product: (products, terms) of 0 and 1."""
+    from scipy.sparse import csr_matrix, hstack
+
     columns = [(problem.types, problem.num_types)]
     for codes in problem.attributes.values():
         columns.append((codes, int(codes.max(initial=-1)) + 1))

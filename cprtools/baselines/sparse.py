@@ -166,13 +166,13 @@ def _block_neighbours(
     similar[products.indices == own] = 0
     keep = np.zeros(len(similar), dtype=np.bool_)
     for first, last in zip(products.indptr[:-1], products.indptr[1:], strict=True):
-        keep[first:last] = _largest(similar[first:last], neighbours)
+        keep[first:last] = largest(similar[first:last], neighbours)
     kept = np.bincount(row[keep], minlength=len(asked))
     return kept, products.indices[keep], similar[keep]
 
 
-def _largest(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.bool_]:
-    # a mask of the `count` largest positive values, of equal ones the first
+def largest(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.bool_]:
+    """(entries,) mask of the `count` largest positive values, of equal ones the first."""
     if len(values) <= count:
         return values > 0
     threshold = np.partition(values, len(values) - count)[len(values) - count]

@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from cprtools.baselines.contract import POOL, STARTS, IntArray, Problem, ReadTable
+from cprtools.baselines.contract import (
+    POOL,
+    STARTS,
+    DoubleArray,
+    IntArray,
+    Problem,
+    ReadTable,
+)
 from cprtools.baselines.sparse import matrix_table, row_starts, table_matrix
-from cprtools.baselines.stored import RANGES, SUMS
+from cprtools.baselines.stored import BACKWARD, RANGES, SUMS, TYPE_SUMS
 from cprtools.errors import SchemaError
 from cprtools.tables import columns as c
 from cprtools.tables import to_matrix, vector_array
@@ -69,6 +76,33 @@ def place_tables(
     pool = pa.array(np.flatnonzero(problem.is_candidate))
     wanted = [*by_candidate, *(name for name in ("text_vectors",) if name in members)]
     return found | {name + POOL: members[name].take(pool) for name in wanted}
+
+
+def complement_places(problem: Problem) -> dict[str, pa.Table]:
+    """What answers that read a model of complements in place need beside its tables.
+
+    Members `sums`, `type_sums` (see `Sums`), and `backward`, the known pairs by their candidates.
+    """
+    margins = problem.margins
+    sums = {
+        "weight": margins.weight,
+        "number": margins.number,
+        "towards": problem.weight_towards,
+        "given": problem.weight_given,
+    }
+    return {
+        SUMS: pa.table(sums),
+        TYPE_SUMS: pa.table({"pairs": type_pairs(problem)}),
+        **_sparse(BACKWARD, problem.wide.T.tocsr()),
+    }
+
+
+def type_pairs(problem: Problem) -> DoubleArray:
+    """(num_types,) float64 known pairs from a product with a type towards each type."""
+    rows = np.repeat(problem.types, np.diff(problem.matrix.indptr))
+    types = problem.types[problem.matrix.indices]
+    known = (rows >= 0) & (types >= 0)
+    return np.bincount(types[known], minlength=problem.num_types).astype(np.float64)
 
 
 def range_sizes(codes: IntArray) -> IntArray:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from cprtools.baselines.contract import POOL, STARTS, NotInPlace, Problem, Sums
 from cprtools.baselines.rows import Rows
@@ -18,6 +19,7 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[Any]
 
 SUMS, RANGES = "sums", "ranges"
+TYPE_SUMS, BACKWARD = "type_sums", "backward"
 
 
 class Stored:
@@ -27,9 +29,17 @@ class Stored:
         self.folder = folder
         self._opened: dict[str, MappedTable] = {}
 
+    def under(self, prefix: str) -> "Stored":
+        """The members whose names start with the prefix, by what follows it."""
+        return _Under(self, prefix)
+
     def has(self, member: str) -> bool:
         """Whether the folder holds that member."""
         return self.folder.has(member)
+
+    def read(self, member: str) -> pa.Table:
+        """A small member as a whole. Raises DataError as `Folder.table` does."""
+        return self.folder.table(member)
 
     def table(self, member: str) -> MappedTable:
         """One member. Raises NotInPlace where the folder lacks it or it has another layout."""
@@ -80,29 +90,81 @@ class Stored:
         return np.flatnonzero(codes.numbers("is_candidate"))
 
 
+class _Under(Stored):
+    def __init__(self, stored: Stored, prefix: str):
+        super().__init__(stored.folder)
+        self._stored, self._prefix = stored, prefix
+
+    def has(self, member: str) -> bool:
+        return self._stored.has(self._prefix + member)
+
+    def read(self, member: str) -> pa.Table:
+        return self._stored.read(self._prefix + member)
+
+    def table(self, member: str) -> MappedTable:
+        return self._stored.table(self._prefix + member)
+
+    @cached_property
+    def pool(self) -> IntArray:
+        return self._stored.pool
+
+
 def open_problem(stored: Stored, num_queries: int, num_types: int, *, is_square: bool) -> Problem:
     """The stored problem in place. Raises as `Stored` does."""
     codes = stored.table("codes")
     n = codes.num_rows
-    if is_square or not n:
-        raise NotInPlace("a model of complements")
-    pairs = stored.rows("co_purchases", (n, n)) if stored.has("co_purchases") else None
+    if not n:
+        raise NotInPlace("codes")
+    types = codes.numbers("type_idx")
+    if types.max() >= num_types or types.min() < -1:
+        raise SchemaError("the model's tables do not fit together; a type is out of range")
     problem: Callable[..., Problem] = Problem
     return problem(
         matrix=stored.rows("interactions", (num_queries, n)),
-        types=codes.numbers("type_idx"),
+        types=types,
         num_types=num_types,
         vectors=_vectors(stored, n),
         words=stored.rows("words") if stored.has("words") else None,
         attributes=_named(codes, "attribute_"),
         prices=codes.numbers(c.PRICE) if c.PRICE in codes.names else None,
         is_candidate=codes.numbers("is_candidate") if "is_candidate" in codes.names else None,
-        co_purchases=pairs,
-        is_square=False,
-        sums=Sums(
-            stored.numbers(SUMS, "weight"), stored.numbers(SUMS, "number"), _ranges(stored, codes)
-        ),
+        is_square=is_square,
+        **(_of_complements(stored, n, num_types) if is_square else _of_sellers(stored, codes)),
     )
+
+
+def _of_sellers(stored: Stored, codes: MappedTable) -> dict[str, Any]:
+    n = codes.num_rows
+    weight, number = _columns(stored, SUMS, n, "weight", "number")
+    return {
+        "co_purchases": stored.rows("co_purchases", (n, n)) if stored.has("co_purchases") else None,
+        "sums": Sums(weight, number, _ranges(stored, codes)),
+    }
+
+
+def _of_complements(stored: Stored, n: int, num_types: int) -> dict[str, Any]:
+    width = len(stored.numbers(BACKWARD + STARTS, "start")) - 1
+    found: dict[str, Any] = {
+        name: stored.rows(name, (n, n)) if stored.has(name) else None
+        for name in ("similar", "co_views")
+    }
+    weight, number, towards, given = _columns(
+        stored, SUMS, n, "weight", "number", "towards", "given"
+    )
+    # a table without rows has no columns in place
+    pairs = _columns(stored, TYPE_SUMS, num_types, "pairs")[0] if num_types else np.zeros(0)
+    return found | {
+        "backward": stored.rows(BACKWARD, (width, n)),
+        "context": stored.rows("context", (n, width - n)) if stored.has("context") else None,
+        "sums": Sums(weight, number, towards=towards, given=given, type_pairs=pairs),
+    }
+
+
+def _columns(stored: Stored, member: str, rows: int, *names: str) -> list[npt.NDArray[Any]]:
+    found = [stored.numbers(member, name) for name in names]
+    if any(len(values) != rows for values in found):
+        raise SchemaError(f"the model's tables do not fit together; {member} has other rows")
+    return found
 
 
 def _vectors(stored: Stored, n: int) -> FloatArray | None:

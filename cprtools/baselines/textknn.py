@@ -99,8 +99,8 @@ class TextKnn(Recommender):
         """The vectors of the pool, and in place those of all that is listed."""
         if problem.vectors is None:
             raise NotInPlace(cls.method)
-        nearest = stored.folder.table("text_knn_settings").column("nearest")[0].as_py()
-        model = cls(problem.vectors, problem.matrix, nearest)
+        nearest = stored.read("text_knn_settings").column("nearest")[0].as_py()
+        model = cls(problem.vectors, None if problem.is_square else problem.matrix, nearest)
         model._candidates = stored.pooled("text_vectors", c.VECTOR)
         return model
 

@@ -44,6 +44,7 @@ class Request:
     only: str | None
     show: tuple[str, ...]
     use_ranker: bool
+    explain: bool
     search: str
     shard: str | None
     partition_by: str | None
@@ -93,7 +94,8 @@ def _open(place: str, kind: str, request: Request) -> "Model":
 
     folder = open_folder(place, (kind,))
     extended = request.products or request.vectors or request.exclude or request.only
-    is_single = request.seller is not None and not request.list_categories
+    asked = request.product if kind == "complements" else request.seller
+    is_single = asked is not None and not request.list_categories
     if is_single and not extended and request.search == "exact":
         from cprtools.answers.in_place import open_in_place
         from cprtools.baselines.contract import NotInPlace
@@ -119,6 +121,8 @@ def _check(request: Request) -> None:
     _parse_shard(request.shard)
     if request.partition_by and request.output == "-":
         raise UsageError("--partition-by writes one file per seller; name a folder with -o")
+    if request.explain and request.product is None and request.seller is None:
+        raise UsageError("--explain needs --product or --seller")
     if request.list_categories and request.seller is None:
         raise UsageError("--list-categories needs --seller")
     if request.output != "-" and not request.partition_by:
@@ -274,11 +278,12 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
         "excluded": excluded,
         "only": only,
         "use_ranker": request.use_ranker,
+        "explain": request.explain,
         "columns": request.show or _columns_to_read(model, request),
     }
     if kind == "complements":
         asked = answers.ComplementRequest(types=request.types, **common)
-        return answers.recommend_complements(model, query_idx, asked)
+        return model.guarded(answers.recommend_complements(model, query_idx, asked))
     wanted = answers.SellerRequest(threshold=request.threshold, category=request.category, **common)
     return model.guarded(answers.recommend_products(model, query_idx, wanted))
 

@@ -64,6 +64,13 @@ def recommend(
     ranker: Annotated[
         bool, typer.Option("--rank/--no-rank", help="Whether to rank after retrieval.")
     ] = True,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Show what each piece of evidence adds to a score, of one product or seller.",
+        ),
+    ] = False,
     search: Annotated[
         str, typer.Option(help="exact, or with --no-rank hnsw, or auto: the faster one.")
     ] = "exact",
@@ -88,6 +95,7 @@ def recommend(
     \b
     Examples:
       cprtools recommend --product P1
+      cprtools recommend --product P1 --explain
       cprtools recommend --seller S1 --category all --threshold 0
       cprtools recommend --model cpr.model/ --all -o recommendations.parquet
       cprtools recommend --product NEW1 --products new.parquet --vectors new_vectors.parquet
@@ -111,6 +119,7 @@ def recommend(
             only=only,
             show=tuple(parse_list(show)),
             use_ranker=ranker,
+            explain=explain,
             search=search,
             shard=shard,
             partition_by=partition_by,

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 # columns that repeat on every row of a single query are said once, above the table
 _HEADINGS = ("query_id", "seller_id")
+# shown below a row: the base and the five largest pieces, a line each
+_EVIDENCE = "evidence"
+_PIECES = 6
 _RATIOS = {"title": 3, "category": 2, "product_type": 2, "reason": 4}
 _RIGHT = ("rank", "score", "type_score", "affinity", "price", "value", "ci_low", "ci_high")
 
@@ -26,8 +29,12 @@ def as_text(table: "pa.Table", kind: str) -> str:
     lines = _Lines()
     writer = csv.writer(lines)
     writer.writerow(table.column_names)
-    writer.writerows([row[name] for name in table.column_names] for row in rows)
+    writer.writerows([_field(row[name]) for name in table.column_names] for row in rows)
     return "".join(lines)
+
+
+def _field(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
 
 
 class _Lines(list[str]):
@@ -64,7 +71,7 @@ def print_table(table: "pa.Table", output: str) -> None:
 
 def _in_order(table: "pa.Table") -> list[str]:
     """The columns as a person reads them: what it is, then how good, then why."""
-    names: list[str] = list(table.column_names)
+    names = [name for name in table.column_names if name != _EVIDENCE]
     if "reason" not in names:
         return names
     # products without titles need no place for them
@@ -110,7 +117,32 @@ def _render(title: str, rows: list[dict[str, Any]], names: list[str]) -> Any:
     for row in rows:
         # Text, not markup: a title such as "[red]" must show as it is
         view.add_row(*(Text(_cell(row[name])) for name in names))
+        if row.get(_EVIDENCE):
+            lines = Text("\n".join(_evidence_lines(row[_EVIDENCE])))
+            view.add_row(*(lines if name == "reason" else Text("") for name in names))
     return view
+
+
+def _evidence_lines(pieces: list[dict[str, Any]]) -> list[str]:
+    """What a score is made of, a line each: the first pieces, the others' sum, and the whole."""
+    first, rest = pieces[:_PIECES], pieces[_PIECES:]
+    lines = [_line(p["added"], _words(p["name"]), p["value"]) for p in first]
+    if rest:
+        others = sum(p["added"] for p in rest)
+        lines.append(_line(others, f"{len(rest)} more pieces of evidence", None))
+        lines.append(_line(others + sum(p["added"] for p in first), "in all", None))
+    return lines
+
+
+def _line(added: float | None, words: str, value: float | None) -> str:
+    amount = " " * 6 if added is None else f"{added:+.2f}".rjust(6)
+    return f"{amount}  {words}" + ("" if value is None else f" = {value:.3g}")
+
+
+def _words(name: str) -> str:
+    from cprtools.answers.evidence import in_words
+
+    return printable(in_words(name))
 
 
 def _cell(value: Any) -> str:

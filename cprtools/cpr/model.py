@@ -1,9 +1,11 @@
 """P-Companion as a recommender: trained with torch, answers with numpy alone."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +18,10 @@ from cprtools.cpr.features import make_encoding
 from cprtools.cpr.scoring import ClosedForm
 from cprtools.errors import SchemaError
 from cprtools.tables import to_matrix, vector_array
-from cprtools.training.run import Run
+
+if TYPE_CHECKING:
+    from cprtools.baselines.stored import Stored
+    from cprtools.training.run import Run
 
 _ITEMS, _TYPES, _SETTINGS = "p_companion_items", "p_companion_types", "p_companion_settings"
 _START = "p_companion"
@@ -123,6 +128,24 @@ class PCompanion(Recommender):
             type_weight=float(settings["type_weight"]),
         )
         return cls(form, settings, lambda: FeatureWeights.load(read, _START))
+
+    @classmethod
+    def opened(cls, problem: Problem, stored: Stored) -> Recommender:
+        """The closed form in place: the query's source is read, and every target."""
+        settings = stored.read(_SETTINGS).to_pylist()[0]
+        form = ClosedForm(
+            embeddings=stored.numbers(_ITEMS, _THETA),
+            source=stored.numbers(_ITEMS, _SOURCE),
+            target=stored.pooled(_ITEMS, _TARGET),
+            bias=stored.pooled(_ITEMS, _BIAS),
+            transitions=stored.numbers(_TYPES, _TRANSITION),
+            types=np.where(problem.types < 0, problem.num_types, problem.types),
+            type_weight=float(settings["type_weight"]),
+        )
+        num_types = problem.num_types + 1
+        if len(form.bias) != problem.num_candidates or form.transitions.shape != (num_types,) * 2:
+            raise SchemaError(f"{_ITEMS}: does not fit the rest of the model")
+        return cls(form, settings, lambda: FeatureWeights.load(stored.read, _START))
 
     def extended(self, problem: Problem) -> Self:
         """New products by the features alone, through the weights of the trained network."""

@@ -29,9 +29,11 @@ class ClosedForm:
     def logits(self, query_idx: IntArray) -> FloatArray:
         """Joint score of items and types: (len(query_idx), num_products) float32."""
         width = self.target.shape[1]
-        items = stable_product(self.source[query_idx, :width], self.target)
-        for start in range(width, self.source.shape[1], width):
-            output = np.ascontiguousarray(self.source[query_idx, start : start + width])
+        # rows first: a source may lie in pieces
+        source = self.source[query_idx]
+        items = stable_product(source[:, :width], self.target)
+        for start in range(width, source.shape[1], width):
+            output = np.ascontiguousarray(source[:, start : start + width])
             np.maximum(items, stable_product(output, self.target), out=items)
         by_type = self.transitions[self.types[query_idx]][:, self.types]
         joint: FloatArray = items + self.bias + np.float32(self.type_weight) * by_type
@@ -43,7 +45,7 @@ class ClosedForm:
 
     def type_probabilities(self, query_idx: IntArray) -> FloatArray:
         """P(complementary type | type of the query): (len(query_idx), num_types) float32."""
-        rows: FloatArray = np.exp(self.transitions[self.types[query_idx], :-1])
+        rows: FloatArray = np.exp(self.transitions[self.types[query_idx]][:, :-1])
         return rows
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cprtools.baselines.contract import Problem, Recommender
+from cprtools.baselines.rows import Rows, dots, entries_at, owners, product
 from cprtools.baselines.sparse import column_neighbours
 from cprtools.ranking.listed import ListedEvidence, source_columns
 from cprtools.retrieval import Pool
@@ -22,9 +23,11 @@ from cprtools.retrieval import Pool
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+    from cprtools.baselines.rows import Sparse
     from cprtools.ranking.groups import Groups
 
 FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 EXPECTED = "expected"
@@ -35,7 +38,7 @@ _PRIOR = "type-popularity"
 _PSEUDO_COUNTS = 300
 _LEAST_EXPECTED = 1e-3
 # similar queries that lend their complements
-_NEIGHBOURS = 100
+NEIGHBOURS = 100
 
 
 @dataclass(frozen=True)
@@ -96,28 +99,26 @@ class Evidence:
             columns[f"same_{name}"] = same.astype(np.float32)
         columns["type_transition"] = self._type_transition(queries, cols)
         columns.update(self._known(queries, cols))
-        for name, groups in self._groups.items():
-            columns.update(source_columns(name, groups.scores(query_idx), rows, cols))
-            columns[f"{name}_size"] = groups.sizes[queries]
+        for name, (shares, sizes) in self._alike(query_idx).items():
+            columns.update(source_columns(name, shares, rows, cols))
+            columns[f"{name}_size"] = sizes[rows]
         for name in ("similar_queries", "siblings", "co_viewed"):
-            operator = self._operator(name)
-            if operator is not None:
-                dense = _dense_rows(operator, problem.matrix, query_idx)
+            dense = self._through(name, query_idx)
+            if dense is not None:
                 columns.update(source_columns(name, dense, rows, cols))
         if problem.prices is not None:
             columns["price_ratio"] = np.log(problem.prices[cols] / problem.prices[queries])
         if problem.words is not None:
-            shared = problem.words[queries].multiply(problem.words[cols]).sum(axis=1)
-            columns["words"] = np.asarray(shared).ravel()
+            columns["words"] = dots(problem.words, queries, cols)
         if problem.vectors is not None:
             columns["text"] = np.einsum("pd,pd->p", problem.vectors[queries], problem.vectors[cols])
         return columns
 
     def _known(self, queries: IntArray, cols: IntArray) -> dict[str, Any]:
         """Counts of the pair itself and of its reverse, where those are known."""
-        bought = np.asarray(self.problem.matrix[queries, cols]).ravel()
-        back = np.asarray(self.problem.matrix[cols, queries]).ravel()
-        totals = self._totals
+        bought = entries_at(self.problem.matrix, queries, cols)
+        back = self._back(queries, cols)
+        totals = self.problem.weight_given.astype(np.float32)
         return {
             "bought": np.log1p(bought),
             "confidence": bought / np.maximum(totals[queries], 1),
@@ -141,31 +142,43 @@ class Evidence:
     def _listed(self) -> ListedEvidence:
         return ListedEvidence(self.problem, self._attributes(), self.pool)
 
+    def _back(self, queries: IntArray, cols: IntArray) -> FloatArray:
+        """Counts of the pairs from these candidates to these queries."""
+        return entries_at(self.problem.matrix, cols, queries)
+
+    def _alike(self, query_idx: IntArray) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """Of each kind of group the shares, (len(query_idx), n), and the sizes of the queries'."""
+        groups = self._groups.items()
+        return {name: (kind.scores(query_idx), kind.sizes[query_idx]) for name, kind in groups}
+
     @cached_property
     def _groups(self) -> dict[str, Groups]:
         from cprtools.ranking.groups import build_groups
 
         return build_groups(self.problem)
 
-    @cached_property
-    def _totals(self) -> FloatArray:
-        """Weight of the pairs from each query."""
-        return np.asarray(self.problem.matrix.sum(axis=1), dtype=np.float32).ravel()
-
     def _attributes(self) -> dict[str, IntArray]:
         return {"type": self.problem.types, **self.problem.attributes}
 
     def _type_transition(self, queries: IntArray, cols: IntArray) -> FloatArray:
         """Smoothed log P(candidate's type | query's type) over P(candidate's type)."""
-        problem = self.problem
+        types = self.problem.types
+        values: FloatArray = self._type_lift(types[queries], types[cols]).astype(np.float32)
+        values[(types[queries] < 0) | (types[cols] < 0)] = 0
+        return values
+
+    def _type_lift(self, source: IntArray, target: IntArray) -> DoubleArray:
         if "types" not in self._cache:
             from scipy.sparse import csr_matrix
 
-            self._cache["types"] = csr_matrix(_type_log_lift(problem))
-        lift = self._cache["types"].toarray()
-        values: FloatArray = lift[problem.types[queries], problem.types[cols]].astype(np.float32)
-        values[(problem.types[queries] < 0) | (problem.types[cols] < 0)] = 0
-        return values
+            self._cache["types"] = csr_matrix(_type_log_lift(self.problem))
+        lift: DoubleArray = self._cache["types"].toarray()[source, target]
+        return lift
+
+    def _through(self, name: str, query_idx: IntArray) -> FloatArray | None:
+        """What other products lead to, the ones that the name says: (len(query_idx), n)."""
+        operator = self._operator(name)
+        return None if operator is None else product(operator[query_idx], self.problem.matrix)
 
     def _operator(self, name: str) -> csr_matrix | None:
         """A sparse (products x products) operator whose product with the matrix is evidence."""
@@ -185,16 +198,13 @@ def _clean(values: npt.NDArray[np.floating]) -> FloatArray:
     return np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=10.0, neginf=-10.0)
 
 
-def _dense_rows(operator: csr_matrix, matrix: csr_matrix, query_idx: IntArray) -> FloatArray:
-    dense: FloatArray = (operator[query_idx] @ matrix).toarray()
-    return dense
-
-
-def _normalise_rows(matrix: csr_matrix) -> csr_matrix:
-    from scipy.sparse import diags
-
-    sums = np.asarray(matrix.sum(axis=1)).ravel()
-    return (diags(1 / np.maximum(sums, 1e-9)) @ matrix).tocsr().astype(np.float32)
+def normalise_rows(matrix: Sparse) -> Sparse:
+    """The matrix with rows that add up to 1, but for empty ones: float32."""
+    sums = np.bincount(owners(matrix), matrix.data, matrix.shape[0]).astype(np.float32)
+    shares = matrix.data * np.repeat(1 / np.maximum(sums, 1e-9), np.diff(matrix.indptr))
+    if isinstance(matrix, Rows):
+        return Rows(matrix.indptr, matrix.indices, shares, matrix.shape)
+    return type(matrix)((shares, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _build_operator(problem: Problem, name: str) -> csr_matrix | None:
@@ -202,27 +212,35 @@ def _build_operator(problem: Problem, name: str) -> csr_matrix | None:
     if name == "co_viewed":
         if problem.co_views is None or not problem.co_views.nnz:
             return None
-        return _normalise_rows(problem.co_views)
+        return normalise_rows(problem.co_views)
     from scipy.sparse import csr_matrix
 
     binary = csr_matrix((np.ones_like(matrix.data), matrix.indices, matrix.indptr), matrix.shape)
     if name == "similar_queries":
         # queries that share complements with this one
-        return column_neighbours(binary.T.tocsr(), _NEIGHBOURS)
+        return column_neighbours(binary.T.tocsr(), NEIGHBOURS)
     # products bought after the same products: x -> q and x -> c
-    return _normalise_rows(binary[:, : problem.num_candidates].T.tocsr())
+    return normalise_rows(binary[:, : problem.num_candidates].T.tocsr())
 
 
-def _type_log_lift(problem: Problem) -> npt.NDArray[np.float64]:
+def _type_log_lift(problem: Problem) -> DoubleArray:
     n = problem.num_types
     coo = problem.matrix.tocoo()
     source, target = problem.types[coo.row], problem.types[coo.col]
     known = (source >= 0) & (target >= 0)
     counts = np.zeros((max(n, 1), max(n, 1)))
     np.add.at(counts, (source[known], target[known]), 1.0)
-    prior = (counts.sum(axis=0) + 1) / (counts.sum() + n)
+    return log_lift(counts, counts.sum(axis=0)) if n else counts
+
+
+def log_lift(counts: DoubleArray, overall: DoubleArray) -> DoubleArray:
+    """Log of P(type | type) over P(type), smoothed: (types, num_types).
+
+    counts: (types, num_types) pairs from these types; overall: (num_types,) from all types.
+    """
+    prior = (overall + 1) / (overall.sum() + len(overall))
     conditional = (counts + 5 * prior) / (counts.sum(axis=1, keepdims=True) + 5)
-    return np.log(conditional / prior) if n else counts
+    return np.asarray(np.log(conditional / prior))
 
 
 def monotone_columns(names: tuple[str, ...], sources: Mapping[str, Recommender]) -> IntArray:

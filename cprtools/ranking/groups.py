@@ -39,7 +39,15 @@ class Groups:
 
 
 def build_groups(problem: Problem) -> dict[str, Groups]:
-    """Groups by type, by brand, by both, and by all attributes but the brand, if there are any."""
+    """Groups of every kind."""
+    return {name: _group(problem, columns) for name, columns in kinds_of_groups(problem).items()}
+
+
+def kinds_of_groups(problem: Problem) -> dict[str, list[IntArray]]:
+    """By kind the columns whose codes a group shares; codes below 0 make none.
+
+    By type, by brand, by both, and by all attributes but the brand, if there are any.
+    """
     brand = problem.attributes.get(c.BRAND)
     kinds: dict[str, list[IntArray]] = {"type": [problem.types]}
     if brand is not None:
@@ -48,7 +56,17 @@ def build_groups(problem: Problem) -> dict[str, Groups]:
     path = [codes + 1 for name, codes in sorted(problem.attributes.items()) if name != c.BRAND]
     if path:
         kinds["attributes"] = path
-    return {f"alike_{name}": _group(problem, columns) for name, columns in kinds.items()}
+    return {f"alike_{name}": columns for name, columns in kinds.items()}
+
+
+def group_share(queries: FloatArray) -> FloatArray:
+    """What each query that leads to a candidate adds to its share: (groups,) float32."""
+    return np.asarray(1 / (queries + _SMOOTHING), dtype=np.float32)
+
+
+def group_size(queries: FloatArray) -> FloatArray:
+    """Log of 1 + queries with pairs: (groups,) float32."""
+    return np.log1p(queries).astype(np.float32)
 
 
 def _group(problem: Problem, columns: list[IntArray]) -> Groups:
@@ -63,6 +81,5 @@ def _group(problem: Problem, columns: list[IntArray]) -> Groups:
     leads = problem.matrix.copy()
     leads.data = np.ones_like(leads.data)
     queries = members.T @ (np.diff(leads.indptr) > 0).astype(np.float32)
-    shares = (diags(1 / (queries + _SMOOTHING)) @ (members.T @ leads)).tocsr()
-    sizes = np.log1p(members @ queries).astype(np.float32)
-    return Groups(members, shares.astype(np.float32), sizes)
+    shares = (diags(group_share(queries)) @ (members.T @ leads)).tocsr()
+    return Groups(members, shares.astype(np.float32), group_size(members @ queries))

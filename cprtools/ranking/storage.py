@@ -6,7 +6,12 @@ from typing import Any
 import pyarrow as pa
 
 from cprtools.baselines.contract import Recommender
-from cprtools.baselines.storage import load_problem, place_tables, problem_tables
+from cprtools.baselines.storage import (
+    complement_places,
+    load_problem,
+    place_tables,
+    problem_tables,
+)
 from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import load_calibration
 from cprtools.ranking.trees import load_trees
@@ -25,7 +30,9 @@ def stage_members(stage: TwoStage) -> tuple[dict[str, pa.Table], dict[str, Any]]
         members["calibration"] = stage.calibration.table()
     if stage.retrieval_calibration is not None:
         members["retrieval_calibration"] = stage.retrieval_calibration.table()
-    if not stage.problem.is_square:
+    if stage.problem.is_square:
+        members.update(complement_places(stage.problem))
+    else:
         by_candidate = [n for source in stage.sources.values() for n in source.candidate_members()]
         members.update(place_tables(stage.problem, members, by_candidate))
     facts = {

@@ -40,6 +40,8 @@ class Trees:
     """Leaf values in log-odds; 0 at inner nodes. A leaf is its own child."""
     start: str | None = None
     """The feature whose value the sum of the trees is added to; None: they start from 0."""
+    mean: npt.NDArray[np.float64] | None = None
+    """What each node would answer if it were a leaf; None in models of earlier versions."""
 
     def predict(self, features: FloatArray) -> npt.NDArray[np.float64]:
         """Sum of the trees, log-odds: (rows,) float64 of features (rows, len(names)) float32.
@@ -77,6 +79,31 @@ class Trees:
                 return total
             node = following
 
+    def contributions(self, features: FloatArray) -> tuple[float, npt.NDArray[np.float64]]:
+        """What the answer is before any test, and what each feature adds, (rows, names) float64.
+
+        A test adds to its feature the answer of the node that it leads to less that of its own, so
+        the first number and a row's entries add up to `predict`. Source: Saabas, Interpreting
+        random forests, 2014. Raises SchemaError for trees of an earlier version.
+        """
+        if self.mean is None:
+            raise SchemaError(
+                "the model was written by a version that did not keep what --explain needs; "
+                "train it again to use it"
+            )
+        values, rows = features.astype(np.float64), np.arange(len(features))
+        added = np.zeros((len(features), len(self.names)))
+        for root in self.roots:
+            node = np.full(len(features), root)
+            while (self.left[node] != node).any():
+                is_left = values[rows, self.feature[node]] <= self.threshold[node]
+                following = np.where(is_left, self.left[node], self.right[node])
+                added[rows, self.feature[node]] += self.mean[following] - self.mean[node]
+                node = following
+        if self.start is not None:
+            added[:, self.names.index(self.start)] += values[:, self.names.index(self.start)]
+        return float(self.mean[self.roots].sum()), added
+
     @cached_property
     def _plans(self) -> list["_Tree"]:
         return [_plan(self, int(root)) for root in self.roots]
@@ -91,16 +118,17 @@ class Trees:
         """Members `ranker` (one row per node) and `ranker_features` (names in order)."""
         is_root = np.zeros(len(self.left), dtype=bool)
         is_root[self.roots] = True
-        nodes = pa.table(
-            {
-                "is_root": pa.array(is_root),
-                "feature": pa.array(self.feature, pa.int32()),
-                "threshold": pa.array(self.threshold),
-                "left": pa.array(self.left, pa.int32()),
-                "right": pa.array(self.right, pa.int32()),
-                "value": pa.array(self.value),
-            }
-        )
+        columns = {
+            "is_root": pa.array(is_root),
+            "feature": pa.array(self.feature, pa.int32()),
+            "threshold": pa.array(self.threshold),
+            "left": pa.array(self.left, pa.int32()),
+            "right": pa.array(self.right, pa.int32()),
+            "value": pa.array(self.value),
+        }
+        if self.mean is not None:
+            columns["mean"] = pa.array(self.mean)
+        nodes = pa.table(columns)
         features = {"feature": list(self.names), "is_start": [n == self.start for n in self.names]}
         return {"ranker": nodes, "ranker_features": pa.table(features)}
 
@@ -121,13 +149,14 @@ def load_trees(nodes: pa.Table, features: pa.Table) -> Trees:
     # children come after their parent, so that every walk ends
     forward = np.all(ints["left"] >= own) and np.all(ints["right"] >= own)
     roots = np.flatnonzero(nodes.column("is_root").to_numpy(zero_copy_only=False))
+    mean = nodes.column("mean").to_numpy() if "mean" in nodes.column_names else None
     finite = np.isfinite(value).all() and not np.isnan(threshold).any()
+    finite = finite and (mean is None or np.isfinite(mean).all())
     leaves = _most_leaves(roots, ints["left"], ints["right"]) if inside and forward else None
     if not finite or leaves is None or leaves > _MOST_LEAVES:
         raise SchemaError("the model's ranker is damaged")
-    return Trees(
-        names, roots, ints["feature"], threshold, ints["left"], ints["right"], value, start
-    )
+    children = ints["left"], ints["right"]
+    return Trees(names, roots, ints["feature"], threshold, *children, value, start, mean)
 
 
 @dataclass(frozen=True)
@@ -263,16 +292,17 @@ def _flatten(trees: list[dict[str, Any]], names: tuple[str, ...], start: str | N
     def visit(node: dict[str, Any]) -> int:
         own = len(rows)
         if "leaf_value" in node:
-            rows.append([0, 0.0, own, own, node["leaf_value"]])
+            rows.append([0, 0.0, own, own, node["leaf_value"], node["leaf_value"]])
             return own
-        rows.append([node["split_feature"], node["threshold"], own, own, 0.0])
+        split = node["split_feature"], node["threshold"]
+        rows.append([*split, own, own, 0.0, node["internal_value"]])
         rows[own][2] = visit(node["left_child"])
         rows[own][3] = visit(node["right_child"])
         return own
 
     for tree in trees:
         roots.append(visit(tree["tree_structure"]))
-    array = np.array(rows, dtype=np.float64).reshape(-1, 5)
+    array = np.array(rows, dtype=np.float64).reshape(-1, 6)
     feature, left, right = (array[:, i].astype(np.int64) for i in (0, 2, 3))
     return Trees(
         names,
@@ -283,4 +313,5 @@ def _flatten(trees: list[dict[str, Any]], names: tuple[str, ...], start: str | N
         right,
         array[:, 4],
         start,
+        array[:, 5],
     )

@@ -50,6 +50,23 @@ class Settings:
 DEFAULT_SETTINGS = Settings()
 
 
+@dataclass(frozen=True)
+class Explained:
+    """What each piece of evidence adds to the ranker's scores of some candidates of one query.
+
+    `base` and a row of `added` add up to the score.
+    """
+
+    names: tuple[str, ...]
+    base: float
+    values: FloatArray
+    """(candidates, names) float32 evidence."""
+    added: npt.NDArray[np.float64]
+    """(candidates, names) log-odds; of trees of counts, logs of the expected count."""
+    is_ranked: BoolArray
+    """(candidates,) False for what was not retrieved and fills the list up."""
+
+
 @dataclass
 class TwoStage:
     """The fitted sources, and the ranker over their evidence where there is one.
@@ -129,8 +146,7 @@ class TwoStage:
         if not self.problem.is_square:
             return at_equal_prior(scores, pairs.features, trees.names)
         if trees.start is None:
-            count = pairs.features[:, trees.names.index("bought")]
-            scores += np.where(count > 0, _KNOWN_FIRST + count, 0).astype(np.float32)
+            scores += known_first(pairs.features, trees.names)
         return scores
 
     def _fill(
@@ -162,7 +178,11 @@ class TwoStage:
         }
         known = self._known_scores(query_idx)
         rows, places = retrieve({**scores, **known}, allowed, self.settings.per_source)
-        cols = self.pool.members[places]
+        return self._with_features(query_idx, rows, self.pool.members[places], scores)
+
+    def _with_features(
+        self, query_idx: IntArray, rows: IntArray, cols: IntArray, scores: Mapping[str, FloatArray]
+    ) -> Pairs:
         columns = self._evidence().features(query_idx, rows, cols, scores)
         names = self.trees.names if self.trees is not None else tuple(columns)
         if missing := [name for name in names if name not in columns]:
@@ -170,9 +190,37 @@ class TwoStage:
         features = np.column_stack([columns[name] for name in names]).astype(np.float32)
         return Pairs(query_idx, rows, cols, features)
 
+    def explain(
+        self, query: int, cols: IntArray, ranked: FloatArray, *, use_ranker: bool = True
+    ) -> Explained | None:
+        """What the ranker's scores of these candidates are made of; None where none ranks.
+
+        ranked: (len(cols),) float32, as `lists` gave them.
+        Raises SchemaError where the trees are those of an earlier version.
+        """
+        if self.trees is None or not use_ranker:
+            return None
+        query_idx = np.array([query], dtype=np.int64)
+        scores = {name: source.score(query_idx) for name, source in self.sources.items()}
+        pairs = self._with_features(query_idx, np.zeros(len(cols), np.int64), cols, scores)
+        base, added = self.trees.contributions(pairs.features)
+        names = self.trees.names
+        if not self.problem.is_square:
+            added[:, names.index("query_degree")] += at_equal_prior(0.0, pairs.features, names)
+        elif self.trees.start is None:
+            added[:, names.index("bought")] += known_first(pairs.features, names)
+        # what fills a list up follows the model's own order
+        is_ranked = self._rank(self.trees, pairs) == ranked
+        return Explained(names, base, pairs.features, added, is_ranked)
+
     def _evidence(self) -> Evidence:
         if not hasattr(self, "_built"):
-            self._built = Evidence(self.problem, self.sources, self.pool)
+            kind = Evidence
+            if self.problem.is_square and isinstance(self.problem.matrix, Rows):
+                from cprtools.ranking.evidence_in_place import EvidenceInPlace
+
+                kind = EvidenceInPlace
+            self._built = kind(self.problem, self.sources, self.pool)
         return self._built
 
     def feature_names(self) -> tuple[str, ...]:
@@ -227,8 +275,14 @@ def known_mask(
     return allowed
 
 
+def known_first(features: FloatArray, names: tuple[str, ...]) -> FloatArray:
+    """What puts known complements before guesses: (rows,) float32 log-odds."""
+    count = features[:, names.index("bought")]
+    return np.where(count > 0, _KNOWN_FIRST + count, 0).astype(np.float32)
+
+
 def at_equal_prior(
-    scores: npt.NDArray[Any], features: FloatArray, names: tuple[str, ...]
+    scores: npt.NDArray[Any] | float, features: FloatArray, names: tuple[str, ...]
 ) -> npt.NDArray[Any]:
     """Log-odds (rows,) without what they owe to the seller's number of listings.
 

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import sys
-import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,6 +213,8 @@ def _identity(members: Mapping[str, pa.Table], kind: str, metadata: dict[bytes, 
 
 
 def _tar(members: Mapping[str, pa.Table], metadata: Mapping[bytes, bytes], kind: str) -> bytes:
+    import tarfile
+
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, table in members.items():
@@ -231,6 +232,8 @@ def extract_tar(path: str) -> Path:
 
     Raises DataError for anything else, foreign names, links and paths included.
     """
+    import tarfile
+
     target = Path(path + ".folder")
     target.mkdir()
     try:

@@ -5,6 +5,10 @@ import importlib
 import sys
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
 
 class _Compute:
     """`pyarrow.compute`, imported at its first use: its wrappers take a while to be made."""
@@ -14,6 +18,18 @@ class _Compute:
 
 
 pc: Any = _Compute()
+
+
+def number_array(
+    values: npt.NDArray[Any], missing: npt.NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """A number column, (rows,), null where `missing`; `pa.array` loads numpy's masked arrays."""
+    is_known = None
+    if missing is not None:
+        is_known = pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    data = pa.py_buffer(np.ascontiguousarray(values))
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [is_known, data])
 
 
 class _NoPandas:
@@ -30,8 +46,6 @@ def leave_pandas_out() -> None:
     Where it is installed pyarrow loads it to ask of each value whether it is a Series, which takes
     longer than an answer. It looks for it once, at its first conversion.
     """
-    import pyarrow as pa
-
     finder = _NoPandas()
     sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
     try:

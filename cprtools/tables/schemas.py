@@ -7,6 +7,10 @@ import pyarrow as pa
 from cprtools.tables import columns as c
 
 ID = pa.string()
+EVIDENCE = pa.list_(
+    pa.struct([("name", pa.string()), ("value", pa.float64()), ("added", pa.float64())])
+)
+"""Of a recommendation that is explained: what its score is made of."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,11 @@ def test_a_seller_without_listings_gets_the_popular_products_of_its_declared_cat
     assert 0 < len(rows_of(model, "new", threshold=0.5)) < 15
 
 
+def test_explained_it_is_the_popularity_alone(model):
+    for row in rows_of(model, "new", explain=True):
+        assert row["evidence"] == [{"name": "popular", "value": None, "added": row["affinity"]}]
+
+
 def test_without_a_category_or_for_all_it_gets_what_is_popular_everywhere(model):
     for rows in (rows_of(model, "nowhere"), rows_of(model, "new", category="all")):
         assert len(rows) == 61

@@ -1,7 +1,10 @@
 """cprtools train-cpr, train-linkpred and recommend, as a user types them."""
 
+import csv
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cprtools.tables.schemas import EVIDENCE
 from tests.cli.commands import fails, ok, run, write
 
 
@@ -221,12 +225,47 @@ def test_same_seed_trains_the_same_model(home):
         (2, ("--product", "A1", "--format", "xml"), "--format must be one of"),
         (2, ("--seller", "S1", "--search", "hnsw"), "add --no-rank"),
         (2, ("--seller", "S1", "--threshold", "2"), "threshold"),
+        (2, ("--all", "--model", "cpr.model", "--explain"), "--explain needs --product or"),
+        (2, ("--queries", "vectors0.parquet", "--explain"), "--explain needs --product or"),
     ],
 )
 def test_bad_requests_get_one_line_and_their_code(home, code, words, said):
     write(home / "listings2.parquet", product_id=["x", "y"])
     write(home / "vectors0.parquet", vector=[[1.0]])
     assert said in fails(home, code, "recommend", *words)
+
+
+@pytest.mark.parametrize("words", [("--product", "A1"), ("--seller", "S1", "--threshold", "0")])
+def test_explain_adds_a_column_and_changes_no_other(home, words):
+    ok(home, "recommend", *words, "-o", "plain.parquet")
+    ok(home, "recommend", *words, "--explain", "-o", "explained.parquet")
+    plain, explained = (pq.read_table(home / f"{n}.parquet") for n in ("plain", "explained"))
+    assert "evidence" not in plain.column_names
+    assert explained.drop_columns(["evidence"]).equals(plain)
+    assert explained.schema.field("evidence").type == EVIDENCE
+    assert all(len(pieces) > 1 for pieces in explained.column("evidence").to_pylist())
+
+
+def test_explain_shows_below_each_row_what_its_score_is_made_of(home):
+    shown = ok(home, "recommend", "--product", "A1", "--explain", "-k", "3", "--format", "table")
+    lines = shown.decode().splitlines()
+    assert sum("before any evidence" in line for line in lines) == 3
+    amounts = []
+    for line in lines:
+        found = re.search(r" ([+-][0-9]+\.[0-9]{2})  ([a-z0-9].*)", line)
+        if found and found[2].startswith("in all"):
+            assert sum(amounts) == pytest.approx(float(found[1]), abs=0.05)
+            amounts = []
+        elif found:
+            amounts.append(float(found[1]))
+    assert amounts == []
+
+
+def test_explain_in_csv_is_the_json_of_the_pieces(home):
+    words = ("recommend", "--product", "A1", "--explain", "-k", "2", "--format")
+    rows = list(csv.DictReader(io.StringIO(ok(home, *words, "csv").decode())))
+    told = [json.loads(line) for line in ok(home, *words, "json").decode().splitlines()]
+    assert [json.loads(row["evidence"]) for row in rows] == [row["evidence"] for row in told]
 
 
 def test_an_unknown_seller_is_told_no_other_name(home):

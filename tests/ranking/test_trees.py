@@ -117,6 +117,7 @@ def test_rows_get_the_leaf_that_a_walk_from_the_root_ends_in():
         # a node with two parents
         ("left", 9),
         ("value", float("nan")),
+        ("mean", float("inf")),
     ],
 )
 def test_damaged_trees_are_refused(column, value):
@@ -175,3 +176,65 @@ def test_the_start_is_stored_with_the_trees():
     loaded = load_trees(stored(tables["ranker"]), stored(tables["ranker_features"]))
     assert loaded.start == "signal"
     np.testing.assert_array_equal(loaded.predict(features), trees.predict(features))
+
+
+def test_a_hand_made_trees_contributions_are_the_steps_of_its_path():
+    # x <= 1.5 ? 10 : (y <= 0 ? 20 : 30)
+    trees = Trees(
+        names=("x", "y"),
+        roots=np.array([0]),
+        feature=np.array([0, 0, 1, 0, 0]),
+        threshold=np.array([1.5, 0, 0, 0, 0.0]),
+        left=np.array([1, 1, 3, 3, 4]),
+        right=np.array([2, 1, 4, 3, 4]),
+        value=np.array([0, 10, 0, 20, 30.0]),
+        mean=np.array([18, 10, 26, 20, 30.0]),
+    )
+    base, added = trees.contributions(np.array([[1.5, 9], [2, 0], [2, 1]], dtype=np.float32))
+    assert base == 18
+    assert added.tolist() == [[10 - 18, 0], [26 - 18, 20 - 26], [26 - 18, 30 - 26]]
+
+
+@pytest.mark.parametrize("start", [None, "noise"])
+def test_base_and_contributions_add_up_to_the_prediction(start):
+    trees = fit(start=start)
+    features, _ = planted(rows=300, seed=6)
+    base, added = trees.contributions(features)
+    np.testing.assert_allclose(base + added.sum(axis=1), trees.predict(features), atol=1e-9)
+    expected = [slow_contributions(trees, row) for row in features]
+    np.testing.assert_allclose(added, expected, atol=1e-9)
+
+
+def slow_contributions(trees, row):
+    """One row through one tree after the other."""
+    added = [0.0] * len(row)
+    for root in trees.roots:
+        node = root
+        while trees.left[node] != node:
+            at = trees.feature[node]
+            following = trees.left[node] if row[at] <= trees.threshold[node] else trees.right[node]
+            added[at] += trees.mean[following] - trees.mean[node]
+            node = following
+    if trees.start:
+        added[NAMES.index(trees.start)] += row[NAMES.index(trees.start)]
+    return added
+
+
+def test_the_signal_adds_most():
+    trees = fit()
+    features, _ = planted(rows=300, seed=7)
+    _, added = trees.contributions(features)
+    signal, noise, other = np.abs(added).mean(axis=0)
+    assert signal > other > noise
+
+
+def test_stored_trees_keep_their_contributions_and_those_of_earlier_versions_have_none():
+    trees = fit()
+    members = {name: stored(table) for name, table in trees.tables().items()}
+    features, _ = planted(rows=50, seed=8)
+    again = load_trees(members["ranker"], members["ranker_features"])
+    assert (again.contributions(features)[1] == trees.contributions(features)[1]).all()
+    old = load_trees(members["ranker"].drop_columns(["mean"]), members["ranker_features"])
+    assert (old.predict(features) == trees.predict(features)).all()
+    with pytest.raises(SchemaError, match="train it again"):
+        old.contributions(features)

@@ -70,6 +70,11 @@ READERS = {
         "recommend --model cpr.model --product N --products new.parquet --vectors new_text.parquet",
         "cpr.model",
     ),
+    "one product": Reader(
+        "recommend --model in_place.model --product A1 --explain --format json",
+        "in_place.model",
+        TRAIN_CPR + " --epochs 1 -q -o in_place.model",
+    ),
     "seller model": Reader("recommend --model seller.model --all --threshold 0", "seller.model"),
     "one seller": Reader(
         "recommend --model in_place.model --seller S1 --threshold 0 --category all",
