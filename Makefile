@@ -22,7 +22,7 @@ PYTHON_FILES = cprtools tests examples docs
 
 export SEEDS
 
-.PHONY: help install demo test test-oldest faults fuzz check docs picture bench bench-batch bench-search bench-mining bench-evaluate bench-nightly bench-text bench-training scale-mining scale-training simulate-marketplace scale-sellers ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test test-oldest faults fuzz check docs picture bench bench-batch bench-search bench-mining bench-evaluate bench-nightly bench-text bench-training scale-mining scale-training scale-sampling simulate-marketplace scale-sellers ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -110,6 +110,10 @@ scale-mining: $(INSTALLED) ## Time and memory of mine-pairs up to 100 million ev
 scale-training: $(INSTALLED) ## Seconds per epoch of train-cpr up to 5 million pairs: BENCH=folder
 	mkdir -p $(BENCH)
 	$(IN_VENV) python examples/scale/training_curve.py $(BENCH) docs/figures/training-scale.png
+
+scale-sampling: $(INSTALLED) ## Cost of a pass over growing graphs, uniform and stratified: BENCH=folder
+	mkdir -p $(BENCH)
+	$(IN_VENV) python examples/scale/sampling_curve.py $(BENCH) docs/figures/sampling-scale.png $(ARGS)
 
 scale-sellers: $(INSTALLED) ## From listings to every seller's answer: time, memory, Recall@100: SELLERS=300000 ARGS=...
 	$(IN_VENV) python examples/scale/sellers_road.py $(BENCH)/sellers-$(or $(SELLERS),300000) \

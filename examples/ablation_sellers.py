@@ -173,7 +173,7 @@ def effort_cells(effort: Effort, uniform: Effort) -> list[str]:
 
 
 def count(setting: Setting, sampling: str, kind: type[TensorSampler]) -> Effort:
-    """What an epoch on the whole graph costs, from a few batches; nothing is learned."""
+    """What all root edges once cost on the whole graph, from a few batches; nothing is learned."""
     problem = setting.built.problem
     graph = make_graph(problem.matrix, problem.co_purchases, setting.built.views)
     options = TrainingOptions.checked({"sampling": sampling})
@@ -184,8 +184,9 @@ def count(setting: Setting, sampling: str, kind: type[TensorSampler]) -> Effort:
     for _ in range(COUNTED_BATCHES):
         batch = batches.draw()
         sampler.sample(batch.roots, batch.edges)
-    share = batches.steps / COUNTED_BATCHES
-    return Effort(0, share * sampler.num_roots, share * sampler.num_sampled, 0.0)
+    # an epoch has a limit of steps, which on a large graph do not see every root edge
+    share = len(edges) / sampler.num_roots
+    return Effort(0, len(edges), share * sampler.num_sampled, 0.0)
 
 
 def counted_rows(setting: Setting) -> Iterator[list[str]]:

@@ -119,6 +119,23 @@ def test_the_training_curve_is_a_table_and_a_picture(tmp_path):
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_sampling_curve_is_a_table_and_a_picture(tmp_path):
+    words = [tmp_path, tmp_path / "curve.png", "--sellers", "300"]
+    shown = run("sampling_curve.py", *words)
+    lines = [[c.strip() for c in line.split("|")[1:-1]] for line in shown.splitlines()]
+    uniform, stratified = (dict(zip(lines[0], line, strict=True)) for line in lines[2:])
+    assert (uniform["sampling"], stratified["sampling"]) == ("uniform", "stratified")
+    # each listing and each pair once, of the edges in both directions
+    edges, roots, fewer = (
+        int(text.replace(",", ""))
+        for text in (uniform["edges"], uniform["root edges"], stratified["root edges"])
+    )
+    assert roots == edges / 2
+    # 3,012 listings of products in high demand, less held-out ones, and at most three more a seller
+    assert 2_500 <= fewer <= 3_012 + 3 * 300
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_exact_and_approximate_search_are_a_table_and_a_picture(tmp_path):
     pytest.importorskip("hnswlib")
     words = ["--sizes", "700,1500", "--dim", "8"]
