@@ -1,0 +1,91 @@
+"""What is held out inside the training part: listings, pairs, queries, products."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+
+from cprtools.baselines import Problem
+from cprtools.ranking.holdout import hold_out_listings, hold_out_pairs, unlisted_by_draw
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(st.integers(0, 1000), st.sampled_from([0.1, 0.2, 0.5]))
+def test_each_seller_gives_its_share_rounded_down(seed, fraction):
+    rng = np.random.default_rng(seed)
+    matrix = csr_matrix((rng.random((12, 30)) < 0.3).astype(np.float32))
+    problem = Problem(matrix=matrix, types=np.full(30, -1), num_types=0)
+    inner, held = hold_out_listings(problem, fraction=fraction, seed=seed)
+    sizes = np.diff(matrix.indptr)
+    expected = np.where(sizes >= 5, np.floor(sizes * fraction), 0)
+    assert np.diff(held.indptr).tolist() == expected.tolist()
+    assert (inner.matrix + held != matrix).nnz == 0
+
+
+def square(seed=0, n=200):
+    rng = np.random.default_rng(seed)
+    dense = np.triu(rng.random((n, n)) < 0.05, 1) | np.tril(rng.random((n, n)) < 0.02, -1)
+    views = csr_matrix((rng.random((n, n)) < 0.02).astype(np.float32))
+    return Problem(
+        matrix=csr_matrix(dense.astype(np.float32)),
+        types=np.zeros(n, dtype=np.int64),
+        num_types=1,
+        co_views=views,
+        is_square=True,
+    )
+
+
+def test_both_directions_of_a_pair_are_held_out_together():
+    problem = square()
+    inner, held = hold_out_pairs(problem, pairs=0.5, queries=0, products=0, seed=3)
+    with_reverse = (held > 0).multiply((problem.matrix.T > 0).tocsr())
+    assert with_reverse.nnz > 0
+    assert inner.matrix.T.tocsr().multiply(with_reverse).nnz == 0
+    assert held.nnz == pytest.approx(0.5 * problem.matrix.nnz, rel=0.1)
+
+
+def test_held_out_queries_keep_the_pairs_towards_them():
+    problem = square()
+    inner, held = hold_out_pairs(problem, pairs=0, products=0, seed=3)
+    cold = np.flatnonzero(np.diff(held.indptr))
+    assert (np.diff(inner.matrix.indptr)[cold] == 0).all()
+    assert inner.matrix[:, cold].nnz > 0
+
+
+def test_new_products_lose_every_pair_and_every_view():
+    problem = square()
+    inner, held = hold_out_pairs(problem, seed=3)
+    touched = np.diff(inner.matrix.indptr) + inner.matrix.getnnz(axis=0)
+    before = np.diff(problem.matrix.indptr) + problem.matrix.getnnz(axis=0)
+    new = np.flatnonzero((touched == 0) & (before > 0))
+    assert 0.04 * 200 < len(new) < 0.2 * 200
+    assert inner.co_views[new].nnz == 0
+    assert inner.co_views[:, new].nnz == 0
+    assert held.nnz + inner.matrix.nnz == problem.matrix.nnz
+
+
+def test_a_share_of_the_products_is_held_out_as_if_nobody_listed_them_yet():
+    listed = np.random.default_rng(0).random((60, 400)) < 0.1
+    matrix = csr_matrix(listed.astype(np.float32))
+    problem = Problem(matrix=matrix, types=np.zeros(400, dtype=np.int64), num_types=1)
+    inner, held = hold_out_listings(problem, products=0.1, seed=3)
+    assert (inner.matrix + held != problem.matrix).nnz == 0
+    listed = np.diff(problem.matrix.tocsc().indptr) > 0
+    gone = listed & (np.diff(inner.matrix.tocsc().indptr) == 0)
+    # of 400 products about 40: four standard errors of a share of 1/10 are 24
+    assert abs(gone.sum() - 40) < 24
+    # of the others each seller gives the fifth that it gave before
+    _, before = hold_out_listings(problem, seed=3)
+    rest = held.toarray()[:, ~gone]
+    assert (rest == before.toarray()[:, ~gone]).all()
+    # some would have lost all their listings without that, too
+    drawn = unlisted_by_draw(problem, products=0.1, seed=3)
+    left = (problem.matrix - before).toarray().any(axis=0)
+    assert (drawn == gone & left).all()
+    assert drawn.any()
+    hot = replace(problem, is_candidate=np.arange(400) < 200)
+    _, few = hold_out_listings(hot, products=0.1, seed=3)
+    assert few.nnz and not few[:, 200:].nnz
