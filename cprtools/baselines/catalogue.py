@@ -103,13 +103,15 @@ def number_values(column: pa.ChunkedArray) -> FloatArray:
 def vector_parts(ids: pa.Array, sources: Sequence[Source]) -> list[FloatArray]:
     """Of every table the unit rows of these ids, zeros where there is none: (ids, dim) each.
 
-    Raises SchemaError where a table knows none of the ids.
+    Raises SchemaError where a table knows none of the ids, or nothing of them.
     """
     parts = []
     for source in sources:
         known, matrix = read_vectors(source)
         aligned = align(ids, known, unit_rows(matrix))
         if not aligned.any():
+            if pc.any(pc.is_in(known, value_set=ids)).as_py():
+                raise SchemaError(f"{source.label}: the vectors of all products are zero")
             raise SchemaError(
                 f"{source.label}: none of its {len(known):,} product ids is in the products; "
                 "is it the right table?"

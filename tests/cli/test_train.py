@@ -23,6 +23,7 @@ from tests.cli.commands import fails, ok, planted_pairs, run, write
         (3, ("pairs.parquet", "--method", "sceptre"), "sceptre needs --products"),
         (3, ("pairs.parquet", "--products", "listings2.parquet"), "no complement pair joins"),
         (3, ("pairs.parquet", "--vectors", "strange.parquet"), "none of its"),
+        (3, ("pairs.parquet", "--vectors", "zero.parquet"), "the vectors of all products are zero"),
         (3, ("pairs.parquet", "--vectors", "uneven.parquet"), "differ in length"),
         (3, ("pairs.parquet", "--vectors", "nan.parquet"), "finite"),
         (3, ("pairs.parquet", "--method", "text-knn"), "--vectors"),
@@ -34,6 +35,7 @@ from tests.cli.commands import fails, ok, planted_pairs, run, write
 def test_bad_training_input_gets_one_line_and_leaves_nothing(home, code, words, said):
     write(home / "listings2.parquet", product_id=["x", "y"])
     write(home / "strange.parquet", product_id=["x"], vector=[[1.0, 2.0]])
+    write(home / "zero.parquet", product_id=["A1", "x"], vector=[[0.0, 0.0], [1.0, 2.0]])
     write(home / "uneven.parquet", product_id=["A1", "A2"], vector=[[1.0], [1.0, 2.0]])
     write(home / "nan.parquet", product_id=["A1"], vector=[[1.0, float("nan")]])
     write(home / "double.parquet", product_id=["A1", "A1"], title=["one", "two"])
