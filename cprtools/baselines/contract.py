@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cprtools.baselines.rows import Beside, Rows
+from cprtools.baselines.sparse import column_sums, row_sums
 from cprtools.errors import UsageError
 from cprtools.retrieval import top_k
 
@@ -108,14 +109,14 @@ class Problem:
         """(num_candidates,) float64 weight of the known pairs towards each candidate."""
         if self.sums is not None and self.sums.towards is not None:
             return self.sums.towards
-        return np.asarray(self.matrix.sum(axis=0, dtype=np.float64)).ravel()
+        return column_sums(self.matrix)
 
     @cached_property
     def weight_given(self) -> DoubleArray:
         """(num_queries,) float64 weight of the known pairs from each query."""
         if self.sums is not None and self.sums.given is not None:
             return self.sums.given
-        return np.asarray(self.matrix.sum(axis=1, dtype=np.float64)).ravel()
+        return row_sums(self.matrix)
 
     @property
     def wide(self) -> "csr_matrix":

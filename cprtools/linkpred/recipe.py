@@ -107,14 +107,14 @@ def train(
     own = dict(options or {})
     if is_gnn:
         own["run"] = run
-    part = hold_out_listings(built.problem, products=_NEW_PRODUCTS, seed=seed)
+    inner, positives = hold_out_listings(built.problem, products=_NEW_PRODUCTS, seed=seed)
     return fit_two_stage(
         built.problem,
-        [part],
+        [(inner, positives)],
         SourceFitter(method, own, built.views, seed, with_support=is_gnn and with_ranker, say=say),
         settings=settings or Settings(),
         with_ranker=is_gnn and with_ranker,
-        not_in_curve=unlisted_by_draw(built.problem, products=_NEW_PRODUCTS, seed=seed),
+        not_in_curve=unlisted_by_draw(built.problem, inner, seed=seed),
         seed=seed,
         say=say,
     )

@@ -32,14 +32,7 @@ def hold_out_listings(
     (queries x candidates, candidates only).
     """
     matrix = problem.matrix
-    rng = np.random.default_rng(seed)
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    sizes = np.diff(matrix.indptr)
-    share = np.where(sizes >= min_rows, (sizes * fraction).astype(np.int64), 0)
-    order = np.lexsort((rng.random(len(rows)), rows))
-    place = np.arange(len(rows)) - np.repeat(matrix.indptr[:-1], sizes)
-    held = np.zeros(len(rows), dtype=bool)
-    held[order] = place < share[rows]
+    held = _share_of_each(matrix, fraction, min_rows, seed)
     if products:
         is_new = np.random.default_rng([seed, 1]).random(matrix.shape[1]) < products
         held |= is_new[matrix.indices]
@@ -48,16 +41,36 @@ def hold_out_listings(
     return _divide(problem, held)
 
 
-def unlisted_by_draw(problem: Problem, *, products: float, seed: int = 0) -> BoolArray:
-    """Products that nobody lists in `hold_out_listings` only since they were drawn, (products,).
+def unlisted_by_draw(
+    problem: Problem,
+    inner: Problem,
+    *,
+    fraction: float = 0.2,
+    min_rows: int = 5,
+    seed: int = 0,
+) -> BoolArray:
+    """Products that nobody lists in `inner` only since they were drawn as new, (products,).
 
-    Where the model is used there are none of these: a product without a listing there is one that
-    had few.
+    inner: of `hold_out_listings` with the same arguments. Where the model is used there are no
+    such products: one without a listing there is one that had few.
     """
-    with_draw, _ = hold_out_listings(problem, products=products, seed=seed)
-    without, _ = hold_out_listings(problem, seed=seed)
-    listed, as_well = (part.matrix.getnnz(axis=0) > 0 for part in (with_draw, without))
-    return np.asarray(~listed & as_well, dtype=bool)
+    matrix = problem.matrix
+    left = matrix.indices[~_share_of_each(matrix, fraction, min_rows, seed)]
+    listed_else = np.bincount(left, minlength=matrix.shape[1]) > 0
+    return np.asarray(listed_else & (inner.matrix.getnnz(axis=0) == 0), dtype=bool)
+
+
+def _share_of_each(matrix: csr_matrix, fraction: float, min_rows: int, seed: int) -> BoolArray:
+    """(listings,) which of the matrix's entries are held out of each seller's."""
+    rng = np.random.default_rng(seed)
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    sizes = np.diff(matrix.indptr)
+    share = np.where(sizes >= min_rows, (sizes * fraction).astype(np.int64), 0)
+    order = np.lexsort((rng.random(len(rows)), rows))
+    place = np.arange(len(rows)) - np.repeat(matrix.indptr[:-1], sizes)
+    held = np.zeros(len(rows), dtype=bool)
+    held[order] = place < share[rows]
+    return held
 
 
 def hold_out_pairs(

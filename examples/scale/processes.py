@@ -1,4 +1,4 @@
-"""Whole commands as processes of their own: seconds, CPU seconds, peak resident memory of each."""
+"""Whole commands as processes of their own: seconds, peak memory; the rows that show them."""
 
 import os
 import subprocess
@@ -48,3 +48,9 @@ def keep_log(folder: Path, events: int) -> Path:
         generator = str(Path(__file__).with_name("logs.py"))
         run_command([sys.executable, generator, str(log), "--events", str(events)])
     return log
+
+
+def write_row(cells: list[str]) -> None:
+    """One line of a table, at once."""
+    sys.stdout.write("| " + " | ".join(cells) + " |\n")
+    sys.stdout.flush()

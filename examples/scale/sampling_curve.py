@@ -31,7 +31,7 @@ from cprtools.linkpred.problem import BuiltProblem, build_problem
 from cprtools.linkpred.training import Trainer
 
 sys.path.insert(0, str(Path(__file__).parent))
-from processes import run_command
+from processes import run_command, write_row
 
 SELLERS = "1000,3000,10000,30000"
 SAMPLINGS = ("uniform", "stratified")
@@ -70,12 +70,6 @@ def main() -> None:
         edges.append(graph.num_edges)
         costs.append(found)
     draw(edges, costs, args.plot)
-
-
-def write_row(cells: list[str]) -> None:
-    """One line of the table, at once."""
-    sys.stdout.write("| " + " | ".join(cells) + " |\n")
-    sys.stdout.flush()
 
 
 def read_market(place: Path, sellers: int) -> BuiltProblem:

@@ -25,7 +25,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 sys.path.insert(0, str(Path(__file__).parent))
-from processes import run_command
+from processes import run_command, write_row
 
 PAIRS = "200000,1000000,5000000"
 EPOCHS = (1, 3)
@@ -75,12 +75,6 @@ def main() -> None:
         cells = [f"{count:,}" for count in counts] + [f"{seconds:.1f}" for seconds in times]
         write_row([*cells, f"{timing.peak_gigabytes:.2f}"])
     draw(timings, args.plot)
-
-
-def write_row(cells: list[str]) -> None:
-    """One line of the table, at once."""
-    sys.stdout.write("| " + " | ".join(cells) + " |\n")
-    sys.stdout.flush()
 
 
 def keep_tables(folder: Path, pairs: int) -> Path:

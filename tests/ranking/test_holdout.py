@@ -82,7 +82,7 @@ def test_a_share_of_the_products_is_held_out_as_if_nobody_listed_them_yet():
     rest = held.toarray()[:, ~gone]
     assert (rest == before.toarray()[:, ~gone]).all()
     # some would have lost all their listings without that, too
-    drawn = unlisted_by_draw(problem, products=0.1, seed=3)
+    drawn = unlisted_by_draw(problem, inner, seed=3)
     left = (problem.matrix - before).toarray().any(axis=0)
     assert (drawn == gone & left).all()
     assert drawn.any()

@@ -76,9 +76,9 @@ def test_same_seed_gives_the_same_trees_and_another_seed_others():
     assert (fit(seed=1).predict(features) != fit(seed=2).predict(features)).any()
 
 
-def test_a_hand_made_tree_is_walked_by_hand():
-    # x <= 1.5 ? 10 : (y <= 0 ? 20 : 30)
-    trees = Trees(
+def by_hand():
+    """x <= 1.5 ? 10 : (y <= 0 ? 20 : 30)."""
+    return Trees(
         names=("x", "y"),
         roots=np.array([0]),
         feature=np.array([0, 0, 1, 0, 0]),
@@ -86,9 +86,13 @@ def test_a_hand_made_tree_is_walked_by_hand():
         left=np.array([1, 1, 3, 3, 4]),
         right=np.array([2, 1, 4, 3, 4]),
         value=np.array([0, 10, 0, 20, 30.0]),
+        mean=np.array([18, 10, 26, 20, 30.0]),
     )
+
+
+def test_a_hand_made_tree_is_walked_by_hand():
     rows = np.array([[1.5, 9], [2, 0], [2, 1]], dtype=np.float32)
-    assert trees.predict(rows).tolist() == [10, 20, 30]
+    assert by_hand().predict(rows).tolist() == [10, 20, 30]
 
 
 def test_rows_get_the_leaf_that_a_walk_from_the_root_ends_in():
@@ -179,18 +183,7 @@ def test_the_start_is_stored_with_the_trees():
 
 
 def test_a_hand_made_trees_contributions_are_the_steps_of_its_path():
-    # x <= 1.5 ? 10 : (y <= 0 ? 20 : 30)
-    trees = Trees(
-        names=("x", "y"),
-        roots=np.array([0]),
-        feature=np.array([0, 0, 1, 0, 0]),
-        threshold=np.array([1.5, 0, 0, 0, 0.0]),
-        left=np.array([1, 1, 3, 3, 4]),
-        right=np.array([2, 1, 4, 3, 4]),
-        value=np.array([0, 10, 0, 20, 30.0]),
-        mean=np.array([18, 10, 26, 20, 30.0]),
-    )
-    base, added = trees.contributions(np.array([[1.5, 9], [2, 0], [2, 1]], dtype=np.float32))
+    base, added = by_hand().contributions(np.array([[1.5, 9], [2, 0], [2, 1]], dtype=np.float32))
     assert base == 18
     assert added.tolist() == [[10 - 18, 0], [26 - 18, 20 - 26], [26 - 18, 30 - 26]]
 

@@ -106,7 +106,7 @@ def test_small_sellers_get_likely_products_too():
 def test_the_curve_leaves_out_candidates_that_are_met_in_learning_alone():
     problem, sources = market()
     part = hold_out_listings(problem, products=0.3, seed=1)
-    drawn = unlisted_by_draw(problem, products=0.3, seed=1)
+    drawn = unlisted_by_draw(problem, part[0], seed=1)
 
     def fit(left_out):
         return fit_two_stage(problem, [part], lambda _: sources, not_in_curve=left_out, seed=0)
