@@ -10,11 +10,12 @@ alone, trained once with a tenth of the listings held out to stop by.
 
 Compute is counted per epoch: root edges (those that are predicted) and sampled edges (those along
 which messages pass, over all layers), the same on any machine, and seconds of the processor.
-"uniform" takes every listing and bought-with pair of the graph as a root once per epoch,
-"stratified" the listings of products in high demand and of each seller's three most viewed.
+"uniform" takes its roots from every listing and bought-with pair of the graph, "stratified" from
+the listings of products in high demand and of each seller's three most viewed; an epoch takes as
+many roots as there are, but no more than 200 batches.
 Both draw at most `fanout` neighbours per node and layer over all relations together. The last rows
-are counted on a few batches of the whole graph: also with `fanout` neighbours of each relation, and
-with every neighbour in every layer, which `--every-neighbour` trains, too.
+are counted on a few batches of the whole graph, for every root once: also with `fanout` neighbours
+of each relation, and with every neighbour in every layer, which `--every-neighbour` trains, too.
 """
 
 import argparse
