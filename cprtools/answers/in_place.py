@@ -42,6 +42,11 @@ class ModelInPlace(Model):
         return Catalogue(self.folder.table("products"), ())
 
     @cached_property
+    def sellers(self) -> pa.Table | None:  # type: ignore[override]
+        """The sellers' whole table, which a list of pairs to leave out is looked up in."""
+        return self.folder.table("sellers") if self.folder.kind == SELLERS else None
+
+    @cached_property
     def type_names(self) -> tuple[str, ...]:  # type: ignore[override]
         """The product types, by code."""
         return tuple(self.folder.table("types").column("name").to_pylist())

@@ -93,10 +93,11 @@ def _open(place: str, kind: str, request: Request) -> "Model":
     from cprtools.tables.folders import open_folder
 
     folder = open_folder(place, (kind,))
-    extended = request.products or request.vectors or request.exclude or request.only
     asked = request.product if kind == "complements" else request.seller
     is_single = asked is not None and not request.list_categories
-    if is_single and not extended and request.search == "exact":
+    # a new quarter's list brings in products that no seller was ever scored for
+    is_wider = request.products or request.vectors or (request.only and kind == "sellers")
+    if is_single and not is_wider and request.search == "exact":
         from cprtools.answers.in_place import open_in_place
         from cprtools.baselines.contract import NotInPlace
 

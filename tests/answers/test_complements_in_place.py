@@ -143,6 +143,29 @@ def test_the_command_gives_the_rows_of_a_list_of_queries_and_loads_nothing_heavy
     assert pq.read_table(one).num_rows == 10
 
 
+@pytest.mark.parametrize("option", ["--exclude", "--only"])
+def test_lists_of_what_may_be_answered_are_kept_to_in_place(ranked, tmp_path, option):
+    pq.write_table(pa.table({"product_id": ["p07"]}), tmp_path / "asked.parquet")
+    plain, one, listed = (str(tmp_path / f"{name}.parquet") for name in ("plain", "one", "listed"))
+    words = ["recommend", "--model", str(ranked), "--quiet"]
+    recommend(*words, "--product", "p07", "-o", plain)
+    shown = pq.read_table(plain).column("product_id").to_pylist()
+    rows = {"--exclude": [("p07", p) for p in shown[:4]], "--only": [("p08", p) for p in shown[4:]]}
+    queries, products = zip(*rows[option], strict=True)
+    names = "query_id", "candidate_id" if option == "--exclude" else "product_id"
+    pq.write_table(
+        pa.table(dict(zip(names, (queries, products), strict=True))), tmp_path / "list.parquet"
+    )
+    words += [option, str(tmp_path / "list.parquet")]
+    done = recommend(*words, "--product", "p07", "-o", one)
+    assert {"torch", "lightgbm"} & set(json.loads(done.stderr.splitlines()[-1])) == set()
+    recommend(*words, "--queries", str(tmp_path / "asked.parquet"), "-o", listed)
+    assert pq.read_table(one).equals(pq.read_table(listed))
+    found = pq.read_table(one).column("product_id").to_pylist()
+    assert found
+    assert not set(found) & set(shown[:4])
+
+
 def test_an_unknown_product_is_told_with_the_nearest_ids(ranked):
     done = recommend("recommend", "--model", str(ranked), "--product", "p7", check=False)
     assert done.returncode == 3

@@ -67,6 +67,29 @@ def test_every_sellers_answer_is_that_of_the_model_in_memory(models, asked):
         assert other.equals(one)
 
 
+def test_a_sellers_excluded_products_stay_out_in_place_too(models, tmp_path):
+    place, _, _ = models
+    pq.write_table(pa.table({"seller_id": ["s01"]}), tmp_path / "asked.parquet")
+    words = ["recommend", "--model", place, "--threshold", "0", "--category", "all", "--quiet"]
+    loaded = {}
+
+    def answered(name, *more):
+        call = [sys.executable, "-c", PROBE, *words, *more, "-o", str(tmp_path / name)]
+        loaded[name] = subprocess.run(call, capture_output=True, text=True, check=True).stderr
+        return pq.read_table(tmp_path / name)
+
+    shown = answered("plain", "--seller", "s01").column("product_id").to_pylist()
+    left_out = {"seller_id": ["s01"] * 3 + ["s02"] * 2, "product_id": shown[:5]}
+    pq.write_table(pa.table(left_out), tmp_path / "list.parquet")
+    exclude = ("--exclude", str(tmp_path / "list.parquet"))
+    one = answered("one", *exclude, "--seller", "s01")
+    assert one.equals(answered("all", *exclude, "--queries", str(tmp_path / "asked.parquet")))
+    found = one.column("product_id").to_pylist()
+    assert found[:2] == shown[3:5]
+    assert not set(found) & set(shown[:3])
+    assert {"torch", "lightgbm"} & set(json.loads(loaded["one"].splitlines()[-1])) == set()
+
+
 def test_every_id_is_found_and_no_other(models):
     _, memory, in_place = models
     for at, name in enumerate(memory.query_ids().to_pylist()):
