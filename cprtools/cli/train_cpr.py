@@ -77,6 +77,7 @@ def train_cpr(
     from cprtools.cpr import recipe
 
     tables.check_folder_writable(output)
+    parse_choice("--method", method, recipe.METHODS)
     check_index(index, method)
     mapping = parse_columns(columns)
     if (earlier is None) != (later is None):

@@ -16,6 +16,7 @@ from cprtools.cli.options import (
     Vectors,
     check_index,
     make_index,
+    parse_choice,
     parse_columns,
     training_run,
 )
@@ -68,6 +69,7 @@ def train_linkpred(
     from cprtools.linkpred import recipe
 
     tables.check_folder_writable(output)
+    parse_choice("--method", method, recipe.METHODS)
     check_index(index, method)
     mapping = parse_columns(columns)
     options = recipe.method_options(

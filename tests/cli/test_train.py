@@ -13,7 +13,7 @@ from tests.cli.commands import fails, ok, planted_pairs, run, write
     [
         (4, ("nothing.parquet",), "no such file"),
         (3, ("listings.parquet",), "no column 'query_id'"),
-        (2, ("pairs.parquet", "--method", "magic"), "--method must be one of"),
+        (2, ("listings.parquet", "--method", "magic"), "--method must be one of"),
         (2, ("pairs.parquet", "--preset", "magic"), "--preset must be one of"),
         (2, ("pairs.parquet", "--method", "mf", "--epochs", "2"), "options of p-companion"),
         (2, ("pairs.parquet", "--later", "pairs.parquet"), "--earlier and --later go together"),
@@ -54,7 +54,7 @@ def test_bad_training_input_gets_one_line_and_leaves_nothing(home, code, words, 
     [
         (4, ("nowhere",), "no such folder"),
         (3, ("cpr.model",), "expected a graph"),
-        (2, ("graph", "--method", "ease2"), "--method must be one of"),
+        (2, ("cpr.model", "--method", "ease2"), "--method must be one of"),
         (2, ("graph", "--fanout", "3,3"), ""),
         (2, ("graph", "--fanout", "x"), "--fanout"),
         (2, ("graph", "--sampling", "x"), "--sampling must be one of"),
