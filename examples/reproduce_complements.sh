@@ -11,7 +11,8 @@
 #   SPLIT=time    as orders, by time: the last orders are test (AT), those before (LATER) choose.
 # Candidates: the whole catalogue but similar products. Default: pairs for relations, else orders.
 # QUERIES=0.1 answers a tenth of the queries only; MIN_COUNT is that of mine-pairs. GO_ON=1 keeps
-# FOLDER with its split and the methods that are there already.
+# FOLDER with its split and the methods that are there already. EMBED="--method static" are options
+# of embed-text.
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
 data=$(cd "$1" && pwd)
@@ -65,7 +66,7 @@ if [ -n "${QUERIES:-}" ]; then
 fi
 vectors=()
 if cprtools inspect "$products" | grep -qw title; then
-  cprtools embed-text "$products" -o text.parquet
+  cprtools embed-text "$products" ${EMBED:-} -o text.parquet
   vectors=(--vectors text.parquet)
   methods="${METHODS:-text-knn $methods}"
 fi

@@ -5,7 +5,7 @@
 # page_views.parquet are used where there are any.
 # FOLDER (reproduce/NAME-sellers) is made anew. Split: 20% of the listings of each seller with 5 or
 # more (SEED=0), candidates: every product of the graph, or of the high-demand list, that the seller
-# does not list in training.
+# does not list in training. EMBED="--method static" are options of embed-text.
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
 data=$(cd "$1" && pwd)
@@ -16,7 +16,7 @@ rm -rf "$folder" && mkdir -p "$folder" && cd "$folder"
 
 cprtools split "$data/listings.parquet" --by seller_id --fraction 0.2 --min-rows 5 --seed "$seed" \
   -o train.parquet --test-out test.parquet
-cprtools embed-text "$data/products.parquet" -o text.parquet
+cprtools embed-text "$data/products.parquet" ${EMBED:-} -o text.parquet
 pairs=()
 if [ -e "$data/events.parquet" ]; then
   cprtools mine-pairs "$data/events.parquet" -o pairs.parquet
