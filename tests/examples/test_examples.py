@@ -183,6 +183,7 @@ def test_methods_over_seeds_are_measured_together(demo, tmp_path, monkeypatch):
     monkeypatch.setenv("SEEDS", "0 1")
     monkeypatch.setenv("SPLIT", "pairs")
     monkeypatch.setenv("METHODS", "popularity type-counts")
+    monkeypatch.setenv("EMBED", "--method doc2vec --dim 8")
     done = run(
         "bash", EXAMPLES / "complements_over_seeds.sh", folder / "market", "seeds", cwd=tmp_path
     )
