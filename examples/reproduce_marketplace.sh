@@ -11,8 +11,10 @@ complements="popularity type-popularity type-counts co-purchase item-knn mf text
 sellers="popularity item-knn mf text-knn gnn"
 for seed in ${SEEDS:-0 1 2 3 4}; do
   python "$examples/marketplace.py" "$folder/market$seed" --seed "$seed"
-  SEED=$seed bash "$examples/reproduce_complements.sh" "$folder/market$seed" "$folder/c$seed"
-  SEED=$seed bash "$examples/reproduce_sellers.sh" "$folder/market$seed" "$folder/s$seed"
+  SEED=$seed SPLIT=pairs METHODS=$complements \
+    bash "$examples/reproduce_complements.sh" "$folder/market$seed" "$folder/c$seed"
+  SEED=$seed METHODS=$sellers \
+    bash "$examples/reproduce_sellers.sh" "$folder/market$seed" "$folder/s$seed"
 done
 cd "$folder"
 for system in c s; do
