@@ -6,7 +6,7 @@ import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines.catalogue import index_in
-from cprtools.errors import SchemaError
+from cprtools.errors import SchemaError, list_names
 from cprtools.tables import LISTINGS, TRUTH_PAIRS, Source, open_table, read
 from cprtools.tables import columns as c
 
@@ -23,6 +23,11 @@ def read_excluded(source_name: str, query_ids: pa.Array, product_ids: pa.Array) 
     present = source.schema().names
     if c.SELLER_ID in present and c.PRODUCT_ID in present:
         source = Source(source.name, source.paths, LISTINGS)
+    elif c.QUERY_ID not in present or c.CANDIDATE_ID not in present:
+        raise SchemaError(
+            f"{source.label}: needs query_id and candidate_id, or seller_id and product_id; "
+            f"found {list_names(present)}"
+        )
     names = [field.name for field in source.spec.fields if field.required]
     table = read(source, only=names, allow_empty=True)
     rows = index_in(table.column(names[0]), query_ids)

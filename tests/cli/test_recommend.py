@@ -217,6 +217,7 @@ def test_same_seed_trains_the_same_model(home):
         (3, ("--queries", "vectors0.parquet"), "no column product_id, query_id or seller_id"),
         (4, ("--product", "A1", "--model", "nowhere"), "no such folder"),
         (4, ("--product", "A1", "--exclude", "nothing.parquet"), "no such file"),
+        (3, ("--product", "A1", "--exclude", "products.parquet"), "or seller_id and product_id"),
         (4, ("--product", "A1", "-o", "no/such/place.parquet"), "does not exist"),
         (2, ("--product", "A1", "-k", "0"), "-k"),
         (2, ("--product", "A1", "--seller", "S1"), "exactly one of"),
