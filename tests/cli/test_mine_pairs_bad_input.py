@@ -299,7 +299,7 @@ def test_customers_with_very_many_events_are_told_in_one_line(tmp_path):
                 'view' AS event FROM range({events}) AS numbers(i))
               TO '{tmp_path}/{number}.parquet' (FORMAT parquet)""")
         _, (warning,) = mined(tmp_path)
-        one, both = "one customer has 250,000 events", "2 customers have more than 100,000 events"
+        one, both = "one customer has 1,000,000 events", "2 customers have more than 100,000 events"
         assert (one if name == "bot" else f"{both}, the largest 1,000,000") in warning
         assert len(warning) < 300
 
