@@ -33,6 +33,8 @@ try:
 finally:
     print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr)
 """
+# fails where a model is read into memory
+IN_PLACE_ONLY = f"import cprtools.answers.model as m; m.load_model = None\n{PROBE}"
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -71,11 +73,10 @@ def test_a_sellers_excluded_products_stay_out_in_place_too(models, tmp_path):
     place, _, _ = models
     pq.write_table(pa.table({"seller_id": ["s01"]}), tmp_path / "asked.parquet")
     words = ["recommend", "--model", place, "--threshold", "0", "--category", "all", "--quiet"]
-    loaded = {}
 
-    def answered(name, *more):
-        call = [sys.executable, "-c", PROBE, *words, *more, "-o", str(tmp_path / name)]
-        loaded[name] = subprocess.run(call, capture_output=True, text=True, check=True).stderr
+    def answered(name, *more, probe=IN_PLACE_ONLY):
+        call = [sys.executable, "-c", probe, *words, *more, "-o", str(tmp_path / name)]
+        subprocess.run(call, capture_output=True, check=True)
         return pq.read_table(tmp_path / name)
 
     shown = answered("plain", "--seller", "s01").column("product_id").to_pylist()
@@ -83,11 +84,11 @@ def test_a_sellers_excluded_products_stay_out_in_place_too(models, tmp_path):
     pq.write_table(pa.table(left_out), tmp_path / "list.parquet")
     exclude = ("--exclude", str(tmp_path / "list.parquet"))
     one = answered("one", *exclude, "--seller", "s01")
-    assert one.equals(answered("all", *exclude, "--queries", str(tmp_path / "asked.parquet")))
+    listed = ("--queries", str(tmp_path / "asked.parquet"))
+    assert one.equals(answered("all", *exclude, *listed, probe=PROBE))
     found = one.column("product_id").to_pylist()
     assert found[:2] == shown[3:5]
     assert not set(found) & set(shown[:3])
-    assert {"torch", "lightgbm"} & set(json.loads(loaded["one"].splitlines()[-1])) == set()
 
 
 def test_every_id_is_found_and_no_other(models):
