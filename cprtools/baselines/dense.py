@@ -1,42 +1,129 @@
 """Dense products whose rows are the same bits in any batch and on any number of threads."""
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from typing import Any
+
 import numpy as np
 
 from cprtools.baselines.contract import FloatArray
 
-TILE = 64
-"""Heights that are no multiple of this are filled up: those of BLAS's own tiles divide it."""
-# BLAS puts the columns in its own order once per product: taller ones pay for that more rarely
-_HEIGHT = 512
-# but small products have kernels of their own: multiplications of a tile that surely is none
-_LARGE = 1 << 24
-# longer sums are divided, by BLAS in another way for each number of threads
-_DEPTH = 256
-# entries from which on BLAS has no kernel of its own for small products of few rows
-_MANY = 1_000_000
+# columns of one product: some of BLAS's blocks
+_WIDTH = 960
+# multiplications from which on threads are worth starting
+_MUCH = 1 << 26
+# rows of one product, tallest first; a single row is like itself
+_HEIGHTS = (192, 96, 48, 24, 12, 8, 4, 1)
+TALLEST = _HEIGHTS[0]
+"""Rows in multiples of this are taken without filling up."""
+# rows by which a lower height is compared with a taller one
+_TRIED = 48
 
 
 def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
     """Dot products of all rows with all columns, (len(rows), len(columns)) float32.
 
     rows: (num_rows, dim) float32; columns: (num_columns, dim) float32.
-    BLAS picks its kernel, and with it the order of summation, by what is left over from whole
-    tiles; rows of zeros that fill the last tile make a query's scores independent of the queries
-    it is asked with.
+    BLAS picks its kernel, and with it the order of summation, by the size of a product and by the
+    place in it. So products are made of parts, always the same ones of the columns, and of heights
+    at which all rows turn out alike on this machine; rows of zeros fill the last one up. A query's
+    scores are then independent of the queries it is asked with.
     """
-    dim = rows.shape[1]
-    tile = TILE
-    if len(rows) <= TILE // 2 and columns.size >= _MANY:
-        # few rows against many columns: a lower tile of the same kernel is several times as fast
-        tile = max(2, 1 << (len(rows) - 1).bit_length())
-    padded = np.zeros((-(-len(rows) // tile) * tile, dim), dtype=np.float32)
-    padded[: len(rows)] = rows
-    result = np.empty((len(padded), len(columns)), dtype=np.float32)
-    height = _HEIGHT if TILE * columns[:, :_DEPTH].size > _LARGE else tile
-    for start in range(0, len(padded), height):
-        part = slice(start, start + height)
-        np.matmul(padded[part, :_DEPTH], columns[:, :_DEPTH].T, out=result[part])
-        for deep in range(_DEPTH, dim, _DEPTH):
-            further = slice(deep, deep + _DEPTH)
-            result[part] += padded[part, further] @ columns[:, further].T
-    return result[: len(rows)]
+    num_rows, num_columns = len(rows), len(columns)
+    whole = num_columns - num_columns % _WIDTH
+    result = np.empty((num_rows, num_columns), dtype=np.float32)
+    with _one_thread_each() as allowed:
+        threads = allowed if result.size * columns.shape[1] >= _MUCH else 1
+        # a part for each thread; which of them computes a column makes no difference
+        step = max(-(-whole // (threads * _WIDTH)), 1) * _WIDTH
+        parts = [slice(start, min(start + step, whole)) for start in range(0, whole, step)]
+        parts += [slice(whole, num_columns)] * (whole < num_columns)
+
+        def fill(part: slice) -> None:
+            _fill(rows, columns[part], min(_WIDTH, part.stop - part.start), result[:, part])
+
+        if threads == 1:
+            for part in parts:
+                fill(part)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(fill, parts))
+    return result
+
+
+def _fill(rows: FloatArray, columns: FloatArray, width: int, result: FloatArray) -> None:
+    """Write the dot products, by products of `width` columns each."""
+    dim = columns.shape[1]
+    count = len(columns) // width
+    # (count, dim, width)
+    stacked = columns.reshape(count, width, dim).transpose(0, 2, 1)
+    heights = heights_alike(width, dim)
+    for start in range(0, len(rows), heights[0]):
+        some = rows[start : start + heights[0]]
+        height = next(height for height in reversed(heights) if height >= len(some))
+        full = np.zeros((height, dim), dtype=np.float32)
+        full[: len(some)] = some
+        out = result[start : start + len(some)]
+        if len(some) < height:
+            out = np.empty((height, len(columns)), dtype=np.float32)
+        by_part = np.lib.stride_tricks.as_strided(
+            out,
+            (count, height, width),
+            (width * out.itemsize, out.strides[0], out.itemsize),
+        )
+        np.matmul(full, stacked, out=by_part)
+        if len(some) < height:
+            result[start : start + len(some)] = out[: len(some)]
+
+
+@lru_cache(maxsize=1024)
+def heights_alike(width: int, dim: int) -> Sequence[int]:
+    """Heights of a product in which any row has the same bits in any place, tallest first.
+
+    Found by trying: random numbers show in which order they were added up.
+    """
+    random = np.random.default_rng(0)
+    rows = random.standard_normal((TALLEST, dim)).astype(np.float32)
+    columns = random.standard_normal((width, dim)).astype(np.float32)
+    alike: list[int] = []
+    for height in _HEIGHTS:
+        if not alike:
+            tried = rows[:height]
+            expected = tried @ columns.T
+            same = all(
+                np.array_equal(
+                    np.roll(tried, by, axis=0) @ columns.T, np.roll(expected, by, axis=0)
+                )
+                for by in (1, 5)
+            )
+        else:
+            enough = min(max(height, _TRIED), len(expected))
+            starts = range(0, enough - height + 1, height)
+            same = all(
+                np.array_equal(rows[at : at + height] @ columns.T, expected[at : at + height])
+                for at in starts
+            )
+        if same:
+            alike.append(height)
+    return alike
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[int]:
+    """BLAS computes each product by one thread; how many it may use otherwise."""
+    blas = _blas()
+    threads = max((library.num_threads for library in blas.lib_controllers), default=1)
+    if threads == 1:
+        yield 1
+        return
+    with blas.limit(limits=1):
+        yield threads
+
+
+@cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")

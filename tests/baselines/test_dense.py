@@ -1,0 +1,82 @@
+"""Dense products: equal bits in any batch, on any number of threads, by any kernel of BLAS."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from cprtools.baselines.dense import heights_alike, stable_product
+
+SHAPES = [(3, 1), (33, 57), (50, 16), (128, 900), (64, 5000), (300, 5003), (500, 4097), (8, 40_000)]
+
+
+def random_sides(dim, num_columns, num_rows=700):
+    random = np.random.default_rng(0)
+    sizes = ((num_rows, dim), (num_columns, dim))
+    return [random.standard_normal(size).astype(np.float32) for size in sizes]
+
+
+@pytest.mark.parametrize(("dim", "num_columns"), SHAPES)
+def test_product_is_the_same_in_any_batch(dim, num_columns):
+    rows, columns = random_sides(dim, num_columns)
+    whole = stable_product(rows, columns)
+    np.testing.assert_allclose(whole, rows @ columns.T, rtol=1e-4, atol=1e-4)
+    for start, stop in ((0, 1), (3, 70), (5, 40), (100, 104), (149, 150), (60, 640)):
+        np.testing.assert_array_equal(stable_product(rows[start:stop], columns), whole[start:stop])
+    np.testing.assert_array_equal(stable_product(rows[::-1], columns), whole[::-1])
+
+
+@pytest.mark.parametrize(("dim", "num_columns"), SHAPES)
+def test_product_is_the_same_on_any_number_of_threads(dim, num_columns):
+    rows, columns = random_sides(dim, num_columns)
+    found = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads, "blas"):
+            found.append(stable_product(rows, columns))
+            assert all(
+                library["num_threads"] == threads
+                for library in threadpool_info()
+                if library["user_api"] == "blas"
+            )
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_no_rows_and_no_columns_have_empty_products():
+    rows, columns = random_sides(8, 20, num_rows=3)
+    assert stable_product(rows[:0], columns).shape == (0, 20)
+    assert stable_product(rows, columns[:0]).shape == (3, 0)
+    # rows of another array, and turned round
+    turned = stable_product(rows[:, ::2], columns[:, ::2])
+    np.testing.assert_allclose(turned, rows[:, ::2] @ columns[:, ::2].T, rtol=1e-5, atol=1e-5)
+
+
+def test_there_is_a_height_for_every_shape():
+    for width, dim in ((960, 128), (1, 1), (57, 300)):
+        heights = heights_alike(width, dim)
+        assert heights
+        assert list(heights) == sorted(heights, reverse=True)
+
+
+def kernels():
+    """Kernels of OpenBLAS that this machine can run, beside the one that it chooses itself."""
+    info = Path("/proc/cpuinfo")
+    flags = set(info.read_text().split()) if info.exists() else set()
+    found = {"Nehalem": "sse4_2", "Sandybridge": "avx", "Haswell": "avx2", "SkylakeX": "avx512vl"}
+    return [name for name, flag in found.items() if flag in flags]
+
+
+@pytest.mark.parametrize("kernel", kernels() or [None])
+def test_product_is_the_same_by_any_kernel(kernel):
+    if kernel is None:
+        pytest.skip("no processor of a kind that has several kernels")
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    words += [__file__, "-k", "any_batch or number_of_threads"]
+    environment = {**os.environ, "OPENBLAS_CORETYPE": kernel}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert f"{2 * len(SHAPES)} passed" in done.stdout
