@@ -107,13 +107,16 @@ def train(
     own = dict(options or {})
     if is_gnn:
         own["run"] = run
-    inner, positives = hold_out_listings(built.problem, products=_NEW_PRODUCTS, seed=seed)
+    with_ranker = is_gnn and with_ranker
+    # only a ranker learns from them; to a curve they are not what candidates look like
+    products = _NEW_PRODUCTS if with_ranker else 0.0
+    inner, positives = hold_out_listings(built.problem, products=products, seed=seed)
     return fit_two_stage(
         built.problem,
         [(inner, positives)],
-        SourceFitter(method, own, built.views, seed, with_support=is_gnn and with_ranker, say=say),
+        SourceFitter(method, own, built.views, seed, with_support=with_ranker, say=say),
         settings=settings or Settings(),
-        with_ranker=is_gnn and with_ranker,
+        with_ranker=with_ranker,
         not_in_curve=unlisted_by_draw(built.problem, inner, seed=seed),
         seed=seed,
         say=say,

@@ -72,7 +72,9 @@ class Evidence:
         places = self.pool.place[cols]
         for name, dense in scores.items():
             columns.update(source_columns(name, dense, rows, places))
-        columns.update(self._popularity(query_idx, rows, cols))
+        for name, values in self._popularity(query_idx, rows, cols).items():
+            # the method of that name is judged by its own scores
+            columns.setdefault(name, values)
         if self.problem.is_square:
             columns.update(self._pair_columns(query_idx, rows, cols))
             prior = scores[_PRIOR][rows, cols] if _PRIOR in scores else None

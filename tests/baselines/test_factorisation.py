@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Factorisation, Popularity, Problem
-from cprtools.baselines.dense import stable_product
 from cprtools.baselines.tuning import choose, hold_out
 from cprtools.errors import SchemaError
 
@@ -83,6 +83,45 @@ def test_weighting_is_tuned_only_where_weights_differ():
     counts.data[0] = 9
     fitted = Factorisation.fit(Problem(counts, problem.types, 0), tune=False)
     assert fitted.settings["weighting"] == "log"
+
+
+def misleading_problem(rows=200, wanted=600, others=2000, seed=0):
+    """Groups of sellers share what is in demand, and quite other ones what is not."""
+    random = np.random.default_rng(seed)
+    same = random.integers(0, 12, rows)[:, None] == random.integers(0, 12, wanted)[None]
+    full = same & (random.random((rows, wanted)) < 0.3)
+    hidden = full & (random.random((rows, wanted)) < 0.4)
+    shared = random.integers(0, 40, rows)[:, None] == random.integers(0, 40, others)[None]
+    matrix = csr_matrix(np.hstack([full & ~hidden, shared]).astype(np.float32))
+    is_candidate = np.arange(wanted + others) < wanted
+    return Problem(matrix, np.full(len(is_candidate), -1), 0, is_candidate=is_candidate), hidden
+
+
+def test_pairs_with_what_is_not_recommended_are_left_out_where_they_mislead():
+    problem, hidden = misleading_problem()
+    tuned = Factorisation.fit(problem, factors=8)
+    assert tuned.settings["pairs"] == "candidates"
+    pool = np.flatnonzero(problem.is_candidate)
+    shown = replace(problem, matrix=problem.matrix[:, pool])
+    reached = {}
+    for pairs in ("all", "candidates"):
+        fitted = Factorisation.fit(problem, **{**tuned.chosen, "pairs": pairs})
+        reached[pairs] = recall(fitted.restricted(pool), shown, hidden)
+    assert reached["candidates"] > 1.5 * reached["all"]
+
+
+def test_pairs_with_what_is_not_recommended_stay_where_they_tell_more():
+    problem, _ = low_rank_problem(columns=400)
+    # of what is in demand each seller lists next to nothing
+    few = replace(problem, is_candidate=np.arange(400) < 40)
+    assert Factorisation.fit(few).settings["pairs"] == "all"
+
+
+def test_where_everything_may_be_recommended_there_is_no_choice_of_pairs():
+    problem, _ = low_rank_problem()
+    everything = replace(problem, is_candidate=np.ones(60, dtype=bool))
+    found, expected = Factorisation.fit(everything), Factorisation.fit(problem)
+    assert found.settings == expected.settings
 
 
 def test_long_indices_factorise_like_short_ones():
@@ -202,31 +241,3 @@ def test_choose_climbs_to_the_best_of_a_smooth_hill_and_measures_once():
     best, value = choose({"a": 3, "b": 2}, steps, measure)
     assert (best, value) == ({"a": 1, "b": 4}, 0)
     assert len(seen) == len(set(seen))
-
-
-@pytest.mark.parametrize(
-    ("dim", "candidates"), [(33, 57), (50, 16), (128, 900), (64, 5000), (300, 5003)]
-)
-def test_stable_product_is_the_same_in_any_batch(dim, candidates):
-    random = np.random.default_rng(0)
-    rows = random.standard_normal((700, dim)).astype(np.float32)
-    columns = random.standard_normal((candidates, dim)).astype(np.float32)
-    whole = stable_product(rows, columns)
-    np.testing.assert_allclose(whole, rows @ columns.T, rtol=1e-4, atol=1e-4)
-    for start, stop in ((0, 1), (3, 70), (149, 150), (60, 640)):
-        np.testing.assert_array_equal(stable_product(rows[start:stop], columns), whole[start:stop])
-    np.testing.assert_array_equal(stable_product(rows[::-1], columns), whole[::-1])
-
-
-def test_stable_product_is_the_same_on_any_number_of_threads():
-    from threadpoolctl import threadpool_limits
-
-    random = np.random.default_rng(0)
-    # sums so long that BLAS divides them
-    rows = random.standard_normal((130, 500)).astype(np.float32)
-    columns = random.standard_normal((4097, 500)).astype(np.float32)
-    found = []
-    for threads in (1, 2):
-        with threadpool_limits(threads):
-            found.append(stable_product(rows, columns))
-    np.testing.assert_array_equal(*found)

@@ -188,6 +188,24 @@ def test_the_fit_sees_the_views_of_the_listings_that_it_sees(tmp_path, monkeypat
     assert views.any()
 
 
+@pytest.mark.parametrize(
+    ("method", "with_ranker", "share"), [("gnn", True, 0.1), ("gnn", False, 0), ("mf", True, 0)]
+)
+def test_only_a_ranker_meets_products_as_if_nobody_listed_them(
+    tmp_path, monkeypatch, method, with_ranker, share
+):
+    built, seen = built_from_tables(tmp_path), []
+
+    def hold_out(problem, *, products, seed):
+        seen.append(products)
+        raise RuntimeError
+
+    monkeypatch.setattr(recipe, "hold_out_listings", hold_out)
+    with pytest.raises(RuntimeError):
+        recipe.train(built, method, with_ranker=with_ranker)
+    assert seen == [share]
+
+
 class Scored(GraphModel):
     """A model of fixed scores."""
 

@@ -126,6 +126,21 @@ def test_the_curve_leaves_out_candidates_that_are_met_in_learning_alone():
         assert (left[1] == right[1]).all()
 
 
+def test_the_curve_of_popularity_is_one_of_its_own_scores():
+    # there is a piece of evidence of that name, on another scale
+    problem, _ = market()
+    part = hold_out_listings(problem, seed=1)
+    stage = fit_two_stage(
+        problem, [part], lambda inner: {"popularity": Popularity.fit(inner)}, with_ranker=False
+    )
+    counts = np.asarray(part[0].matrix.sum(axis=0)).ravel()
+    np.testing.assert_allclose(stage.calibration.scores.max(), counts.max())
+    # and it tells the first of a list from the last
+    best = np.sort(counts)[::-1][[0, 99]]
+    likely, unlikely = stage.calibration.apply(best)
+    assert likely > unlikely
+
+
 def test_scores_rise_down_to_the_fill_and_lists_hold_only_what_is_allowed():
     problem, sources = market(sellers=20)
     inner, positives = hold_out_listings(problem, seed=2)
