@@ -1,7 +1,8 @@
 """Matrix factorisation of implicit feedback by alternating least squares, tuned."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from operator import itemgetter
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,30 +14,21 @@ from cprtools.baselines.options import check_choice, check_least, refuse_unknown
 from cprtools.baselines.sparse import WEIGHTINGS, canonical, reweight
 from cprtools.baselines.tuning import Settings, Validation, choose, hold_out, thinned
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
 _SETTINGS = "mf_settings"
 _ITERATIONS = 15
 _SMALL = 50_000
 
-_PAIRS = ("all", "candidates")
-_START: Settings = {
-    "factors": 64,
-    "alpha": 10.0,
-    "regularisation": 1.0,
-    "weighting": "log",
-    "pairs": "all",
-}
-# cheap fits first; alpha and pairs come again since more factors want less of both
+_START: Settings = {"factors": 64, "alpha": 10.0, "regularisation": 1.0, "weighting": "log"}
+# a second place to climb from: where little but popularity tells, the way from the first may
+# lead nowhere
+_CAUTIOUS: Settings = {"alpha": 1.0, "regularisation": 30.0}
+# cheap fits first; alpha comes again since more factors want it smaller
 _STEPS: list[tuple[str, list[Any]]] = [
-    ("pairs", [*_PAIRS]),
     ("alpha", [1.0, 3.0, 10.0, 20.0, 40.0, 100.0]),
-    ("regularisation", [0.01, 0.1, 1.0, 10.0, 30.0]),
+    ("regularisation", [0.01, 0.1, 1.0, 10.0, 30.0, 100.0]),
     ("weighting", ["binary", "log", "raw"]),
-    ("factors", [32, 64, 128]),
+    ("factors", [8, 16, 32, 64, 128]),
     ("alpha", [1.0, 3.0, 10.0, 20.0, 40.0, 100.0]),
-    ("pairs", [*_PAIRS]),
 ]
 
 
@@ -44,8 +36,6 @@ class Factorisation(FactorModel):
     """Scores by the product of a query's and a candidate's factors.
 
     Confidence of a known pair is alpha f(w) with f `raw` w, `log` log(1 + w) or `binary` 1.
-    `pairs` are those that are factorised: `all`, or those with `candidates` alone. A seller's other
-    listings say more about it, and draw its factors towards what is never recommended.
     Source: Hu, Koren and Volinsky, ICDM 2008, solved by conjugate gradients (Takacs et al., RecSys
     2011) in the package implicit, where the confidence of a known pair is alpha w and not
     1 + alpha w.
@@ -61,8 +51,8 @@ class Factorisation(FactorModel):
     def fit(cls, problem: Problem, *, seed: int = 0, tune: bool = True, **options: Any) -> Self:
         """Choose settings on a validation part of the pairs, then factorise all of them.
 
-        factors, alpha, regularisation, weighting, pairs: taken as given, the others are tuned;
-        with `tune` off they keep their starting values. Raises UsageError for values out of range.
+        factors, alpha, regularisation, weighting: taken as given, the others are tuned; with `tune`
+        off they keep their starting values. Raises UsageError for values out of range.
         """
         settings = cls.settings_for(problem, seed=seed, tune=tune, **options)
         queries, candidates = _factorise(problem, settings, seed)
@@ -80,8 +70,6 @@ class Factorisation(FactorModel):
             # all weights alike: the weighting would only rescale alpha
             steps = [(name, values) for name, values in steps if name != "weighting"]
             settings = {**settings, "weighting": options.get("weighting", "binary")}
-        if _of_candidates(problem).nnz == problem.wide.nnz:
-            steps = [(name, values) for name, values in steps if name != "pairs"]
         part = thinned(problem, seed)
         validation = hold_out(part, seed) if tune and steps else None
         if validation is not None:
@@ -115,8 +103,6 @@ def _check(options: Settings) -> Settings:
             check_least("mf", name, options[name], least)
     if "weighting" in options:
         check_choice("mf", "weighting", options["weighting"], WEIGHTINGS)
-    if "pairs" in options:
-        check_choice("mf", "pairs", options["pairs"], _PAIRS)
     return {**options}
 
 
@@ -137,20 +123,12 @@ def _tune(
             by_weight=validation.per_pair,
         )
 
-    settings, reached = choose(start, steps, measure)
+    starts = [start]
+    if _CAUTIOUS.keys() <= {name for name, _ in steps}:
+        starts.append({**start, **_CAUTIOUS})
+    found = [choose(each, steps, measure) for each in starts]
+    settings, reached = max(found, key=itemgetter(1))
     return {**settings, "validation": reached}
-
-
-def _of_candidates(problem: Problem) -> "csr_matrix":
-    """The pairs with what may be recommended: (num_queries, num_candidates or more)."""
-    if problem.is_candidate is None:
-        return problem.wide
-    matrix = problem.matrix
-    kept = problem.is_candidate[matrix.indices]
-    ends = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
-    from scipy.sparse import csr_matrix
-
-    return csr_matrix((matrix.data[kept], matrix.indices[kept], ends), shape=matrix.shape)
 
 
 def _factorise(problem: Problem, settings: Settings, seed: int) -> tuple[FloatArray, FloatArray]:
@@ -158,7 +136,7 @@ def _factorise(problem: Problem, settings: Settings, seed: int) -> tuple[FloatAr
     from threadpoolctl import threadpool_limits
 
     # a product without a pair has no factors; of a marketplace's millions most have none
-    wide = problem.wide if settings["pairs"] == "all" else _of_candidates(problem)
+    wide = problem.wide
     used = np.flatnonzero(wide.getnnz(axis=0))
     matrix = wide[:, used]
     # one BLAS thread: faster here, and the sums stay in one order whatever the number of threads;

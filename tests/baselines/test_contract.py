@@ -123,7 +123,6 @@ def test_unknown_options_are_refused(name):
         ("lightgcn", {"epochs": 0}, "epochs must be at least 1, got 0"),
         ("mf", {"factors": 0}, "factors must be at least 1, got 0"),
         ("mf", {"weighting": "sqrt"}, "raw, log, binary, got 'sqrt'"),
-        ("mf", {"pairs": "some"}, "all, candidates, got 'some'"),
         ("text-knn", {"nearest": 0}, "nearest must be at least 1, got 0"),
         ("type-popularity", {"smoothing": 0}, "smoothing must be at least"),
     ],

@@ -85,43 +85,25 @@ def test_weighting_is_tuned_only_where_weights_differ():
     assert fitted.settings["weighting"] == "log"
 
 
-def misleading_problem(rows=200, wanted=600, others=2000, seed=0):
-    """Groups of sellers share what is in demand, and quite other ones what is not."""
+def popular_problem(rows=100, columns=5000, seed=0):
+    """Everybody lists by popularity alone: there is nothing else to learn."""
     random = np.random.default_rng(seed)
-    same = random.integers(0, 12, rows)[:, None] == random.integers(0, 12, wanted)[None]
-    full = same & (random.random((rows, wanted)) < 0.3)
-    hidden = full & (random.random((rows, wanted)) < 0.4)
-    shared = random.integers(0, 40, rows)[:, None] == random.integers(0, 40, others)[None]
-    matrix = csr_matrix(np.hstack([full & ~hidden, shared]).astype(np.float32))
-    is_candidate = np.arange(wanted + others) < wanted
-    return Problem(matrix, np.full(len(is_candidate), -1), 0, is_candidate=is_candidate), hidden
+    chance = 0.3 / np.arange(1, columns + 1) ** 0.5
+    full = random.random((rows, columns)) < chance
+    return Problem(csr_matrix(full.astype(np.float32)), np.full(columns, -1), 0)
 
 
-def test_pairs_with_what_is_not_recommended_are_left_out_where_they_mislead():
-    problem, hidden = misleading_problem()
-    tuned = Factorisation.fit(problem, factors=8)
-    assert tuned.settings["pairs"] == "candidates"
-    pool = np.flatnonzero(problem.is_candidate)
-    shown = replace(problem, matrix=problem.matrix[:, pool])
-    reached = {}
-    for pairs in ("all", "candidates"):
-        fitted = Factorisation.fit(problem, **{**tuned.chosen, "pairs": pairs})
-        reached[pairs] = recall(fitted.restricted(pool), shown, hidden)
-    assert reached["candidates"] > 1.5 * reached["all"]
-
-
-def test_pairs_with_what_is_not_recommended_stay_where_they_tell_more():
-    problem, _ = low_rank_problem(columns=400)
-    # of what is in demand each seller lists next to nothing
-    few = replace(problem, is_candidate=np.arange(400) < 40)
-    assert Factorisation.fit(few).settings["pairs"] == "all"
-
-
-def test_where_everything_may_be_recommended_there_is_no_choice_of_pairs():
-    problem, _ = low_rank_problem()
-    everything = replace(problem, is_candidate=np.ones(60, dtype=bool))
-    found, expected = Factorisation.fit(everything), Factorisation.fit(problem)
-    assert found.settings == expected.settings
+def test_where_only_popularity_tells_tuning_finds_it():
+    # with the first settings the factors fit noise, and from there all ways lead down
+    problem = popular_problem()
+    validation = hold_out(problem, seed=0)
+    popular = Popularity.fit(replace(problem, matrix=validation.train))
+    reached = Factorisation.fit(problem).settings["validation"]
+    assert reached > 0.9 * validation.measure(popular.score)
+    # a setting that is given keeps the second place from being tried
+    given = Factorisation.fit(problem, alpha=10.0).settings
+    assert given["alpha"] == 10.0
+    assert given["validation"] <= reached
 
 
 def test_long_indices_factorise_like_short_ones():
