@@ -26,18 +26,7 @@ pairs=()
 if [ -e "$data/pairs.parquet" ]; then
   pairs=(--pairs "$data/pairs.parquet")
 elif [ -e "$data/events.parquet" ]; then
-  python - "$data/events.parquet" "$truth" <<'CODE'
-import sys
-
-import duckdb
-
-events = duckdb.read_parquet(sys.argv[1])
-truth = duckdb.read_parquet(sys.argv[2])
-known = "SELECT * FROM events"
-if "seller_id" in events.columns:
-    known += " ANTI JOIN truth USING (seller_id, product_id)"
-duckdb.sql(known).write_parquet("events.parquet")
-CODE
+  python "$examples/known_events.py" "$data/events.parquet" "$truth" events.parquet
   cprtools mine-pairs events.parquet --min-count "${MIN_COUNT:-2}" -o pairs.parquet
   pairs=(--pairs pairs.parquet --min-bought-together "${MIN_COUNT:-2}")
 fi

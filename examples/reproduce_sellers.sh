@@ -2,7 +2,7 @@
 # Every seller method on real data, one table at the end.
 #   examples/reproduce_sellers.sh DATA [FOLDER]
 # DATA holds listings.parquet and products.parquet; events.parquet, high_demand.parquet and
-# page_views.parquet are used where there are any.
+# page_views.parquet are used where there are any; events of held-out listings are left out.
 # FOLDER (reproduce/NAME-sellers) is made anew. Split: 20% of the listings of each seller with 5 or
 # more (SEED=0), candidates: every product of the graph, or of the high-demand list, that the seller
 # does not list in training. EMBED="--method static" are options of embed-text.
@@ -19,7 +19,8 @@ cprtools split "$data/listings.parquet" --by seller_id --fraction 0.2 --min-rows
 cprtools embed-text "$data/products.parquet" ${EMBED:-} -o text.parquet
 pairs=()
 if [ -e "$data/events.parquet" ]; then
-  cprtools mine-pairs "$data/events.parquet" -o pairs.parquet
+  python "$examples/known_events.py" "$data/events.parquet" test.parquet events.parquet
+  cprtools mine-pairs events.parquet -o pairs.parquet
   pairs=(--pairs pairs.parquet)
 fi
 demand=()

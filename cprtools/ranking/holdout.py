@@ -13,6 +13,9 @@ from cprtools.baselines.sparse import canonical
 from cprtools.baselines.tuning import divide_later
 
 BoolArray = npt.NDArray[np.bool_]
+# share of the co-purchases with a seller of both products from which on sellers explain them
+_AT_SELLERS = 0.95
+_SAMPLED, _AT_ONCE = 100_000, 1_000_000
 # between the seeds of two draws: far from the next seed that a user would take
 _NEXT_DRAW = 1000
 
@@ -28,8 +31,8 @@ def hold_out_listings(
     """Sellers: `fraction` of the listings of each seller with at least `min_rows`, rounded down.
 
     products: the share of products all of whose listings are held out as well, whoever lists
-    them, as if nobody listed them yet. Returns the problem without these listings, and them
-    (queries x candidates, candidates only).
+    them, as if nobody listed them yet. Returns the problem without these listings and without the
+    co-purchases that they alone explain, and the listings (queries x candidates, candidates only).
     """
     matrix = problem.matrix
     held = _share_of_each(matrix, fraction, min_rows, seed)
@@ -38,7 +41,43 @@ def hold_out_listings(
         held |= is_new[matrix.indices]
     if problem.is_candidate is not None:
         held &= problem.is_candidate[matrix.indices]
-    return _divide(problem, held)
+    inner, positives = _divide(problem, held)
+    return replace(inner, co_purchases=_explained(problem, inner)), positives
+
+
+def _explained(problem: Problem, inner: Problem) -> csr_matrix | None:
+    """Co-purchases as if the listings held out had never been.
+
+    Where nearly every co-purchase has a seller that lists both products, the purchases were made at
+    sellers: what was bought together there tells what the seller lists, also of a listing that is
+    held out. What only such listings explain goes with them. Else customers buy across sellers, and
+    all stays.
+    """
+    pairs = problem.co_purchases
+    if pairs is None or not pairs.nnz:
+        return pairs
+    rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
+    cols = pairs.indices
+    some = slice(None, None, max(1, pairs.nnz // _SAMPLED))
+    if _listed_together(problem.matrix, rows[some], cols[some]).mean() < _AT_SELLERS:
+        return pairs
+    before, after = (_listed_together(part.matrix, rows, cols) for part in (problem, inner))
+    kept = after | ~before
+    values = pairs.data[kept], (rows[kept], cols[kept])
+    return csr_matrix(values, shape=pairs.shape, dtype=np.float32)
+
+
+def _listed_together(
+    matrix: csr_matrix, left: npt.NDArray[np.integer], right: npt.NDArray[np.integer]
+) -> BoolArray:
+    """Of pairs of products whether some seller lists both, (pairs,)."""
+    by_product = matrix.T.tocsr()
+    parts = [np.zeros(0, dtype=bool)]
+    for start in range(0, len(left), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        both = by_product[left[part]].multiply(by_product[right[part]])
+        parts.append(both.getnnz(axis=1) > 0)
+    return np.concatenate(parts)
 
 
 def unlisted_by_draw(

@@ -89,3 +89,41 @@ def test_a_share_of_the_products_is_held_out_as_if_nobody_listed_them_yet():
     hot = replace(problem, is_candidate=np.arange(400) < 200)
     _, few = hold_out_listings(hot, products=0.1, seed=3)
     assert few.nnz and not few[:, 200:].nnz
+
+
+def co_purchased(pairs, size):
+    """Symmetric counts of these pairs."""
+    matrix = np.zeros((size, size), dtype=np.float32)
+    for left, right in pairs:
+        matrix[left, right] = matrix[right, left] = 3
+    return csr_matrix(matrix)
+
+
+def test_co_purchases_at_a_seller_are_held_out_with_its_listing():
+    # two sellers of ten products each, that share the first
+    matrix = np.zeros((2, 19), dtype=np.float32)
+    matrix[0, :10] = matrix[1, 9:] = matrix[1, 0] = 1
+    at_sellers = [(i, j) for i in range(10) for j in range(i)]
+    problem = Problem(csr_matrix(matrix), np.full(19, -1), 0,
+                      co_purchases=co_purchased(at_sellers, 19))  # fmt: skip
+    inner, held = hold_out_listings(problem, seed=0)
+    gone = set(held[0].indices) - {0, 9}
+    assert gone
+    for left, right in at_sellers:
+        # the first and the last of the first seller's are the second one's, too
+        both = (matrix[:, left] * matrix[:, right] > 0) & ~held.toarray()[:, [left, right]].any(1)
+        count = inner.co_purchases[left, right]
+        assert count == inner.co_purchases[right, left] == (3 if both.any() else 0)
+
+
+def test_co_purchases_across_sellers_stay():
+    matrix = np.kron(np.eye(2), np.ones((1, 10))).astype(np.float32)
+    # of one pair in ten no seller lists both
+    pairs = [(i, j) for i in range(10) for j in range(i)] + [(i, 10 + i) for i in range(5)]
+    co_purchases = co_purchased(pairs, 20)
+    problem = Problem(csr_matrix(matrix), np.full(20, -1), 0, co_purchases=co_purchases)
+    inner, held = hold_out_listings(problem, seed=0)
+    assert held.nnz
+    assert (inner.co_purchases != co_purchases).nnz == 0
+    alone = replace(problem, co_purchases=None)
+    assert hold_out_listings(alone, seed=0)[0].co_purchases is None

@@ -1,0 +1,29 @@
+"""Events of a shop without those of held-out listings: they would tell what is to be foretold.
+
+Usage: python examples/known_events.py EVENTS TRUTH OUT
+
+What a seller sold it lists. Where EVENTS have a column seller_id, rows whose seller and product are
+a row of TRUTH are left out; else all are kept.
+"""
+
+import argparse
+
+import duckdb
+
+
+def main() -> None:
+    """Write the events that are left."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for name in ("events", "truth", "out"):
+        parser.add_argument(name)
+    options = parser.parse_args()
+    events, truth = (duckdb.read_parquet(name) for name in (options.events, options.truth))
+    known = "SELECT * FROM events"
+    if "seller_id" in events.columns:
+        known += " ANTI JOIN truth USING (seller_id, product_id)"
+    assert truth is not None  # read by the query
+    duckdb.sql(known).write_parquet(options.out)
+
+
+if __name__ == "__main__":
+    main()
