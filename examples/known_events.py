@@ -17,12 +17,11 @@ def main() -> None:
     for name in ("events", "truth", "out"):
         parser.add_argument(name)
     options = parser.parse_args()
-    events, truth = (duckdb.read_parquet(name) for name in (options.events, options.truth))
-    known = "SELECT * FROM events"
+    events = duckdb.read_parquet(options.events)
     if "seller_id" in events.columns:
-        known += " ANTI JOIN truth USING (seller_id, product_id)"
-    assert truth is not None  # read by the query
-    duckdb.sql(known).write_parquet(options.out)
+        truth = duckdb.read_parquet(options.truth).project("seller_id, product_id")
+        events = events.join(truth, "seller_id, product_id", how="anti")
+    events.write_parquet(options.out)
 
 
 if __name__ == "__main__":
