@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from scipy.sparse import csr_matrix
@@ -179,3 +180,26 @@ def test_rows_take_additional_nodes_out_and_say_which_the_data_allow(ablation):
         "+ features",
         "+ stratified sampling",
     ]
+
+
+@pytest.mark.parametrize("with_sellers", [True, False])
+def test_events_of_held_out_listings_are_left_out(tmp_path, monkeypatch, with_sellers):
+    events = {
+        "customer_id": ["A", "B", "B", "C"],
+        "product_id": ["1", "1", "2", "1"],
+        "seller_id": ["S", "S", "S", "T"],
+    }
+    if not with_sellers:
+        del events["seller_id"]
+    pq.write_table(pa.table(events), tmp_path / "events.parquet")
+    # a listing counts once, however often it is there
+    truth = pa.table({"seller_id": ["S", "S", "T"], "product_id": ["1", "1", "2"]})
+    pq.write_table(truth, tmp_path / "truth.parquet")
+    names = [str(tmp_path / f"{name}.parquet") for name in ("events", "truth", "known")]
+    monkeypatch.setattr(sys, "argv", ["known_events.py", *names])
+    load("known_events").main()
+    known = pq.read_table(names[2])
+    assert known.column_names == list(events)
+    assert sorted(known["customer_id"].to_pylist()) == (
+        ["B", "C"] if with_sellers else ["A", "B", "B", "C"]
+    )
