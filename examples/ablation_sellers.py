@@ -2,6 +2,7 @@
 
 Usage: python examples/ablation_sellers.py GRAPH --train TRAIN --truth TRUTH [--vectors VECTORS]...
            [--demand N] [--seed 0] [--epochs 12] [--every-neighbour] [--count-only]
+           [--purchases-at-sellers]
 
 GRAPH holds everything: additional nodes and co-purchases are taken out of it for the rows without
 them. `--demand N`: the N most listed products of TRAIN are the ones in high demand. Candidates and
@@ -95,6 +96,7 @@ class Setting:
     truth: pa.Table
     epochs: int
     seed: int
+    purchases_at_sellers: bool = False
 
     def recall(self, lists: Lists) -> str:
         """Recall@100 with its interval, of the lists of sellers with held-out listings."""
@@ -252,7 +254,13 @@ def rows_of(setting: Setting, every_neighbour: bool) -> Iterator[list[str]]:
 def ranked(setting: Setting, sampling: str = "stratified") -> str:
     """Recall@100 of the whole recipe."""
     options = {"epochs": setting.epochs, "sampling": sampling}
-    stage = recipe.train(setting.built, GraphModel.method, options=options, seed=setting.seed)
+    stage = recipe.train(
+        setting.built,
+        GraphModel.method,
+        options=options,
+        purchases_at_sellers=setting.purchases_at_sellers,
+        seed=setting.seed,
+    )
 
     def lists(block: np.ndarray, allowed: np.ndarray) -> list[np.ndarray]:
         return [cols[:K] for cols, _ in stage.lists(block, allowed, K)]
@@ -281,6 +289,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=TrainingOptions.epochs)
     parser.add_argument("--every-neighbour", action="store_true")
+    parser.add_argument("--purchases-at-sellers", action="store_true", help="for the ranker")
     parser.add_argument("--count-only", action="store_true", help="sample a little, learn nothing")
     options = parser.parse_args()
     graph = tables.open_folder(options.graph, ("graph",))
@@ -293,7 +302,8 @@ def main() -> None:
         tables.read(tables.open_table(name, tables.LISTINGS))
         for name in (options.train, options.truth)
     )
-    setting = Setting(built, train, truth, options.epochs, options.seed)
+    at_sellers = options.purchases_at_sellers
+    setting = Setting(built, train, truth, options.epochs, options.seed, at_sellers)
     write_line(HEADS)
     write_line(["---"] * len(HEADS))
     if not options.count_only:

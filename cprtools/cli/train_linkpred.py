@@ -47,6 +47,14 @@ def train_linkpred(
     ] = None,
     init: Annotated[str, typer.Option(help="gnn: nodes start from vectors or random.")] = "vectors",
     ranker: Annotated[bool, typer.Option(help="gnn: fit the second stage too.")] = True,
+    purchases_at_sellers: Annotated[
+        bool,
+        typer.Option(
+            "--purchases-at-sellers",
+            help="gnn: what was bought together was bought at one seller (default: anywhere). What "
+            "tells of listings held out is then held out with them.",
+        ),
+    ] = False,
     index: Index = None,
     checkpoint: Checkpoint = None,
     resume: Resume = False,
@@ -89,7 +97,14 @@ def train_linkpred(
     built = building.build_problem(folder, vector_sources)
     console.report("problem", built.summary())
     stage = recipe.train(
-        built, method, options=options, with_ranker=ranker, seed=seed, say=console.note, run=run
+        built,
+        method,
+        options=options,
+        with_ranker=ranker,
+        purchases_at_sellers=purchases_at_sellers,
+        seed=seed,
+        say=console.note,
+        run=run,
     )
     members, facts = answers.model_members(
         stage,

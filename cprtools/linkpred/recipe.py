@@ -26,6 +26,7 @@ from cprtools.ranking import (
     TwoStage,
     fit_two_stage,
     hold_out_listings,
+    share_at_sellers,
     unlisted_by_draw,
 )
 from cprtools.training.run import Run
@@ -48,6 +49,8 @@ METHODS = (TRAINED, *_SELLER_BASELINES)
 Say = Callable[[str], None]
 # listings from which on the weights learnt without the held-out ones serve the whole graph
 _TRAINED_ONCE = 200_000
+# share of the co-purchases with a seller of both products from which on it is worth a word
+_AT_SELLERS = 0.95
 # multiplications from which on comparing all listed with all candidate texts takes too long; the
 # ranker still compares those that other sources retrieve
 _MOST_TEXT_WORK = 2e12
@@ -90,6 +93,7 @@ def train(
     *,
     options: Mapping[str, Any] | None = None,
     with_ranker: bool = True,
+    purchases_at_sellers: bool = False,
     settings: Settings | None = None,
     seed: int = 0,
     say: Say = lambda _: None,
@@ -99,7 +103,8 @@ def train(
 
     `gnn` gets the second stage over its own and the cheap sources' evidence; baselines answer by
     their own calibrated scores. `options` go to the method's `fit`; `run` is how the training of
-    `gnn` is carried out. Raises UsageError for a method that does not exist.
+    `gnn` is carried out; `purchases_at_sellers` as for `hold_out_listings`. Raises UsageError for a
+    method that does not exist.
     """
     if method not in METHODS:
         raise UsageError(f"--method must be one of {', '.join(METHODS)}, got {method!r}")
@@ -110,7 +115,15 @@ def train(
     with_ranker = is_gnn and with_ranker
     # only a ranker learns from them; to a curve they are not what candidates look like
     products = _NEW_PRODUCTS if with_ranker else 0.0
-    inner, positives = hold_out_listings(built.problem, products=products, seed=seed)
+    share = share_at_sellers(built.problem) if is_gnn and not purchases_at_sellers else 0.0
+    if share >= _AT_SELLERS:
+        say(
+            f"{share:.0%} of the co-purchases have a seller that lists both products: where they "
+            "were bought at these sellers, --purchases-at-sellers says so"
+        )
+    inner, positives = hold_out_listings(
+        built.problem, products=products, purchases_at_sellers=purchases_at_sellers, seed=seed
+    )
     return fit_two_stage(
         built.problem,
         [(inner, positives)],

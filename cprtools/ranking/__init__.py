@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         hold_out_later,
         hold_out_listings,
         hold_out_pairs,
+        share_at_sellers,
         unlisted_by_draw,
     )
     from cprtools.ranking.storage import load_stage, stage_members
@@ -30,7 +31,8 @@ __getattr__ = on_demand(
         "calibration": "Calibration fit_calibration load_calibration",
         "evidence": "Evidence",
         "fitting": "Collected collect_evidence fit_two_stage ranker_fitter",
-        "holdout": "draws hold_out_later hold_out_listings hold_out_pairs unlisted_by_draw",
+        "holdout": "draws hold_out_later hold_out_listings hold_out_pairs share_at_sellers "
+        "unlisted_by_draw",
         "storage": "load_stage stage_members",
         "trees": "Trees fit_trees load_trees",
         "two_stage": "Settings TwoStage candidate_pool query_blocks",
@@ -58,6 +60,7 @@ __all__ = [
     "load_trees",
     "query_blocks",
     "ranker_fitter",
+    "share_at_sellers",
     "stage_members",
     "unlisted_by_draw",
 ]

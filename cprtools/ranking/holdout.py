@@ -13,8 +13,7 @@ from cprtools.baselines.sparse import canonical
 from cprtools.baselines.tuning import divide_later
 
 BoolArray = npt.NDArray[np.bool_]
-# share of the co-purchases with a seller of both products from which on sellers explain them
-_AT_SELLERS = 0.95
+# co-purchases looked at: to estimate a share, and in one go
 _SAMPLED, _AT_ONCE = 100_000, 1_000_000
 # between the seeds of two draws: far from the next seed that a user would take
 _NEXT_DRAW = 1000
@@ -26,13 +25,16 @@ def hold_out_listings(
     fraction: float = 0.2,
     min_rows: int = 5,
     products: float = 0.0,
+    purchases_at_sellers: bool = False,
     seed: int = 0,
 ) -> tuple[Problem, csr_matrix]:
     """Sellers: `fraction` of the listings of each seller with at least `min_rows`, rounded down.
 
     products: the share of products all of whose listings are held out as well, whoever lists
-    them, as if nobody listed them yet. Returns the problem without these listings and without the
-    co-purchases that they alone explain, and the listings (queries x candidates, candidates only).
+    them, as if nobody listed them yet.
+    purchases_at_sellers: what was bought together was bought at a seller that lists both, so that
+    it tells of the listings held out; co-purchases that only those explain are left out as well.
+    Returns the problem without all that, and the listings (queries x candidates, candidates only).
     """
     matrix = problem.matrix
     held = _share_of_each(matrix, fraction, min_rows, seed)
@@ -42,25 +44,31 @@ def hold_out_listings(
     if problem.is_candidate is not None:
         held &= problem.is_candidate[matrix.indices]
     inner, positives = _divide(problem, held)
-    return replace(inner, co_purchases=_explained(problem, inner)), positives
+    if purchases_at_sellers:
+        inner = replace(inner, co_purchases=_still_explained(problem, inner))
+    return inner, positives
 
 
-def _explained(problem: Problem, inner: Problem) -> csr_matrix | None:
-    """Co-purchases as if the listings held out had never been.
+def share_at_sellers(problem: Problem) -> float:
+    """Of the co-purchases, or of some if they are many, the share with a seller of both products.
 
-    Where nearly every co-purchase has a seller that lists both products, the purchases were made at
-    sellers: what was bought together there tells what the seller lists, also of a listing that is
-    held out. What only such listings explain goes with them. Else customers buy across sellers, and
-    all stays.
+    0 where there are none.
     """
+    pairs = problem.co_purchases
+    if pairs is None or not pairs.nnz:
+        return 0.0
+    some = slice(None, None, max(1, pairs.nnz // _SAMPLED))
+    rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))[some]
+    return float(_listed_together(problem.matrix, rows, pairs.indices[some]).mean())
+
+
+def _still_explained(problem: Problem, inner: Problem) -> csr_matrix | None:
+    """Co-purchases without those that no seller of `inner` explains, but one of `problem` does."""
     pairs = problem.co_purchases
     if pairs is None or not pairs.nnz:
         return pairs
     rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
     cols = pairs.indices
-    some = slice(None, None, max(1, pairs.nnz // _SAMPLED))
-    if _listed_together(problem.matrix, rows[some], cols[some]).mean() < _AT_SELLERS:
-        return pairs
     before, after = (_listed_together(part.matrix, rows, cols) for part in (problem, inner))
     kept = after | ~before
     values = pairs.data[kept], (rows[kept], cols[kept])

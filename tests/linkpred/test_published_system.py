@@ -196,14 +196,26 @@ def test_only_a_ranker_meets_products_as_if_nobody_listed_them(
 ):
     built, seen = built_from_tables(tmp_path), []
 
-    def hold_out(problem, *, products, seed):
-        seen.append(products)
+    def hold_out(problem, *, products, purchases_at_sellers, seed):
+        seen.append((products, purchases_at_sellers))
         raise RuntimeError
 
     monkeypatch.setattr(recipe, "hold_out_listings", hold_out)
-    with pytest.raises(RuntimeError):
-        recipe.train(built, method, with_ranker=with_ranker)
-    assert seen == [share]
+    for at_sellers in (False, True):
+        with pytest.raises(RuntimeError):
+            recipe.train(built, method, with_ranker=with_ranker, purchases_at_sellers=at_sellers)
+    assert seen == [(share, False), (share, True)]
+
+
+@pytest.mark.parametrize("share", [0.94, 0.96])
+def test_where_sellers_explain_the_co_purchases_training_asks(tmp_path, monkeypatch, share):
+    built, said = built_from_tables(tmp_path), []
+    monkeypatch.setattr(recipe, "share_at_sellers", lambda problem: share)
+    monkeypatch.setattr(recipe, "fit_two_stage", lambda *given, **options: None)
+    for at_sellers in (False, True):
+        recipe.train(built, "gnn", purchases_at_sellers=at_sellers, say=said.append)
+    recipe.train(built, "mf", say=said.append)
+    assert [line.count("--purchases-at-sellers") for line in said] == [1] * (share > 0.95)
 
 
 class Scored(GraphModel):

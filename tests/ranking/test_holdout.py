@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Problem
-from cprtools.ranking.holdout import hold_out_listings, hold_out_pairs, unlisted_by_draw
+from cprtools.ranking.holdout import (
+    hold_out_listings,
+    hold_out_pairs,
+    share_at_sellers,
+    unlisted_by_draw,
+)
 
 
 @settings(deadline=None, max_examples=25, derandomize=True)
@@ -104,9 +109,11 @@ def test_co_purchases_at_a_seller_are_held_out_with_its_listing():
     matrix = np.zeros((2, 19), dtype=np.float32)
     matrix[0, :10] = matrix[1, 9:] = matrix[1, 0] = 1
     at_sellers = [(i, j) for i in range(10) for j in range(i)]
-    problem = Problem(csr_matrix(matrix), np.full(19, -1), 0,
-                      co_purchases=co_purchased(at_sellers, 19))  # fmt: skip
-    inner, held = hold_out_listings(problem, seed=0)
+    pairs = co_purchased(at_sellers, 19)
+    problem = Problem(csr_matrix(matrix), np.full(19, -1), 0, co_purchases=pairs)
+    assert share_at_sellers(problem) == 1
+    assert (hold_out_listings(problem, seed=0)[0].co_purchases != pairs).nnz == 0
+    inner, held = hold_out_listings(problem, purchases_at_sellers=True, seed=0)
     gone = set(held[0].indices) - {0, 9}
     assert gone
     for left, right in at_sellers:
@@ -116,14 +123,15 @@ def test_co_purchases_at_a_seller_are_held_out_with_its_listing():
         assert count == inner.co_purchases[right, left] == (3 if both.any() else 0)
 
 
-def test_co_purchases_across_sellers_stay():
+def test_co_purchases_that_no_seller_explained_before_stay():
     matrix = np.kron(np.eye(2), np.ones((1, 10))).astype(np.float32)
-    # of one pair in ten no seller lists both
-    pairs = [(i, j) for i in range(10) for j in range(i)] + [(i, 10 + i) for i in range(5)]
-    co_purchases = co_purchased(pairs, 20)
+    across = [(i, 10 + j) for i in range(10) for j in range(5)]
+    co_purchases = co_purchased([*across, (1, 0)], 20)
     problem = Problem(csr_matrix(matrix), np.full(20, -1), 0, co_purchases=co_purchases)
-    inner, held = hold_out_listings(problem, seed=0)
+    assert share_at_sellers(problem) == pytest.approx(1 / 51)
+    inner, held = hold_out_listings(problem, purchases_at_sellers=True, seed=0)
     assert held.nnz
-    assert (inner.co_purchases != co_purchases).nnz == 0
+    assert inner.co_purchases[:10, 10:].nnz == 50
     alone = replace(problem, co_purchases=None)
-    assert hold_out_listings(alone, seed=0)[0].co_purchases is None
+    assert hold_out_listings(alone, purchases_at_sellers=True, seed=0)[0].co_purchases is None
+    assert share_at_sellers(alone) == 0
