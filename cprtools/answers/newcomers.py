@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
-from cprtools.answers.model import SELLERS, Model
+from cprtools.answers.model import SELLERS, Model, told_misfits
 from cprtools.baselines import Problem
 from cprtools.baselines.catalogue import (
     Catalogue,
@@ -58,6 +58,11 @@ def extend(
     counts = new.num_rows, int(is_known.sum())
     if not new.num_rows:
         return Extended(model, *counts)
+    with told_misfits(model.folder.name):
+        return Extended(_extended(model, new, label, vectors), *counts)
+
+
+def _extended(model: Model, new: pa.Table, label: str, vectors: Sequence[Source]) -> Model:
     vocabulary = load_vocabulary(model.folder.table, frozenset(model.folder.manifest["members"]))
     dense = vocabulary.vectors(new.column(c.PRODUCT_ID).combine_chunks(), vectors)
     types, new = _types(vocabulary, new, model.catalogue, dense)
@@ -69,7 +74,7 @@ def extend(
     table = _append_rows(model.catalogue.table, make_catalogue(new).table, label)
     catalogue = Catalogue(table, model.catalogue.type_names)
     more = model.num_added + new.num_rows
-    return Extended(Model(model.folder, stage, catalogue, model.sellers, more), *counts)
+    return Model(model.folder, stage, catalogue, model.sellers, more)
 
 
 def products_of(vectors: Sequence[Source]) -> pa.Table:

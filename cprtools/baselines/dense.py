@@ -30,7 +30,10 @@ def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
     place in it. So products are made of parts, always the same ones of the columns, and of heights
     at which all rows turn out alike on this machine; rows of zeros fill the last one up. A query's
     scores are then independent of the queries it is asked with.
+    Raises ValueError where rows and columns are of different dimensions.
     """
+    if rows.shape[1] != columns.shape[1]:
+        raise ValueError(f"rows of {rows.shape[1]} dimensions, columns of {columns.shape[1]}")
     num_rows, num_columns = len(rows), len(columns)
     whole = num_columns - num_columns % _WIDTH
     result = np.empty((num_rows, num_columns), dtype=np.float32)

@@ -125,6 +125,11 @@ def load_problem(
         types = codes.column("type_idx").to_numpy().astype(np.int64)
         if n and (types.max() >= num_types or types.min() < -1):
             raise ValueError("a type index lies outside the types")
+        attributes = _named(codes, "attribute_", np.int64)
+        for name, values in attributes.items():
+            # there are no more names than products: more would be counted in vain
+            if n and (values.max() >= n or values.min() < -1):
+                raise ValueError(f"a code of {name} lies outside its names")
     except (KeyError, ValueError, pa.ArrowException) as error:
         raise SchemaError(f"the model's tables do not fit together; {error}") from error
     from scipy.sparse import csr_matrix
@@ -136,7 +141,7 @@ def load_problem(
         num_types=num_types,
         vectors=_vectors(read, has, n),
         words=_any_width(read, "words", n) if "words" in has else None,
-        attributes=_named(codes, "attribute_", np.int64),
+        attributes=attributes,
         prices=_optional(codes, c.PRICE),
         numbers=_named(codes, "number_", np.float32),
         is_candidate=_optional(codes, "is_candidate"),

@@ -64,8 +64,10 @@ class TextKnn(Recommender):
         """Cosine, or sum of the highest cosines: (len(query_idx), num_candidates) float32."""
         if self._matrix is None:
             return stable_product(self._vectors[query_idx], self._candidates)
-        best = np.full((len(query_idx), self.nearest, self.num_candidates), -np.inf, np.float32)
         listed = self._matrix[query_idx]
+        longest = int(np.diff(listed.indptr).max(initial=0))
+        depth = min(self.nearest, max(longest, 1))
+        best = np.full((len(query_idx), depth, self.num_candidates), -np.inf, np.float32)
         order = np.argsort(listed.indices, kind="stable")
         queries = owners(listed)[order]
         items, starts = np.unique(listed.indices[order], return_index=True)

@@ -112,6 +112,9 @@ class PCompanion(Recommender):
             to_matrix(items.column(name), _ITEMS) for name in (_THETA, _SOURCE, _TARGET)
         )
         transitions = to_matrix(read(_TYPES).column(_TRANSITION), _TYPES)
+        outputs = int(settings["num_outputs"]) if settings["preset"] == "article" else 1
+        if source.shape[1] != outputs * target.shape[1]:
+            raise SchemaError(f"{_ITEMS}: {_SOURCE} and {_TARGET} do not fit together")
         num_types = problem.num_types + 1
         if len(theta) != problem.num_candidates or transitions.shape != (num_types, num_types):
             raise SchemaError(

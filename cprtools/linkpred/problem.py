@@ -121,12 +121,12 @@ def _build(graph: Folder, vectors: Sequence[Source]) -> BuiltProblem:
 
 
 def _member(graph: Folder, spec: TableSpec) -> pa.Table:
-    """The graph's table of that name, with all the columns that it must have."""
+    """The graph's table of that name; the columns of our names are there and of their types."""
     table = graph.table(spec.name)
     found = {field.name: field.type for field in table.schema}
     for field in spec.fields:
-        if field.required and found.get(field.name) != field.type:
-            was = found.get(field.name, "none")
+        was = found.get(field.name, "none")
+        if was != field.type and (field.required or field.name in found):
             raise SchemaError(
                 f"{graph.name}: {spec.name}.parquet needs a column {field.name!r} of type "
                 f"{field.type}; found {was}; build the graph again with this version"
