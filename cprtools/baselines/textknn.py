@@ -94,14 +94,14 @@ class TextKnn(Recommender):
     @classmethod
     def load(cls, problem: Problem, read: ReadTable) -> Self:
         """The same over the problem's vectors."""
-        return cls.fit(problem, nearest=read("text_knn_settings").column("nearest")[0].as_py())
+        return cls.fit(problem, nearest=_read_nearest(read))
 
     @classmethod
     def opened(cls, problem: Problem, stored: Stored) -> Recommender:
         """The vectors of the pool, and in place those of all that is listed."""
         if problem.vectors is None:
             raise NotInPlace(cls.method)
-        nearest = stored.read("text_knn_settings").column("nearest")[0].as_py()
+        nearest = _read_nearest(stored.read)
         model = cls(problem.vectors, None if problem.is_square else problem.matrix, nearest)
         model._candidates = stored.pooled("text_vectors", c.VECTOR)
         return model
@@ -120,6 +120,13 @@ class TextKnn(Recommender):
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""
         return len(self._candidates)
+
+
+def _read_nearest(read: ReadTable) -> int:
+    nearest = read("text_knn_settings").column("nearest")[0].as_py()
+    if type(nearest) is not int or nearest < 1:
+        raise SchemaError(f"text_knn_settings: nearest must be 1 or more, found {nearest!r}")
+    return nearest
 
 
 def _insert(best: FloatArray, row: FloatArray) -> None:

@@ -41,6 +41,8 @@ CASES = {
     "a feature without a name": ("extended model", "p_companion_features", "column",
                                  ["product_type", "category", None, "price"],
                                  "do not fit together"),
+    "a half of a product": ("seller model", "text_knn_settings", "nearest", 1.5, "found 1.5"),
+    "half a product in place": ("one seller", "text_knn_settings", "nearest", 1.5, "found 1.5"),
     "very many nearest": ("seller model", "text_knn_settings", "nearest", 1 << 61, None),
     "huge codes": ("seller model", "codes", None, [1 << 40] * 99, "outside its names"),
 }  # fmt: skip
@@ -52,6 +54,8 @@ def test_a_member_that_does_not_fit_is_told_or_does_no_harm(tmp_path, case):
     reader, work = READERS[name], tmp_path / "work"
     shutil.copytree(STORED, work)
     write_new_product(work)
+    if reader.before:
+        ok(work, *reader.before.split())
     folder = work / reader.place
     put(folder, member, column or attribute_of(folder), values)
     if said is None:
