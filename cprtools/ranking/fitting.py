@@ -31,6 +31,8 @@ Part = tuple[Problem, csr_matrix]
 Progress = Callable[[str], None]
 
 _POSITIVES_FOR_LARGE_TREES = 2000
+# shares of the trees at which a fit may end
+_STAGES = (1 / 6, 1 / 3, 2 / 3, 1)
 # with fewer there is nothing for trees to divide, and the model's own order stays
 _LEAST_POSITIVES, _LEAST_CANDIDATES = 5, 100
 
@@ -94,21 +96,27 @@ def fit_two_stage(
     what = "fitting the ranker" if with_ranker else "calibrating"
     say(f"{what} on {len(counts):,} candidates")
     fitted: dict[str, Any] = {"settings": settings}
+    num_trees = settings.num_trees
     if (counts > 0).sum() >= _LEAST_POSITIVES and len(counts) >= _LEAST_CANDIDATES:
         fit = ranker_fitter(stage, features, counts, names, keep_known, seed)
         if not problem.is_square:
             labels = (counts > 0).astype(np.float32)
-            usual = slice(None) if not_in_curve is None else ~not_in_curve[found.cols]
+            usual = (
+                np.ones(len(counts), bool) if not_in_curve is None else ~not_in_curve[found.cols]
+            )
             depth = settings.calibration_depth
             own = _calibrate(features[usual, at], labels[usual], groups[usual], depth)
             fitted |= {"calibration": own, "retrieval_calibration": own}
             if with_ranker:
-                scores = _scores_out_of_fold(fit, features, labels, queries, settings.folds, seed)
-                scores = at_equal_prior(scores, features, names)
+                staged = _scores_out_of_fold(fit, features, labels, queries, settings, seed)
+                num_trees = enough_trees(staged, labels, queries, usual, depth)
+                say(f"ranker: {num_trees} trees")
+                scores = at_equal_prior(staged[num_trees], features, names)
                 curve = _calibrate(scores[usual], labels[usual], groups[usual], depth)
                 fitted |= {"calibration": curve}
         if with_ranker:
-            fitted |= {"trees": fit(np.ones(len(counts), dtype=bool))}
+            trees = fit(np.ones(len(counts), dtype=bool))
+            fitted |= {"trees": trees.first(num_trees)}
     say("fitting on the whole training part")
     return replace(TwoStage(problem, fit_sources(problem)), **fitted)
 
@@ -225,14 +233,60 @@ def _scores_out_of_fold(
     features: FloatArray,
     labels: FloatArray,
     queries: IntArray,
-    folds: int,
+    settings: Settings,
     seed: int,
-) -> npt.NDArray[np.float64]:
-    """Scores of every row by trees that were fitted on other queries: an honest calibration."""
+) -> dict[int, npt.NDArray[np.float64]]:
+    """Scores of every row by trees that were fitted on other queries: an honest calibration.
+
+    Those of several numbers of trees, by the number.
+    """
+    folds = settings.folds
     fold = np.random.default_rng(seed).permutation(int(queries.max()) + 1)[queries] % folds
-    held_out = np.zeros(len(labels))
+    numbers = sorted({max(1, round(settings.num_trees * share)) for share in _STAGES})
+    staged = {number: np.zeros(len(labels)) for number in numbers}
     for number in range(folds):
         rows = fold != number
         if labels[rows].any():
-            held_out[~rows] = fit(rows).predict(features[~rows])
-    return held_out
+            trees = fit(rows)
+            for count, scores in staged.items():
+                scores[~rows] = trees.first(count).predict(features[~rows])
+    return staged
+
+
+def enough_trees(
+    staged: Mapping[int, npt.NDArray[np.float64]],
+    labels: FloatArray,
+    queries: IntArray,
+    usual: BoolArray,
+    depth: int,
+) -> int:
+    """How many trees to keep: all, unless with fewer the first `depth` clearly find more.
+
+    staged: scores (rows,) out of fold by number of trees; labels (rows,) 0 or 1; queries (rows,);
+    usual: (rows,) bool, the rows that count. Clearly: the mean difference of the queries' recalls
+    is above its standard error. Where little can be learnt the last trees fit noise.
+    """
+    most = max(staged)
+    recalls = {
+        number: _recalls(scores[usual], labels[usual], queries[usual], depth)
+        for number, scores in staged.items()
+    }
+    if not len(recalls[most]):
+        return most
+    best = max(sorted(staged, reverse=True), key=lambda number: recalls[number].mean())
+    gains = recalls[best] - recalls[most]
+    error = gains.std() / np.sqrt(len(gains))
+    return best if gains.mean() > error else most
+
+
+def _recalls(
+    scores: npt.NDArray[np.float64], labels: FloatArray, queries: IntArray, depth: int
+) -> npt.NDArray[np.float64]:
+    """Recall among each query's first `depth`, of the queries with a positive."""
+    order = np.lexsort((-scores, queries))
+    place = np.arange(len(order)) - np.searchsorted(queries[order], queries[order])
+    size = int(queries.max(initial=-1)) + 1
+    positives = np.bincount(queries, labels, minlength=size)
+    hits = np.bincount(queries[order], labels[order] * (place < depth), minlength=size)
+    asked = positives > 0
+    return np.asarray(hits[asked] / np.minimum(positives[asked], depth))

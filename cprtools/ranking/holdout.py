@@ -33,7 +33,7 @@ def hold_out_listings(
     products: the share of products all of whose listings are held out as well, whoever lists
     them, as if nobody listed them yet.
     purchases_at_sellers: what was bought together was bought at a seller that lists both, so that
-    it tells of the listings held out; co-purchases that only those explain are left out as well.
+    it tells of the listings held out; the co-purchases that those explain are left out as well.
     Returns the problem without all that, and the listings (queries x candidates, candidates only).
     """
     matrix = problem.matrix
@@ -45,7 +45,7 @@ def hold_out_listings(
         held &= problem.is_candidate[matrix.indices]
     inner, positives = _divide(problem, held)
     if purchases_at_sellers:
-        inner = replace(inner, co_purchases=_still_explained(problem, inner))
+        inner = replace(inner, co_purchases=_still_explained(problem, inner, seed))
     return inner, positives
 
 
@@ -59,32 +59,42 @@ def share_at_sellers(problem: Problem) -> float:
         return 0.0
     some = slice(None, None, max(1, pairs.nnz // _SAMPLED))
     rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))[some]
-    return float(_listed_together(problem.matrix, rows, pairs.indices[some]).mean())
+    return float((_number_of_both(problem.matrix, rows, pairs.indices[some]) > 0).mean())
 
 
-def _still_explained(problem: Problem, inner: Problem) -> csr_matrix | None:
-    """Co-purchases without those that no seller of `inner` explains, but one of `problem` does."""
+def _still_explained(problem: Problem, inner: Problem, seed: int) -> csr_matrix | None:
+    """Co-purchases as if the listings held out had never been.
+
+    Each purchase is as likely to have been made at any seller of both products: of those of two
+    products as many stay as `inner` has sellers of both, drawn at random. Where no seller of the
+    problem lists both, all stay.
+    """
     pairs = problem.co_purchases
     if pairs is None or not pairs.nnz:
         return pairs
     rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
-    cols = pairs.indices
-    before, after = (_listed_together(part.matrix, rows, cols) for part in (problem, inner))
-    kept = after | ~before
-    values = pairs.data[kept], (rows[kept], cols[kept])
-    return csr_matrix(values, shape=pairs.shape, dtype=np.float32)
+    # they are symmetric
+    half = rows < pairs.indices
+    left, right, counts = rows[half], pairs.indices[half], pairs.data[half]
+    before, after = (_number_of_both(part.matrix, left, right) for part in (problem, inner))
+    share = np.where(before > 0, after / np.maximum(before, 1), 1.0)
+    kept = np.random.default_rng([seed, 2]).binomial(np.ceil(counts).astype(np.int64), share)
+    values = np.minimum(kept, counts).astype(np.float32)
+    some = values > 0
+    upper = csr_matrix((values[some], (left[some], right[some])), shape=pairs.shape)
+    return canonical((upper + upper.T).tocsr())
 
 
-def _listed_together(
+def _number_of_both(
     matrix: csr_matrix, left: npt.NDArray[np.integer], right: npt.NDArray[np.integer]
-) -> BoolArray:
-    """Of pairs of products whether some seller lists both, (pairs,)."""
+) -> npt.NDArray[np.int64]:
+    """Of pairs of products the number of sellers that list both, (pairs,)."""
     by_product = matrix.T.tocsr()
-    parts = [np.zeros(0, dtype=bool)]
+    parts = [np.zeros(0, dtype=np.int64)]
     for start in range(0, len(left), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         both = by_product[left[part]].multiply(by_product[right[part]])
-        parts.append(both.getnnz(axis=1) > 0)
+        parts.append(both.getnnz(axis=1).astype(np.int64))
     return np.concatenate(parts)
 
 

@@ -4,7 +4,7 @@ LightGBM's own model text is never stored or parsed: a model folder from a stran
 and answering needs no LightGBM.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,10 @@ class Trees:
     """The feature whose value the sum of the trees is added to; None: they start from 0."""
     mean: npt.NDArray[np.float64] | None = None
     """What each node would answer if it were a leaf; None in models of earlier versions."""
+
+    def first(self, number: int) -> "Trees":
+        """The first trees alone, as if the fit had ended there."""
+        return replace(self, roots=self.roots[:number])
 
     def predict(self, features: FloatArray) -> npt.NDArray[np.float64]:
         """Sum of the trees, log-odds: (rows,) float64 of features (rows, len(names)) float32.

@@ -116,11 +116,33 @@ def test_co_purchases_at_a_seller_are_held_out_with_its_listing():
     inner, held = hold_out_listings(problem, purchases_at_sellers=True, seed=0)
     gone = set(held[0].indices) - {0, 9}
     assert gone
+    number = (matrix - held.toarray()).T @ (matrix - held.toarray())
     for left, right in at_sellers:
-        # the first and the last of the first seller's are the second one's, too
-        both = (matrix[:, left] * matrix[:, right] > 0) & ~held.toarray()[:, [left, right]].any(1)
         count = inner.co_purchases[left, right]
-        assert count == inner.co_purchases[right, left] == (3 if both.any() else 0)
+        assert count == inner.co_purchases[right, left]
+        # of the first and the last of the first seller's some, since the second lists them, too
+        assert 0 <= count <= 3
+        if number[left, right] != 1 or {left, right} != {0, 9}:
+            assert count == (3 if number[left, right] else 0)
+
+
+def test_purchases_stay_in_the_share_of_the_sellers_that_are_left():
+    # each of four sellers lists every product
+    matrix = csr_matrix(np.ones((4, 40), dtype=np.float32))
+    counts = np.full((40, 40), 100, dtype=np.float32)
+    np.fill_diagonal(counts, 0)
+    problem = Problem(matrix, np.full(40, -1), 0, co_purchases=csr_matrix(counts))
+    inner, held = hold_out_listings(problem, purchases_at_sellers=True, seed=0)
+    listed = (matrix - held).toarray()
+    expected = 100 * (listed.T @ listed) / 4
+    np.fill_diagonal(expected, 0)
+    found = inner.co_purchases.toarray()
+    assert (found == found.T).all()
+    # five deviations of 100 draws at most
+    assert abs(found - expected).max() <= 25
+    assert found.sum() == pytest.approx(expected.sum(), rel=0.02)
+    again = hold_out_listings(problem, purchases_at_sellers=True, seed=0)[0]
+    assert (again.co_purchases != inner.co_purchases).nnz == 0
 
 
 def test_co_purchases_that_no_seller_explained_before_stay():

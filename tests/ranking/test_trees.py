@@ -231,3 +231,16 @@ def test_stored_trees_keep_their_contributions_and_those_of_earlier_versions_hav
     assert (old.predict(features) == trees.predict(features)).all()
     with pytest.raises(SchemaError, match="train it again"):
         old.contributions(features)
+
+
+def test_the_first_trees_are_those_of_a_shorter_fit():
+    features, labels = planted()
+    long, short = (fit_trees(features, labels, NAMES, num_trees=n) for n in (20, 7))
+    new, _ = planted(seed=1)
+    np.testing.assert_array_equal(long.first(7).predict(new), short.predict(new))
+    # also where many rows are walked at once
+    assert len(new) > 2048
+    np.testing.assert_array_equal(long.first(7).predict(new[:100]), short.predict(new[:100]))
+    assert not np.allclose(long.predict(new), short.predict(new))
+    base, added = long.first(7).contributions(new[:5])
+    np.testing.assert_allclose(base + added.sum(axis=1), short.predict(new[:5]), atol=1e-9)
