@@ -106,11 +106,8 @@ def train_linkpred(
         say=console.note,
         run=run,
     )
+    made = make_index(index, stage, seed)
     members, facts = answers.model_members(
-        stage,
-        built.catalogue,
-        built.seller_table(),
-        built.vocabulary,
-        make_index(index, stage, seed),
+        stage, built.catalogue, built.seller_table(), built.vocabulary, made
     )
     tables.write_folder(members, output, answers.SELLERS, footer, facts)

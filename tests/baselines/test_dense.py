@@ -11,10 +11,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from cprtools.baselines.dense import heights_alike, stable_product
 
-SHAPES = [(3, 1), (33, 57), (50, 16), (128, 900), (64, 5000), (300, 5003), (500, 4097), (8, 40_000)]
+SHAPES = [(3, 1), (33, 57), (50, 16), (128, 900), (64, 5000), (300, 5003), (500, 4097), (8, 9000)]
 
 
-def random_sides(dim, num_columns, num_rows=700):
+def random_sides(dim, num_columns, num_rows=300):
     random = np.random.default_rng(0)
     sizes = ((num_rows, dim), (num_columns, dim))
     return [random.standard_normal(size).astype(np.float32) for size in sizes]
@@ -25,7 +25,7 @@ def test_product_is_the_same_in_any_batch(dim, num_columns):
     rows, columns = random_sides(dim, num_columns)
     whole = stable_product(rows, columns)
     np.testing.assert_allclose(whole, rows @ columns.T, rtol=1e-4, atol=1e-4)
-    for start, stop in ((0, 1), (3, 70), (5, 40), (100, 104), (149, 150), (60, 640)):
+    for start, stop in ((0, 1), (3, 70), (5, 40), (100, 104), (149, 150), (60, 290)):
         np.testing.assert_array_equal(stable_product(rows[start:stop], columns), whole[start:stop])
     np.testing.assert_array_equal(stable_product(rows[::-1], columns), whole[::-1])
 
