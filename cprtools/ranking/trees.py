@@ -45,7 +45,14 @@ class Trees:
 
     def first(self, number: int) -> "Trees":
         """The first trees alone, as if the fit had ended there."""
-        return replace(self, roots=self.roots[:number])
+        if number >= len(self.roots):
+            return self
+        # the nodes of a tree lie together, its root first
+        end = int(self.roots[number])
+        names = ("feature", "threshold", "left", "right", "value", "mean")
+        nodes = {name: getattr(self, name) for name in names}
+        kept = {name: None if part is None else part[:end] for name, part in nodes.items()}
+        return replace(self, roots=self.roots[:number], **kept)
 
     def predict(self, features: FloatArray) -> npt.NDArray[np.float64]:
         """Sum of the trees, log-odds: (rows,) float64 of features (rows, len(names)) float32.

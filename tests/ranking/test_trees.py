@@ -244,3 +244,6 @@ def test_the_first_trees_are_those_of_a_shorter_fit():
     assert not np.allclose(long.predict(new), short.predict(new))
     base, added = long.first(7).contributions(new[:5])
     np.testing.assert_allclose(base + added.sum(axis=1), short.predict(new[:5]), atol=1e-9)
+    read = load_trees(*(stored(table) for table in long.first(7).tables().values()))
+    np.testing.assert_array_equal(read.predict(new), short.predict(new))
+    assert long.first(20) is long.first(21) is long
