@@ -49,10 +49,16 @@ class Trees:
             return self
         # the nodes of a tree lie together, its root first
         end = int(self.roots[number])
-        names = ("feature", "threshold", "left", "right", "value", "mean")
-        nodes = {name: getattr(self, name) for name in names}
-        kept = {name: None if part is None else part[:end] for name, part in nodes.items()}
-        return replace(self, roots=self.roots[:number], **kept)
+        return replace(
+            self,
+            roots=self.roots[:number],
+            feature=self.feature[:end],
+            threshold=self.threshold[:end],
+            left=self.left[:end],
+            right=self.right[:end],
+            value=self.value[:end],
+            mean=None if self.mean is None else self.mean[:end],
+        )
 
     def predict(self, features: FloatArray) -> npt.NDArray[np.float64]:
         """Sum of the trees, log-odds: (rows,) float64 of features (rows, len(names)) float32.
