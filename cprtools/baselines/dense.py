@@ -15,9 +15,11 @@ _WIDTH = 960
 # multiplications from which on threads are worth starting
 _MUCH = 1 << 26
 # rows of one product, tallest first; a single row is like itself
-_HEIGHTS = (192, 96, 48, 24, 12, 8, 4, 1)
+_HEIGHTS = (96, 48, 24, 12, 8, 4, 1)
 TALLEST = _HEIGHTS[0]
 """Rows in multiples of this are taken without filling up."""
+# places by which rows are turned to compare these with each other: no height of a kernel's
+_TURN = 5
 # rows by which a lower height is compared with a taller one
 _TRIED = 48
 
@@ -95,12 +97,8 @@ def heights_alike(width: int, dim: int) -> Sequence[int]:
         if not alike:
             tried = rows[:height]
             expected = tried @ columns.T
-            same = all(
-                np.array_equal(
-                    np.roll(tried, by, axis=0) @ columns.T, np.roll(expected, by, axis=0)
-                )
-                for by in (1, 5)
-            )
+            turned = np.roll(tried, _TURN, axis=0) @ columns.T
+            same = np.array_equal(turned, np.roll(expected, _TURN, axis=0))
         else:
             enough = min(max(height, _TRIED), len(expected))
             starts = range(0, enough - height + 1, height)

@@ -57,7 +57,7 @@ def numbers(table: pa.Table, name: str, missing: float) -> FloatArray:
     """A number column as float64; `missing` for nulls and for a column that is not there."""
     if name not in table.column_names:
         return np.full(table.num_rows, missing)
-    column = table.column(name).combine_chunks().cast(pa.float64()).fill_null(missing)
+    column = table.column(name).combine_chunks().cast(pa.float64(), safe=False).fill_null(missing)
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
