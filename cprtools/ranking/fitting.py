@@ -151,12 +151,17 @@ def _calibrate(
 
     Candidates further down are easy negatives: with them any threshold would look precise.
     """
-    order = np.lexsort((-scores, groups))
-    first = np.searchsorted(groups[order], groups[order])
-    best = order[np.arange(len(order)) - first < depth]
+    best = _first_rows(scores, groups, depth)
     if not labels[best].any() or labels[best].all():
         return None
     return fit_calibration(scores[best], labels[best])
+
+
+def _first_rows(scores: npt.NDArray[np.floating], groups: IntArray, depth: int) -> IntArray:
+    """The rows of each group's `depth` highest scores, group by group."""
+    order = np.lexsort((-scores, groups))
+    first = np.searchsorted(groups[order], groups[order])
+    return np.asarray(order[np.arange(len(order)) - first < depth])
 
 
 def collect_evidence(
@@ -283,10 +288,9 @@ def _recalls(
     scores: npt.NDArray[np.float64], labels: FloatArray, queries: IntArray, depth: int
 ) -> npt.NDArray[np.float64]:
     """Recall among each query's first `depth`, of the queries with a positive."""
-    order = np.lexsort((-scores, queries))
-    place = np.arange(len(order)) - np.searchsorted(queries[order], queries[order])
+    best = _first_rows(scores, queries, depth)
     size = int(queries.max(initial=-1)) + 1
     positives = np.bincount(queries, labels, minlength=size)
-    hits = np.bincount(queries[order], labels[order] * (place < depth), minlength=size)
+    hits = np.bincount(queries[best], labels[best], minlength=size)
     asked = positives > 0
     return np.asarray(hits[asked] / np.minimum(positives[asked], depth))
