@@ -6,9 +6,10 @@ from itertools import count
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix, diags, triu
 
 from cprtools.baselines.contract import Problem
+from cprtools.baselines.rows import owners
 from cprtools.baselines.sparse import canonical
 from cprtools.baselines.tuning import divide_later
 
@@ -58,7 +59,7 @@ def share_at_sellers(problem: Problem) -> float:
     if pairs is None or not pairs.nnz:
         return 0.0
     some = slice(None, None, max(1, pairs.nnz // _SAMPLED))
-    rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))[some]
+    rows = owners(pairs)[some]
     return float((_number_of_both(problem.matrix, rows, pairs.indices[some]) > 0).mean())
 
 
@@ -72,10 +73,9 @@ def _still_explained(problem: Problem, inner: Problem, seed: int) -> csr_matrix 
     pairs = problem.co_purchases
     if pairs is None or not pairs.nnz:
         return pairs
-    rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
     # they are symmetric
-    half = rows < pairs.indices
-    left, right, counts = rows[half], pairs.indices[half], pairs.data[half]
+    half = triu(pairs, 1)
+    left, right, counts = half.row, half.col, half.data
     before, after = (_number_of_both(part.matrix, left, right) for part in (problem, inner))
     share = np.where(before > 0, after / np.maximum(before, 1), 1.0)
     kept = np.random.default_rng([seed, 2]).binomial(np.ceil(counts).astype(np.int64), share)
