@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix, random_array
+from scipy.sparse import csr_matrix
 
 from cprtools.baselines.dense import stable_product
 from cprtools.baselines.rows import Rows, cosines, product, row_sums
 
 
 def random_matrix(shape, seed):
-    found = csr_matrix(random_array(shape, density=0.2, rng=seed, dtype=np.float32))
-    found.sort_indices()
-    return found
+    random = np.random.default_rng(seed)
+    there = random.random(shape) < 0.2
+    return csr_matrix(there * random.random(shape, dtype=np.float32))
 
 
 def in_place(matrix):

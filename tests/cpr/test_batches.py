@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.sparse import csr_matrix, random_array
+from scipy.sparse import csr_matrix
 
 from cprtools.cpr.batches import (
     NeighbourSampler,
@@ -15,11 +15,9 @@ from cprtools.cpr.config import CprConfig
 
 
 def random_matrix(seed, n=30, density=0.15):
-    matrix = csr_matrix(random_array((n, n), density=density, rng=np.random.default_rng(seed)))
-    matrix.data = np.ceil(5 * matrix.data).astype(np.float32)
-    matrix.setdiag(0)
-    matrix.eliminate_zeros()
-    return matrix.astype(np.float32)
+    random = np.random.default_rng(seed)
+    there = (random.random((n, n)) < density) & ~np.eye(n, dtype=bool)
+    return csr_matrix(there * random.integers(1, 6, (n, n)).astype(np.float32))
 
 
 def sampler(matrix, seed=0, **options):
