@@ -52,7 +52,7 @@ faults: $(INSTALLED) ## Every command killed, starved of disk, cut off: MOMENTS=
 fuzz: $(INSTALLED) ## Damaged Parquet files for every reader: EACH=2000 ARGS='--reader pairs'
 	$(IN_VENV) OMP_NUM_THREADS=1 python -m tests.robust.fuzz --each $(or $(EACH),2000) $(ARGS)
 
-# lower bounds as they stand in pyproject.toml; dgl, torch and the tools as in constraints.txt
+# lower bounds as they stand in pyproject.toml; all else as new as they allow
 OLDEST ?= .venv-oldest
 test-oldest: ## The suite with the oldest dependencies that are allowed: OLDEST=folder
 	$(PYTHON) -m venv $(OLDEST)
