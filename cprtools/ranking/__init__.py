@@ -6,13 +6,9 @@ from cprtools import on_demand
 
 if TYPE_CHECKING:
     from cprtools.ranking.calibration import Calibration, fit_calibration, load_calibration
+    from cprtools.ranking.collecting import Collected, collect_evidence
     from cprtools.ranking.evidence import Evidence
-    from cprtools.ranking.fitting import (
-        Collected,
-        collect_evidence,
-        fit_two_stage,
-        ranker_fitter,
-    )
+    from cprtools.ranking.fitting import fit_two_stage, ranker_fitter
     from cprtools.ranking.holdout import (
         draws,
         hold_out_later,
@@ -29,8 +25,9 @@ __getattr__ = on_demand(
     __name__,
     {
         "calibration": "Calibration fit_calibration load_calibration",
+        "collecting": "Collected collect_evidence",
         "evidence": "Evidence",
-        "fitting": "Collected collect_evidence fit_two_stage ranker_fitter",
+        "fitting": "fit_two_stage ranker_fitter",
         "holdout": "draws hold_out_later hold_out_listings hold_out_pairs share_at_sellers "
         "unlisted_by_draw",
         "storage": "load_stage stage_members",

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cprtools.errors import SchemaError
+from cprtools.ranking.scales import Scale
 
 Array = npt.NDArray[np.floating]
 
@@ -26,6 +27,14 @@ class Calibration:
         """Probabilities (rows,) of scores (rows,): never falling as the score rises."""
         # where the curve is steep, interpolation overshoots by its rounding error
         return np.round(np.interp(scores, self.scores, self.probabilities), 12)
+
+    def moved(self, scale: Scale | None) -> "Calibration":
+        """The same curve for scores at another scale."""
+        if scale is None:
+            return self
+        points, point = np.unique(scale.apply(self.scores), return_inverse=True)
+        means = np.bincount(point, self.probabilities) / np.bincount(point)
+        return Calibration(points, np.maximum.accumulate(means))
 
     def table(self) -> pa.Table:
         """Member `calibration`."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,16 +10,18 @@ from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import Problem, Recommender
 from cprtools.ranking.calibration import Calibration, fit_calibration
+from cprtools.ranking.collecting import Collected, collect_evidence, evidence_of, usual_rows
 from cprtools.ranking.evidence import EXPECTED, monotone_columns
+from cprtools.ranking.listed import RELATIVE
+from cprtools.ranking.scales import match_quantiles
 from cprtools.ranking.trees import Trees, fit_trees
 from cprtools.ranking.two_stage import (
     DEFAULT_SETTINGS,
+    PRIOR,
     Settings,
     TwoStage,
     at_equal_prior,
     candidate_pool,
-    known_mask,
-    query_blocks,
 )
 
 FloatArray = npt.NDArray[np.float32]
@@ -35,33 +36,6 @@ _POSITIVES_FOR_LARGE_TREES = 2000
 _STAGES = (1 / 6, 1 / 3, 2 / 3, 1)
 # with fewer there is nothing for trees to divide, and the model's own order stays
 _LEAST_POSITIVES, _LEAST_CANDIDATES = 5, 100
-
-
-@dataclass(frozen=True)
-class Collected:
-    """Retrieved candidates of queries with held-out pairs: what a ranker is fitted on."""
-
-    features: FloatArray
-    """(rows, features) float32."""
-    counts: FloatArray
-    """(rows,) float32 weight of the held-out pair, 0 where there is none."""
-    groups: IntArray
-    """(rows,) query of each row, ascending."""
-    cols: IntArray
-    """(rows,) candidate of each row."""
-
-    @classmethod
-    def joined(cls, parts: "list[Collected]") -> "tuple[Collected, IntArray]":
-        """One after the other, groups numbered on, and the (rows,) query of each row."""
-        # a part without candidates does not know how many features there are
-        parts = [part for part in parts if len(part.groups)] or parts[:1]
-        queries = [part.groups for part in parts]
-        step = max(int(found.max(initial=-1)) for found in queries) + 1
-        groups = np.concatenate([found + i * step for i, found in enumerate(queries)])
-        features = np.concatenate([part.features for part in parts])
-        counts = np.concatenate([part.counts for part in parts])
-        cols = np.concatenate([part.cols for part in parts])
-        return cls(features, counts, groups, cols), np.concatenate(queries)
 
 
 def fit_two_stage(
@@ -88,37 +62,111 @@ def fit_two_stage(
     if not with_ranker:
         # a curve needs fewer pairs than trees do
         parts = islice(parts, 1)
-    stage, found, queries = _learn_from(parts, fit_sources, settings, keep_known, seed, say)
-    features, counts, groups = found.features, found.counts, found.groups
-    names = stage.feature_names()
-    # the model's own scores are already among the evidence
-    at = names.index(next(iter(stage.sources)))
+    given = parts, fit_sources, settings, keep_known, not_in_curve, seed, say
+    stage, found, queries, usual = _learn_from(*given)
     what = "fitting the ranker" if with_ranker else "calibrating"
-    say(f"{what} on {len(counts):,} candidates")
-    fitted: dict[str, Any] = {"settings": settings}
-    num_trees = settings.num_trees
-    if (counts > 0).sum() >= _LEAST_POSITIVES and len(counts) >= _LEAST_CANDIDATES:
-        fit = ranker_fitter(stage, features, counts, names, keep_known, seed)
-        if not problem.is_square:
-            labels = (counts > 0).astype(np.float32)
-            usual = (
-                np.ones(len(counts), bool) if not_in_curve is None else ~not_in_curve[found.cols]
-            )
-            depth = settings.calibration_depth
-            own = _calibrate(features[usual, at], labels[usual], groups[usual], depth)
-            fitted |= {"calibration": own, "retrieval_calibration": own}
-            if with_ranker:
-                staged = _scores_out_of_fold(fit, features, labels, queries, settings, seed)
-                num_trees = enough_trees(staged, labels, queries, usual, depth)
-                say(f"ranker: {num_trees} trees")
-                scores = at_equal_prior(staged[num_trees], features, names)
-                curve = _calibrate(scores[usual], labels[usual], groups[usual], depth)
-                fitted |= {"calibration": curve}
-        if with_ranker:
-            trees = fit(np.ones(len(counts), dtype=bool))
-            fitted |= {"trees": trees.first(num_trees)}
+    say(f"{what} on {len(found.counts):,} candidates")
+    learnt = _Learnt()
+    if (found.counts > 0).sum() >= _LEAST_POSITIVES and len(queries) >= _LEAST_CANDIDATES:
+        fit = ranker_fitter(
+            stage, found.features, found.counts, stage.feature_names(), keep_known, seed
+        )
+        if problem.is_square:
+            learnt = _Learnt(fit(np.ones(len(queries), dtype=bool)) if with_ranker else None)
+        else:
+            learnt = _learn(stage, fit if with_ranker else None, found, queries, usual, seed, say)
     say("fitting on the whole training part")
-    return replace(TwoStage(problem, fit_sources(problem)), **fitted)
+    whole = TwoStage(problem, fit_sources(problem), settings=settings)
+    if not problem.is_square:
+        learnt = _at_scale_of(whole, learnt, found, queries, usual)
+    return replace(
+        whole,
+        trees=learnt.trees,
+        calibration=learnt.curve,
+        retrieval_calibration=learnt.own_curve,
+    )
+
+
+@dataclass(frozen=True)
+class _Learnt:
+    """What the second stage adds to its sources."""
+
+    trees: Trees | None = None
+    curve: Calibration | None = None
+    """Of the final score."""
+    own_curve: Calibration | None = None
+    """Of the model's own score."""
+    scores: npt.NDArray[np.floating] | None = None
+    """(rows,) final scores of the candidates learnt from."""
+    own_scores: npt.NDArray[np.floating] | None = None
+
+
+def _learn(
+    stage: TwoStage,
+    fit: Callable[[BoolArray], Trees] | None,
+    found: Collected,
+    queries: IntArray,
+    usual: BoolArray,
+    seed: int,
+    say: Progress,
+) -> _Learnt:
+    """Sellers: the curves, and where there is something that fits it the ranker."""
+    labels = (found.counts > 0).astype(np.float32)
+    depth = stage.settings.calibration_depth
+    names = stage.feature_names()
+
+    def curve_of(scores: npt.NDArray[np.floating]) -> Calibration | None:
+        return _calibrate(scores[usual], labels[usual], found.groups[usual], depth)
+
+    # the model's own scores are already among the evidence
+    own = found.features[:, names.index(next(iter(stage.sources)))]
+    own_curve = curve_of(own)
+    if fit is None:
+        return _Learnt(None, own_curve, own_curve, own, own)
+    staged = _scores_out_of_fold(fit, found.features, labels, queries, stage.settings, seed)
+    num_trees = enough_trees(staged, labels, queries, usual, depth)
+    say(f"ranker: {num_trees} trees")
+    scores = at_equal_prior(staged[num_trees], found.features, names)
+    trees = fit(np.ones(len(queries), dtype=bool)).first(num_trees)
+    return _Learnt(trees, curve_of(scores), own_curve, scores, own)
+
+
+def _at_scale_of(
+    whole: TwoStage, learnt: _Learnt, found: Collected, queries: IntArray, usual: BoolArray
+) -> _Learnt:
+    """What was learnt from a part of the listings, at the scale of evidence from all of them.
+
+    Compared are candidates that are such in both, but for those that were drawn as new: of these
+    something else is known now.
+    """
+    if learnt.scores is None or learnt.own_scores is None:
+        return learnt
+    narrow = replace(whole, trees=learnt.trees).restricted(candidate_pool(whole.problem))
+    names = narrow.feature_names() if learnt.trees is None else learnt.trees.names
+    now = evidence_of(narrow, np.unique(queries))
+    size = whole.problem.num_candidates
+    rows = np.flatnonzero(usual)
+    keys = queries[rows] * size + found.cols[rows], now.groups * size + now.cols
+    _, then, at = np.intersect1d(*keys, return_indices=True)
+    rows, features = rows[then], now.features[at]
+    own = features[:, names.index(next(iter(whole.sources)))]
+    own_scale = scale = match_quantiles(learnt.own_scores[rows], own)
+    trees = learnt.trees
+    if trees is not None:
+        # counts mean the same in both: what is left out of a count is in proportion to it
+        scales = {
+            name: match_quantiles(found.features[rows, i], features[:, i])
+            for i, name in enumerate(names)
+            if name.removesuffix(RELATIVE) in whole.sources
+        }
+        trees = trees.moved(scales)
+        scores = at_equal_prior(trees.predict(features), features, names)
+        scale = match_quantiles(learnt.scores[rows], scores)
+    return _Learnt(
+        trees,
+        None if learnt.curve is None else learnt.curve.moved(scale),
+        None if learnt.own_curve is None else learnt.own_curve.moved(own_scale),
+    )
 
 
 def _learn_from(
@@ -126,22 +174,29 @@ def _learn_from(
     fit_sources: FitSources,
     settings: Settings,
     keep_known: bool,
+    not_in_curve: BoolArray | None,
     seed: int,
     say: Progress,
-) -> tuple[TwoStage, Collected, IntArray]:
-    """The sources of the last part, and the evidence of all with the query of each row."""
+) -> tuple[TwoStage, Collected, IntArray, BoolArray]:
+    """The sources of the last part, the evidence of all, and of each row two things.
+
+    Its query, and whether the curve is of it.
+    """
     collected: list[Collected] = []
+    usual: list[BoolArray] = []
     num_pairs = 0
     for inner, positives in islice(parts, settings.max_parts):
         say("fitting on the training part without held-out pairs")
         stage = TwoStage(inner, fit_sources(inner), settings=settings)
         stage = stage.restricted(candidate_pool(inner))
         say("collecting evidence")
-        collected.append(collect_evidence(stage, positives, keep_known=keep_known, seed=seed))
-        num_pairs += int((collected[-1].counts > 0).sum())
+        found = collect_evidence(stage, positives, keep_known=keep_known, seed=seed)
+        collected.append(found)
+        usual.append(usual_rows(found, positives, not_in_curve))
+        num_pairs += int((found.counts > 0).sum())
         if not 0 < num_pairs < settings.enough_pairs:
             break
-    return stage, *Collected.joined(collected)
+    return stage, *Collected.joined(collected), np.concatenate(usual)
 
 
 def _calibrate(
@@ -164,38 +219,6 @@ def _first_rows(scores: npt.NDArray[np.floating], groups: IntArray, depth: int) 
     return np.asarray(order[np.arange(len(order)) - first < depth])
 
 
-def collect_evidence(
-    stage: TwoStage, positives: csr_matrix, *, keep_known: bool = False, seed: int = 0
-) -> Collected:
-    """Evidence about the candidates of at most `max_queries` queries of `positives`."""
-    queries = np.flatnonzero(np.diff(positives.indptr)).astype(np.int64)
-    limit = stage.settings.max_queries
-    if len(queries) > limit:
-        # where pairs recur most purchases follow few queries: these weigh more, but not alone
-        sums = np.asarray(positives[queries].sum(axis=1)).ravel()
-        chances = np.sqrt(sums) / np.sqrt(sums).sum() if keep_known else None
-        drawn = np.random.default_rng(seed).choice(queries, limit, replace=False, p=chances)
-        queries = np.sort(drawn)
-    features, counts, groups, cols = [], [], [], []
-    for block in query_blocks(queries, len(stage.pool.members), len(stage.sources)):
-        allowed = known_mask(stage.problem, block, stage.pool, keep_known=keep_known)
-        pairs = stage.evidence_block(block, allowed)
-        features.append(pairs.features)
-        held_out = np.asarray(positives[block[pairs.rows], pairs.cols])
-        counts.append(held_out.ravel().astype(np.float32))
-        groups.append(block[pairs.rows])
-        cols.append(pairs.cols)
-    if not features:
-        features, counts = [np.zeros((0, 1), np.float32)], [np.zeros(0, np.float32)]
-        groups = cols = [np.zeros(0, np.int64)]
-    return Collected(
-        np.concatenate(features),
-        np.concatenate(counts),
-        np.concatenate(groups),
-        np.concatenate(cols),
-    )
-
-
 def ranker_fitter(
     stage: TwoStage,
     features: FloatArray,
@@ -211,7 +234,10 @@ def ranker_fitter(
     """
     # of no use to complements, and in the way of those that start from a guess
     monotone = None if stage.problem.is_square else monotone_columns(names, stage.sources)
-    start = EXPECTED if keep_known else None
+    # what `at_equal_prior` takes off again: trees learn nothing but the evidence
+    start = None if stage.problem.is_square else PRIOR
+    if keep_known:
+        start = EXPECTED
     labels = counts if keep_known else (counts > 0).astype(np.float32)
     # of listings and ready-made lists all counts are alike
     weights = None if keep_known or counts.max() <= 1 else np.maximum(counts, 1)
@@ -227,6 +253,7 @@ def ranker_fitter(
             monotone=monotone,
             weights=None if weights is None else weights[rows],
             start=start,
+            of_counts=keep_known,
             seed=seed,
         )
 

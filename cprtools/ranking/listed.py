@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
+# of a score against the best of its query
+RELATIVE = "_relative"
+
 
 @dataclass
 class ListedEvidence:
@@ -101,7 +104,7 @@ def source_columns(name: str, dense: FloatArray, rows: IntArray, cols: IntArray)
     """The score itself, and the score against the best of the query (scale-free)."""
     values = dense[rows, cols]
     best = np.maximum(dense.max(axis=1), 1e-9)
-    return {name: values, f"{name}_relative": values / best[rows]}
+    return {name: values, name + RELATIVE: values / best[rows]}
 
 
 def _log_price(prices: FloatArray) -> FloatArray:

@@ -4,6 +4,7 @@ LightGBM's own model text is never stored or parsed: a model folder from a stran
 and answering needs no LightGBM.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cprtools.errors import SchemaError
+from cprtools.ranking.scales import Scale
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -59,6 +61,16 @@ class Trees:
             value=self.value[:end],
             mean=None if self.mean is None else self.mean[:end],
         )
+
+    def moved(self, scales: Mapping[str, Scale | None]) -> "Trees":
+        """The same trees for features at other scales, by name: their thresholds move."""
+        threshold = self.threshold.copy()
+        for name, scale in scales.items():
+            nodes = np.flatnonzero(self.feature == self.names.index(name))
+            if scale is not None:
+                nodes = nodes[np.argsort(threshold[nodes])]
+                threshold[nodes] = scale.apply(threshold[nodes])
+        return replace(self, threshold=threshold)
 
     def predict(self, features: FloatArray) -> npt.NDArray[np.float64]:
         """Sum of the trees, log-odds: (rows,) float64 of features (rows, len(names)) float32.
@@ -253,18 +265,20 @@ def fit_trees(
     learning_rate: float = 0.06,
     min_leaf: int = 30,
     start: str | None = None,
+    of_counts: bool = False,
     seed: int = 0,
 ) -> Trees:
     """Boosted trees on log loss (Ke et al., NeurIPS 2017).
 
     features (rows, len(names)) float32 without NaN; labels (rows,) 0 or 1; `monotone` +1 where more
-    evidence may only raise the score. With `start`, the name of a feature, labels are counts and
-    the loss is Poisson's: trees correct that feature, a first guess of the log of the count.
+    evidence may only raise the score. Trees correct `start`, where it is given: the name of a
+    feature that is a first guess of the log-odds. With `of_counts` labels are counts, the loss is
+    Poisson's, and the guess is one of the log of the count.
     """
     import lightgbm
 
     params: dict[str, Any] = {
-        "objective": "binary" if start is None else "poisson",
+        "objective": "poisson" if of_counts else "binary",
         "learning_rate": learning_rate,
         "num_leaves": num_leaves,
         "max_depth": 8,
@@ -281,7 +295,7 @@ def fit_trees(
         "num_threads": 1 if len(labels) < _ROWS_FOR_THREADS else 0,
         "max_bin": 127,
     }
-    if start is not None:
+    if of_counts:
         # where the guess is near zero one leaf could overshoot by orders of magnitude
         params["max_delta_step"] = _LARGEST_STEP
     if monotone is not None:
@@ -296,7 +310,10 @@ def fit_trees(
 
 
 def _first_guess(guess: FloatArray, labels: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """The guess, shifted so that the counts it foretells add up to those of the labels."""
+    """The guess, shifted so that the counts it foretells add up to those of the labels.
+
+    Of log-odds nearly so: held-out pairs are few among the candidates.
+    """
     values = guess.astype(np.float64)
     shifted: npt.NDArray[np.float64] = values + np.log(labels.sum() / np.exp(values).sum())
     return shifted

@@ -25,6 +25,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 # memory of one block's dense scores, per source, in entries
 _BLOCK_ENTRIES = 16_000_000
+# log of 1 + the seller's listings: to this the odds of a candidate before any evidence are in
+# proportion
+PRIOR = "query_degree"
 # log-odds that a known complement is ahead of a guess, beside the log of its count
 _KNOWN_FIRST = 6.0
 
@@ -206,7 +209,7 @@ class TwoStage:
         base, added = self.trees.contributions(pairs.features)
         names = self.trees.names
         if not self.problem.is_square:
-            added[:, names.index("query_degree")] += at_equal_prior(0.0, pairs.features, names)
+            added[:, names.index(PRIOR)] += at_equal_prior(0.0, pairs.features, names)
         elif self.trees.start is None:
             added[:, names.index("bought")] += known_first(pairs.features, names)
         # what fills a list up follows the model's own order
@@ -290,4 +293,4 @@ def at_equal_prior(
     proportion to 1 + listings. With them no candidate of a small seller would ever be likely.
     The order of a seller's candidates stays.
     """
-    return scores - features[:, names.index("query_degree")]
+    return scores - features[:, names.index(PRIOR)]

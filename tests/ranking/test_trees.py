@@ -145,7 +145,7 @@ def counted(rows=6000, seed=0):
 
 def test_trees_that_start_from_a_guess_of_the_count_correct_it_and_keep_it_elsewhere():
     features, counts, _ = counted()
-    trees = fit_trees(features, counts, NAMES, num_trees=80, start="signal")
+    trees = fit_trees(features, counts, NAMES, num_trees=80, start="signal", of_counts=True)
     features, _, rate = counted(seed=1)
 
     error = trees.predict(features) - np.log(rate)
@@ -166,7 +166,9 @@ def test_a_guess_near_zero_is_raised_to_the_count_and_not_beyond():
     guess = np.where(is_new, np.log(0.001), np.log(5))
     counts = np.where(is_new, 60.0, random.poisson(5, 6000)).astype(np.float32)
     columns = np.column_stack([guess, features[:, 0]]).astype(np.float32)
-    trees = fit_trees(columns, counts, ("guess", "kind"), num_trees=150, start="guess")
+    trees = fit_trees(
+        columns, counts, ("guess", "kind"), num_trees=150, start="guess", of_counts=True
+    )
     predicted = np.exp(trees.predict(columns[is_new]))
     # products that sell at once: up from a thousandth, and never to a multiple
     assert np.all(predicted > 0.005)
@@ -175,7 +177,7 @@ def test_a_guess_near_zero_is_raised_to_the_count_and_not_beyond():
 
 def test_the_start_is_stored_with_the_trees():
     features, counts, _ = counted(rows=2000)
-    trees = fit_trees(features, counts, NAMES, num_trees=5, start="signal")
+    trees = fit_trees(features, counts, NAMES, num_trees=5, start="signal", of_counts=True)
     tables = trees.tables()
     loaded = load_trees(stored(tables["ranker"]), stored(tables["ranker_features"]))
     assert loaded.start == "signal"

@@ -85,7 +85,9 @@ def test_odds_before_evidence_are_in_proportion_to_a_sellers_listings():
     np.testing.assert_allclose(scores, [2 - np.log(2), 2 - np.log(10)], rtol=1e-6)
 
 
-def test_small_sellers_get_likely_products_too():
+# with few trees the number of listings must not be all that counts
+@pytest.mark.parametrize("num_trees", [150, 6])
+def test_small_sellers_get_likely_products_too(num_trees):
     rng = np.random.default_rng(0)
     sizes = np.repeat([8, 80], 100)
     signal = rng.normal(size=(200, 300))
@@ -94,7 +96,10 @@ def test_small_sellers_get_likely_products_too():
     listed = csr_matrix((rank < sizes[:, None]).astype(np.float32))
     problem = Problem(matrix=listed, types=np.zeros(300, dtype=np.int64), num_types=1)
     inner, positives = hold_out_listings(problem, seed=1)
-    stage = fit_two_stage(problem, [(inner, positives)], lambda _: {"fixed": Fixed(signal)}, seed=0)
+    few = Settings(num_trees=num_trees)
+    stage = fit_two_stage(
+        problem, [(inner, positives)], lambda _: {"fixed": Fixed(signal)}, settings=few, seed=0
+    )
     queries = np.arange(200)
     lists = stage.lists(queries, known_mask(problem, queries, candidate_pool(problem)), 50)
     likely = np.array([(stage.calibration.apply(s[:50]) >= 0.5).sum() for _, s in lists])
@@ -119,11 +124,8 @@ def test_the_curve_leaves_out_candidates_that_are_met_in_learning_alone():
         curves = [getattr(stage, name).apply(scores) for stage in (whole, usual)]
         assert not np.allclose(*curves, atol=0.01)
     # the ranker learns from them all
-    queries = np.arange(10)
-    allowed = known_mask(problem, queries, candidate_pool(problem))
-    for left, right in zip(*(s.lists(queries, allowed, 20) for s in (whole, none)), strict=True):
-        assert (left[0] == right[0]).all()
-        assert (left[1] == right[1]).all()
+    np.testing.assert_array_equal(whole.trees.feature, none.trees.feature)
+    np.testing.assert_array_equal(whole.trees.value, none.trees.value)
 
 
 def test_the_curve_of_popularity_is_one_of_its_own_scores():
@@ -133,8 +135,8 @@ def test_the_curve_of_popularity_is_one_of_its_own_scores():
     stage = fit_two_stage(
         problem, [part], lambda inner: {"popularity": Popularity.fit(inner)}, with_ranker=False
     )
-    counts = np.asarray(part[0].matrix.sum(axis=0)).ravel()
-    np.testing.assert_allclose(stage.calibration.scores.max(), counts.max())
+    counts = np.asarray(problem.matrix.sum(axis=0)).ravel()
+    np.testing.assert_allclose(stage.calibration.scores.max(), counts.max(), rtol=0.1)
     # and it tells the first of a list from the last
     best = np.sort(counts)[::-1][[0, 99]]
     likely, unlikely = stage.calibration.apply(best)
