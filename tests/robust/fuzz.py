@@ -1,7 +1,8 @@
 """Damage the files that each command reads, in every way, and see that it ends with one clear line.
 
 `python -m tests.robust.fuzz --each 2000` is the long run; the suite takes a few of each.
-Every run is a forked process with bounded memory: a crash or a hang is an answer, too.
+Every run is a forked process with bounded memory: a crash or a hang is an answer, too. What forks
+reads and writes no Parquet itself: that would start threads, whose locks a child gets without them.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import struct
 import sys
 import tempfile
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -230,22 +232,44 @@ def fuzz(reader, count, seed, folder):
         importlib.import_module(name)
     work = Path(folder) / "work"
     shutil.copytree(STORED, work)
-    write_new_product(work)
+    apart(write_new_product, work)
     if reader.before:
         ok(work, *reader.before.split())
     target = work / reader.place
     files = sorted(target.iterdir()) if target.is_dir() else [target]
-    whole = {file: file.read_bytes() for file in files}
     others = [file.read_bytes() for file in sorted(STORED.glob("*.parquet"))]
     rng = random.Random(seed)
     for number in range(count):
         file = rng.choice(files)
-        data, how = mutate(whole[file], rng, rng.choice(others))
-        file.write_bytes(data)
+        whole = file.read_bytes()
+        apart(damage, file, rng.choice(others), f"{seed} {number}", work.parent / "how")
         defect = judge(run(f"{reader.words} {reader.out}", work))
-        file.write_bytes(whole[file])
+        file.write_bytes(whole)
         if defect:
-            yield f"{number} {file.name} {how}: {defect}"
+            yield f"{number} {file.name} {(work.parent / 'how').read_text()}: {defect}"
+
+
+def damage(file, other, seed, told):
+    """Write the file anew after a mutation, and tell which."""
+    data, how = mutate(file.read_bytes(), random.Random(seed), other)
+    file.write_bytes(data)
+    told.write_text(how)
+
+
+def apart(do, *given):
+    """Do it in a child, which leaves this process without its threads."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            do(*given)
+            code = 0
+        finally:
+            if code:
+                traceback.print_exc()
+            os._exit(code)
+    if os.waitpid(child, 0)[1]:
+        raise RuntimeError(f"{do.__name__} failed")
 
 
 def run(words, work):
