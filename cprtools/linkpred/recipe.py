@@ -157,6 +157,7 @@ class SourceFitter:
         self.with_support = with_support
         self.tuned: dict[str, Any] = {}
         self.fitted: GraphModel | None = None
+        self.compares_texts: bool | None = None
 
     def __call__(self, problem: Problem) -> Mapping[str, Recommender]:
         """The fitted sources by name, the method that was asked for first."""
@@ -169,7 +170,11 @@ class SourceFitter:
         if self.with_support:
             for name in (Factorisation.method, ItemKnn.method):
                 sources[name] = self._baseline(name, problem)
-            if problem.vectors is not None and _text_work(problem) <= _MOST_TEXT_WORK:
+            if self.compares_texts is None:
+                # of the first problem: what the ranker learnt from must be there again
+                known = problem.vectors is not None
+                self.compares_texts = known and _text_work(problem) <= _MOST_TEXT_WORK
+            if self.compares_texts:
                 sources[TextKnn.method] = self._baseline(TextKnn.method, problem)
         return sources
 
