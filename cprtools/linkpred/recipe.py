@@ -130,7 +130,7 @@ def train(
         SourceFitter(method, own, built.views, seed, with_support=with_ranker, say=say),
         settings=settings or Settings(),
         with_ranker=with_ranker,
-        not_in_curve=unlisted_by_draw(built.problem, inner, seed=seed),
+        not_in_curve=unlisted_by_draw(built.problem, inner, seed=seed) if products else None,
         seed=seed,
         say=say,
     )
