@@ -1,7 +1,7 @@
 """Exact against approximate search over the size of a catalogue, as a table and a plot.
 
 Usage: python examples/scale/bench_search.py FOLDER PLOT.png [--limit 900]
-       [--sizes 10000,30000,100000,300000,2000000]
+       [--sizes 10000,30000,100000,300000,1000000,2000000]
 
 Vectors of --dim numbers with 16 hidden themes and a little noise, of length one: what embeddings of
 products are like, and kinder to a graph than numbers drawn at random. The 100 best of each query,
@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("plot", nargs="?")
-    parser.add_argument("--sizes", default="10000,30000,100000,300000,2000000")
+    parser.add_argument("--sizes", default="10000,30000,100000,300000,1000000,2000000")
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--limit", type=int, default=900, help="seconds for one index")
     parser.add_argument("--measure", type=int, help="one size alone, in this process")
