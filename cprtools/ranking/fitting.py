@@ -99,6 +99,7 @@ class _Learnt:
     scores: npt.NDArray[np.floating] | None = None
     """(rows,) final scores of the candidates learnt from."""
     own_scores: npt.NDArray[np.floating] | None = None
+    """(rows,) the model's own scores of them."""
 
 
 def _learn(
