@@ -28,10 +28,8 @@ class Calibration:
         # where the curve is steep, interpolation overshoots by its rounding error
         return np.round(np.interp(scores, self.scores, self.probabilities), 12)
 
-    def moved(self, scale: Scale | None) -> "Calibration":
+    def moved(self, scale: Scale) -> "Calibration":
         """The same curve for scores at another scale."""
-        if scale is None:
-            return self
         points, point = np.unique(scale.apply(self.scores), return_inverse=True)
         means = np.bincount(point, self.probabilities) / np.bincount(point)
         return Calibration(points, np.maximum.accumulate(means))

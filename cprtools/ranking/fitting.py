@@ -62,19 +62,21 @@ def fit_two_stage(
     if not with_ranker:
         # a curve needs fewer pairs than trees do
         parts = islice(parts, 1)
-    given = parts, fit_sources, settings, keep_known, not_in_curve, seed, say
-    stage, found, queries, usual = _learn_from(*given)
+    stage, found, queries, usual = _learn_from(
+        parts, fit_sources, settings, keep_known, not_in_curve, seed, say
+    )
     what = "fitting the ranker" if with_ranker else "calibrating"
     say(f"{what} on {len(found.counts):,} candidates")
     learnt = _Learnt()
     if (found.counts > 0).sum() >= _LEAST_POSITIVES and len(queries) >= _LEAST_CANDIDATES:
-        fit = ranker_fitter(
-            stage, found.features, found.counts, stage.feature_names(), keep_known, seed
-        )
-        if problem.is_square:
-            learnt = _Learnt(fit(np.ones(len(queries), dtype=bool)) if with_ranker else None)
-        else:
-            learnt = _learn(stage, fit if with_ranker else None, found, queries, usual, seed, say)
+        names = stage.feature_names()
+        fit = None
+        if with_ranker:
+            fit = ranker_fitter(stage, found.features, found.counts, names, keep_known, seed)
+        if not problem.is_square:
+            learnt = _learn(stage, fit, found, queries, usual, seed, say)
+        elif fit is not None:
+            learnt = _Learnt(fit(np.ones(len(queries), dtype=bool)))
     say("fitting on the whole training part")
     whole = TwoStage(problem, fit_sources(problem), settings=settings)
     if not problem.is_square:

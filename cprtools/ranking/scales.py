@@ -27,16 +27,14 @@ class Scale:
         return np.asarray(np.maximum.accumulate(moved))
 
 
-def match_quantiles(
-    before: npt.NDArray[np.floating], after: npt.NDArray[np.floating]
-) -> Scale | None:
+def match_quantiles(before: npt.NDArray[np.floating], after: npt.NDArray[np.floating]) -> Scale:
     """The scale of values of the same candidates, (rows,) before and (rows,) after.
 
     Their quantiles are matched (Panofsky and Brier, 1968), not the values of each candidate: what
-    is told of one may well change, what is told of all hardly does. None without rows.
+    is told of one may well change, what is told of all hardly does. Without rows nothing moves.
     """
     if not len(before):
-        return None
+        return Scale(np.zeros(1), np.zeros(1))
     points, place = np.unique(before.astype(np.float64), return_inverse=True)
     matched = np.bincount(np.sort(place), np.sort(after)) / np.bincount(place)
     return Scale(points, matched - points)

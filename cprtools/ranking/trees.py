@@ -62,14 +62,13 @@ class Trees:
             mean=None if self.mean is None else self.mean[:end],
         )
 
-    def moved(self, scales: Mapping[str, Scale | None]) -> "Trees":
+    def moved(self, scales: Mapping[str, Scale]) -> "Trees":
         """The same trees for features at other scales, by name: their thresholds move."""
         threshold = self.threshold.copy()
         for name, scale in scales.items():
             nodes = np.flatnonzero(self.feature == self.names.index(name))
-            if scale is not None:
-                nodes = nodes[np.argsort(threshold[nodes])]
-                threshold[nodes] = scale.apply(threshold[nodes])
+            nodes = nodes[np.argsort(threshold[nodes])]
+            threshold[nodes] = scale.apply(threshold[nodes])
         return replace(self, threshold=threshold)
 
     def predict(self, features: FloatArray) -> npt.NDArray[np.float64]:

@@ -12,8 +12,6 @@ from cprtools.ranking.scales import match_quantiles
 from cprtools.ranking.two_stage import candidate_pool, known_mask
 from tests.ranking.test_two_stage import Fixed, market
 
-NUMBERS = st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=40)
-
 
 def test_quantiles_are_matched_whoever_holds_them():
     scale = match_quantiles(np.array([1.0, 2.0, 3.0]), np.array([60.0, 20.0, 40.0]))
@@ -27,10 +25,12 @@ def test_equal_values_share_the_mean_of_their_quantiles():
     np.testing.assert_allclose(scale.apply(np.array([0.0, 5.0])), [1, 9])
 
 
-def test_without_candidates_there_is_no_scale():
-    assert match_quantiles(np.zeros(0), np.zeros(0)) is None
-    curve = Calibration(np.array([0.0, 1]), np.array([0.2, 0.8]))
-    assert curve.moved(None) is curve
+def test_without_candidates_nothing_moves():
+    scale = match_quantiles(np.zeros(0), np.zeros(0))
+    values = np.array([-7.0, 0, 0.3])
+    np.testing.assert_array_equal(scale.apply(values), values)
+    curve = Calibration(np.array([0.0, 1]), np.array([0.2, 0.8])).moved(scale)
+    assert (curve.scores.tolist(), curve.probabilities.tolist()) == ([0, 1], [0.2, 0.8])
 
 
 @settings(deadline=None, max_examples=100, derandomize=True)
