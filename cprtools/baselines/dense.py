@@ -12,6 +12,9 @@ from cprtools.baselines.contract import FloatArray
 
 # columns of one product: some of BLAS's blocks
 _WIDTH = 960
+# bytes of columns that are copied at once where they lie at odd addresses: the processor's cache
+# holds them
+_COPIED = 1 << 21
 # multiplications from which on threads are worth starting
 _MUCH = 1 << 26
 # rows of one product, tallest first; a single row is like itself
@@ -31,7 +34,8 @@ def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
     BLAS picks its kernel, and with it the order of summation, by the size of a product and by the
     place in it. So products are made of parts, always the same ones of the columns, and of heights
     at which all rows turn out alike on this machine; rows of zeros fill the last one up. A query's
-    scores are then independent of the queries it is asked with.
+    scores are then independent of the queries it is asked with. Columns at any byte of a file may
+    be given: they are read through a small copy, since numpy multiplies only aligned numbers.
     Raises ValueError where rows and columns are of different dimensions.
     """
     if rows.shape[1] != columns.shape[1]:
@@ -43,11 +47,14 @@ def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
         threads = allowed if result.size * columns.shape[1] >= _MUCH else 1
         # a part for each thread; which of them computes a column makes no difference
         step = max(-(-whole // (threads * _WIDTH)), 1) * _WIDTH
+        if not columns.flags.aligned:
+            step = min(step, max(_COPIED // (_WIDTH * columns.strides[0]), 1) * _WIDTH)
         parts = [slice(start, min(start + step, whole)) for start in range(0, whole, step)]
         parts += [slice(whole, num_columns)] * (whole < num_columns)
 
         def fill(part: slice) -> None:
-            _fill(rows, columns[part], min(_WIDTH, part.stop - part.start), result[:, part])
+            some = np.require(columns[part], requirements="A")
+            _fill(rows, some, min(_WIDTH, part.stop - part.start), result[:, part])
 
         if threads == 1:
             for part in parts:

@@ -77,9 +77,7 @@ class Stored:
     def pooled(self, member: str, column: str) -> npt.NDArray[Any]:
         """A column whose rows are candidates, of the pool alone."""
         narrow = member + POOL
-        values = self.numbers(narrow if self.has(narrow) else member, column)
-        # a page starts at any byte: one copy here in place of one in every product
-        return np.require(np.asarray(values), requirements="A")
+        return np.asarray(self.numbers(narrow if self.has(narrow) else member, column))
 
     @cached_property
     def pool(self) -> IntArray:

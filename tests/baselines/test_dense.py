@@ -46,6 +46,19 @@ def test_product_is_the_same_on_any_number_of_threads(dim, num_columns):
     np.testing.assert_array_equal(found[0], found[2])
 
 
+@pytest.mark.parametrize(("dim", "num_columns"), [(33, 57), (128, 900), (384, 5003), (64, 30_001)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_columns_at_an_odd_byte_of_a_file_have_the_same_products(dim, num_columns, threads):
+    rows, columns = random_sides(dim, num_columns, num_rows=70)
+    raw = b"123" + columns.tobytes()
+    read = np.frombuffer(raw, "<f4", offset=3).reshape(columns.shape)
+    assert not read.flags.aligned
+    with threadpool_limits(threads, "blas"):
+        for some in (rows, rows[:1]):
+            expected = stable_product(some, columns)
+            np.testing.assert_array_equal(stable_product(some, read), expected)
+
+
 def test_no_rows_and_no_columns_have_empty_products():
     rows, columns = random_sides(8, 20, num_rows=3)
     assert stable_product(rows[:0], columns).shape == (0, 20)
