@@ -46,6 +46,14 @@ def train_linkpred(
         str | None, typer.Option(help="gnn: dgl or torch; the faster one by default.")
     ] = None,
     init: Annotated[str, typer.Option(help="gnn: nodes start from vectors or random.")] = "vectors",
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="float32|bfloat16",
+            help="gnn: numbers that are multiplied in training; bfloat16 is faster where the "
+            "processor or GPU multiplies it natively.",
+        ),
+    ] = "float32",
     ranker: Annotated[bool, typer.Option(help="gnn: fit the second stage too.")] = True,
     purchases_at_sellers: Annotated[
         bool,
@@ -89,6 +97,7 @@ def train_linkpred(
         sampling=sampling,
         sampler=sampler,
         init=init,
+        precision=precision,
     )
     folder = tables.open_folder(graph, ("graph",))
     vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]

@@ -19,27 +19,34 @@ class RelationalLayer(nn.Module):
     the result to the node's state before a layer norm, so four layers do not smooth it away.
     """
 
-    def __init__(self, dim: int, dropout: float) -> None:
+    def __init__(self, dim: int, dropout: float, factors: torch.dtype | None = None) -> None:
         super().__init__()
+        self.factors = factors
         self.own = nn.Linear(dim, dim)
         self.relations = nn.ModuleList(nn.Linear(dim, dim, bias=False) for _ in RELATIONS)
         self.norm = nn.LayerNorm(dim)
         self.dropout = dropout
 
     def forward(
-        self, state: Tensor, block: Block, lift: "Lift | None" = None, *, is_whole: bool = False
+        self,
+        state: Tensor,
+        block: Block,
+        is_product: Tensor,
+        lift: "Lift | None" = None,
+        *,
+        is_whole: bool = False,
     ) -> Tensor:
         """States of the block's destinations, (num_dst, dim), from those of all its nodes.
 
-        is_whole: `state` holds all nodes of the graph. lift: so it does, and it holds initial
-        vectors, which this makes first states of. A mean of lifted vectors is the lifted mean, so
-        only means are lifted.
+        is_product: (nodes of the graph,) int64. is_whole: `state` holds all nodes of the graph.
+        lift: so it does, and it holds initial vectors, which this makes first states of. A mean of
+        lifted vectors is the lifted mean, so only means are lifted.
         """
         if is_whole or lift is not None:
             own, source = block.destinations, block.sender
         else:
             own, source = torch.arange(block.num_dst, device=state.device), block.source
-        kinds = torch.zeros_like(own) if lift is None else lift.is_product[own]
+        kinds = is_product[block.destinations]
         numbers, relations = _by_relation(block, source)
         # listings are sent by sellers, everything else by products
         sender = [0 if RELATIONS[number] == "lists" else 1 for number in numbers]
@@ -56,7 +63,8 @@ class RelationalLayer(nn.Module):
             [self.relations[number].weight for number in numbers],  # type: ignore[misc]
         )
         is_trained = torch.is_grad_enabled()
-        plan = Plan(own, relations, kept, gain, kinds, sender, is_trained)
+        factors = self.factors if self.training else None
+        plan = Plan(own, relations, kept, gain, kinds, sender, is_trained, factors)
         return apply_layer(state, plan, weights)
 
     def _kept(self, rows: int) -> Tensor:
@@ -76,7 +84,6 @@ class Lift:
 
     project: nn.Linear
     node_type: nn.Embedding
-    is_product: Tensor
 
 
 def _by_relation(block: Block, source: Tensor) -> tuple[list[int], list[Neighbours]]:
@@ -92,17 +99,25 @@ def _by_relation(block: Block, source: Tensor) -> tuple[list[int], list[Neighbou
 
 
 class GraphEncoder(nn.Module):
-    """Unit vectors of sellers and products from their initial vectors and their neighbourhood."""
+    """Unit vectors of sellers and products from their initial vectors and their neighbourhood.
+
+    factors: type of the numbers that the layers' maps multiply in training, float32 where None.
+    """
 
     def __init__(
-        self, feature_dim: int, embedding_dim: int, num_layers: int, dropout: float
+        self,
+        feature_dim: int,
+        embedding_dim: int,
+        num_layers: int,
+        dropout: float,
+        factors: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.project = nn.Linear(feature_dim, embedding_dim)
         self.node_type = nn.Embedding(2, embedding_dim)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
-            RelationalLayer(embedding_dim, dropout) for _ in range(num_layers)
+            RelationalLayer(embedding_dim, dropout, factors) for _ in range(num_layers)
         )
         self.output = nn.Linear(embedding_dim, embedding_dim)
         self.shortcut = nn.Linear(feature_dim, embedding_dim, bias=False)
@@ -120,7 +135,7 @@ class GraphEncoder(nn.Module):
         features: (nodes, feature_dim) float32 of all nodes of the graph; is_product: (nodes,)
         int64.
         """
-        lift: Lift | None = Lift(self.project, self.node_type, is_product)
+        lift: Lift | None = Lift(self.project, self.node_type)
         state = features
         if torch.is_grad_enabled() and self._is_cheaper_by_node(blocks[0]):
             nodes = blocks[0].nodes
@@ -128,7 +143,7 @@ class GraphEncoder(nn.Module):
             state = self.dropout(self.project(initial) + self.node_type(is_product[nodes]))
             lift = None
         for layer, block in zip(self.layers, blocks, strict=True):
-            state = layer(state, block, lift)
+            state = layer(state, block, is_product, lift)
             lift = None
         own = features.index_select(0, blocks[-1].destinations)
         return F.normalize(self.output(state) + self.shortcut(own), dim=1)
@@ -142,12 +157,12 @@ class GraphEncoder(nn.Module):
         features, is_product: as in `forward`; blocks: all nodes with all edges into them, part by
         part, anew for each layer.
         """
-        lift: Lift | None = Lift(self.project, self.node_type, is_product)
+        lift: Lift | None = Lift(self.project, self.node_type)
         state = features
         for layer in self.layers:
             result = features.new_empty(len(features), self.output.in_features)
             for block in blocks():
-                result[block.destinations] = layer(state, block, lift, is_whole=True)
+                result[block.destinations] = layer(state, block, is_product, lift, is_whole=True)
             state, lift = result, None
         for block in blocks():
             own = block.destinations

@@ -48,7 +48,8 @@ class Plan(NamedTuple):
     rows: (num_dst,) int64, each destination's row of the state; kept: (num_dst, dim) uint8, 0 where
     a change is set to zero, or None; gain: what the others are multiplied with; kinds: (num_dst,)
     int64 type of each destination; sender: the type that each relation's messages come from;
-    is_trained: a gradient will be asked for.
+    is_trained: a gradient will be asked for; factors: type of the numbers that maps multiply, the
+    state's where None. Sums are always of the state's type.
     """
 
     rows: Tensor
@@ -58,6 +59,22 @@ class Plan(NamedTuple):
     kinds: Tensor
     sender: Sequence[int]
     is_trained: bool
+    factors: torch.dtype | None = None
+
+    def factor(self, numbers: Tensor) -> Tensor:
+        """The numbers as a map multiplies them."""
+        return numbers.to(self.factors or numbers.dtype)
+
+    def inputs(self, state: Tensor, piece: slice) -> tuple[Tensor, list[int]]:
+        """What the maps of a piece multiply, and the relations that it has edges of.
+
+        (rows, (1 + relations) * feature_dim): the own rows of the state, beside them the means.
+        """
+        means = [(at, r.means(state, piece)) for at, r in enumerate(self.relations)]
+        present = [(at, mean) for at, mean in means if mean is not None]
+        parts = [state.index_select(0, self.rows[piece]), *(mean for _, mean in present)]
+        # changed one by one: torch.cat takes ten times as long for numbers of another type
+        return torch.cat([self.factor(part) for part in parts], dim=1), [at for at, _ in present]
 
     def pieces(self) -> list[slice]:
         """Rows to be handled together; of one type, as long as types come in runs."""
@@ -108,31 +125,31 @@ def apply_layer(state: Tensor, plan: Plan, weights: Weights) -> Tensor:
 class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, state: Tensor, plan: Plan, *weights: Tensor) -> Tensor:
-        own, bias, norm_weight, norm_bias, lift, shift, *maps = weights
+        _, bias, norm_weight, norm_bias, lift, shift, *_ = weights
+        maps = _Maps(plan, weights)
         size = len(plan.rows), len(norm_weight)
         result = state.new_empty(size)
-        kept = size if plan.is_trained else (0, 0)
-        before, active = state.new_empty(kept), state.new_empty(kept, dtype=torch.bool)
+        before = state.new_empty(size) if plan.is_trained else result
+        active = state.new_empty(size if plan.is_trained else (0, 0), dtype=torch.bool)
         moments = state.new_empty(2, size[0], 1)
         for piece in plan.pieces():
-            x = state.index_select(0, plan.rows[piece])
             kind = plan.kinds[piece]
-            change = _mapped(x, own, bias, kind)
-            for number, neighbours in enumerate(plan.relations):
-                mean = neighbours.means(state, piece)
-                if mean is not None:
-                    change.addmm_(mean, maps[number].T)
-                    if lift is not None:
-                        has = (neighbours.counts(piece) > 0).to(x.dtype)
-                        change.addr_(has, maps[len(plan.relations) + number])
+            inputs, present = plan.inputs(state, piece)
+            change = _mapped(inputs, maps.beside(present), bias, kind)
+            if lift is not None:
+                for number in present:
+                    has = (plan.relations[number].counts(piece) > 0).to(change.dtype)
+                    change.addr_(has, maps.shifts[number])
             change.relu_()
             if plan.kept is not None:
                 change.mul_(plan.kept[piece].to(change.dtype))
-            y = x if lift is None else _mapped(x, lift, shift, kind)
-            total = torch.add(y, change, alpha=plan.gain)
+            if maps.lift is None:
+                y = state.index_select(0, plan.rows[piece])
+            else:
+                y = _mapped(inputs[:, : state.shape[1]], maps.lift, shift, kind)
             if plan.is_trained:
                 torch.gt(change, 0, out=active[piece])
-                before[piece] = total
+            total = torch.add(y, change, alpha=plan.gain, out=before[piece])
             result[piece], moments[0, piece], moments[1, piece] = torch.native_layer_norm(
                 total, norm_weight.shape, norm_weight, norm_bias, 1e-5
             )
@@ -152,6 +169,20 @@ class _Layer(torch.autograd.Function):
         return gradient.state(), None, *gradient.sums
 
 
+class _Maps:
+    """A layer's maps as they multiply, out of its weights in the order of `apply_layer`."""
+
+    def __init__(self, plan: Plan, weights: Sequence[Tensor]) -> None:
+        end = 6 + len(plan.relations)
+        self._own, *self._relations = (plan.factor(w) for w in (weights[0], *weights[6:end]))
+        self.lift = None if weights[4] is None else plan.factor(weights[4])
+        self.shifts = weights[end:]
+
+    def beside(self, relations: Sequence[int]) -> Tensor:
+        """The own map beside those of the relations: (dim, (1 + len(relations)) * feature_dim)."""
+        return torch.cat([self._own, *(self._relations[number] for number in relations)], dim=1)
+
+
 class _Gradient:
     """Gradients of a layer's weights and, where wanted, of its input, piece by piece."""
 
@@ -159,6 +190,7 @@ class _Gradient:
         self, state: Tensor, plan: Plan, weights: Sequence[Tensor], *, wanted: bool
     ) -> None:
         self.input, self.plan, self.weights = state, plan, weights
+        self.maps = _Maps(plan, weights)
         self.sums = [None if w is None else torch.zeros_like(w) for w in weights]
         self.sum = torch.zeros_like(state) if wanted else None
         if wanted:
@@ -177,33 +209,29 @@ class _Gradient:
 
     def add(self, piece: slice, change: Tensor, y: Tensor) -> None:
         """Take in a piece's gradients of the change and of what it is added to."""
-        own, lift, *maps = self.weights[0], *self.weights[4:5], *self.weights[6:]
-        x = self.input.index_select(0, self.plan.rows[piece])
-        kind = self.plan.kinds[piece]
-        self.sums[0].addmm_(change.T, x)
+        inputs, present = self.plan.inputs(self.input, piece)
+        kind, factor, size = self.plan.kinds[piece], self.plan.factor(change), self.input.shape[1]
+        places = [0, *(6 + number for number in present)]
+        for place, part in zip(places, torch.split(factor.T @ inputs, size, dim=1), strict=True):
+            self.sums[place] += part
         _add_by_kind(self.sums[1], change, kind)
-        if lift is not None:
-            self.sums[4].addmm_(y.T, x)
+        if self.maps.lift is not None:
+            lifted = self.plan.factor(y)
+            self.sums[4] += lifted.T @ inputs[:, :size]
             _add_by_kind(self.sums[5], y, kind)
-        for number in range(len(self.plan.relations)):
-            self._relation(piece, change, number, maps[number])
+            self._add_shifts(piece, present, change)
+            y = lifted @ self.maps.lift if self.sum is not None else y
         if self.sum is not None:
-            back = y if lift is None else y @ lift
-            self.sum.index_add_(0, self.plan.rows[piece], back.addmm_(change, own))
+            own, *means = torch.split(factor @ self.maps.beside(present), size, dim=1)
+            self.sum.index_add_(0, self.plan.rows[piece], (y + own).to(self.sum.dtype))
+            for number, mean in zip(present, means, strict=True):
+                counts = self.plan.relations[number].counts(piece)
+                torch.div(mean, counts.clamp(min=1)[:, None], out=self.means[number, piece])
 
-    def _relation(self, piece: slice, change: Tensor, number: int, transform: Tensor) -> None:
-        neighbours = self.plan.relations[number]
-        mean = neighbours.means(self.input, piece)
-        if mean is None:
-            return
-        self.sums[6 + number].addmm_(change.T, mean)
-        counts = neighbours.counts(piece)
-        if self.weights[4] is not None:
-            has = (counts > 0).to(change.dtype)
+    def _add_shifts(self, piece: slice, present: Sequence[int], change: Tensor) -> None:
+        for number in present:
+            has = (self.plan.relations[number].counts(piece) > 0).to(change.dtype)
             self.sums[6 + len(self.plan.relations) + number] += has @ change
-        if self.sum is not None:
-            part = torch.mm(change, transform, out=self.means[number, piece])
-            part.div_(counts.clamp(min=1)[:, None])
 
     def state(self) -> Tensor | None:
         """The gradient of the layer's input: along each edge, from destination to source."""
@@ -226,9 +254,10 @@ class _Gradient:
 def _mapped(x: Tensor, weight: Tensor, bias: Tensor, kind: Tensor) -> Tensor:
     """Rows through a map, and the bias of each row's type or, if it has one row, of all."""
     is_alike = len(bias) == 1 or bool(kind[0] == kind[-1] and (kind == kind[0]).all())
-    if is_alike:
-        return torch.addmm(bias[0 if len(bias) == 1 else kind[0]], x, weight.T)
-    return bias[kind].addmm_(x, weight.T)
+    rows = bias if len(bias) == 1 else bias[kind[:1]] if is_alike else bias[kind]
+    if x.dtype == bias.dtype:
+        return torch.addmm(rows, x, weight.T)
+    return rows + x @ weight.T
 
 
 def _add_by_kind(total: Tensor, rows: Tensor, kind: Tensor) -> None:

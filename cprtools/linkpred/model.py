@@ -100,9 +100,10 @@ class GraphModel(Recommender):
         self._cold = cold
         self.epochs = epochs
         self.validation = float("nan")
-        self._trainer: Trainer | None = None
+        self.trainer: Trainer | None = None
+        """What fitted it, in this process."""
         self.effort: Effort | None = None
-        """Of the training, where it was in this process."""
+        """Of that training."""
 
     @classmethod
     def fit(
@@ -133,7 +134,6 @@ class GraphModel(Recommender):
             split = hold_out(problem, seed, chosen.validation)
             if split is not None:
                 seen, measure = split.train, _Validation(split).measure
-        graph = make_graph(seen, problem.co_purchases, views)
         run = run or Run()
         checkpoint = None
         if run.checkpoints is not None:
@@ -142,32 +142,33 @@ class GraphModel(Recommender):
             settings = {**asdict(chosen), "seed": seed}
             checkpoint = run.checkpoints.next_fit(fingerprint(settings, problem, views=views))
         trainer = train(
-            graph, vectors, problem.is_candidate, chosen, seed, measure, run, checkpoint
+            make_graph(seen, problem.co_purchases, views),
+            vectors,
+            problem.is_candidate,
+            chosen,
+            seed,
+            measure,
+            run,
+            checkpoint,
         )
         # listings held out to stop by carry messages again: nothing is predicted any more
         effort = _effort(trainer)
         trainer.finish()
         if seen is not problem.matrix:
-            trainer.move(make_graph(problem.matrix, problem.co_purchases, views))
+            trainer.move(lambda: make_graph(problem.matrix, problem.co_purchases, views))
         model = cls._embedded(trainer)
-        model.effort = effort
-        if measure is not None:
-            model.validation = trainer.best_value
+        model.effort, model.trainer = effort, trainer
         return model
 
-    def moved(self, problem: Problem, views: csr_matrix | FloatArray | None = None) -> Self:
-        """The weights of this fit on another graph of the same nodes, such as with more listings.
-
-        Raises ValueError for a model that was not fitted but loaded.
-        """
+    @classmethod
+    def moved(
+        cls, trainer: Trainer, problem: Problem, views: csr_matrix | FloatArray | None = None
+    ) -> Self:
+        """The weights of a fit on another graph of the same nodes, such as with more listings."""
         from cprtools.graph.homogeneous import make_graph
 
-        if self._trainer is None:
-            raise ValueError("only a model that was fitted here can move to another graph")
-        self._trainer.move(make_graph(problem.matrix, problem.co_purchases, views))
-        model = self._embedded(self._trainer)
-        model.validation = self.validation
-        return model
+        trainer.move(lambda: make_graph(problem.matrix, problem.co_purchases, views))
+        return cls._embedded(trainer)
 
     @classmethod
     def _embedded(cls, trainer: Trainer) -> Self:
@@ -182,7 +183,7 @@ class GraphModel(Recommender):
         if vectors is None:
             weights["rms"] = np.zeros((1, 1), dtype=np.float32)
         model = cls(sellers, products, ColdEncoder(weights), trainer.best_epoch)
-        model._trainer = trainer
+        model.validation = trainer.best_value
         return model
 
     @property

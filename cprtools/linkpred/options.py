@@ -9,6 +9,7 @@ from cprtools.errors import UsageError
 from cprtools.graph.homogeneous import SAMPLERS, SAMPLINGS
 
 INITS = ("vectors", "random")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class TrainingOptions:
     """Share of the listings to stop early by; 0: train all epochs on everything."""
     patience: int = 4
     """Epochs without a better validation after which training stops."""
+    precision: str = "float32"
+    """Of the numbers that maps multiply in training; sums, weights and vectors stay float32."""
     threads: int = 1
     """Threads of torch: with one the result is the same on any machine of its kind."""
 
@@ -51,6 +54,7 @@ class TrainingOptions:
         check_choice("gnn", "sampling", result.sampling, SAMPLINGS)
         check_choice("gnn", "sampler", result.sampler, SAMPLERS)
         check_choice("gnn", "init", result.init, INITS)
+        check_choice("gnn", "precision", result.precision, PRECISIONS)
         result.fanouts()
         return result
 

@@ -1,7 +1,7 @@
 """How a seller model is put together: the method asked for, and what backs it up."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scipy.sparse import csr_matrix
 
@@ -20,6 +20,7 @@ from cprtools.baselines import (
 from cprtools.baselines.tuning import tune
 from cprtools.errors import UsageError
 from cprtools.linkpred.model import GraphModel
+from cprtools.linkpred.options import PRECISIONS
 from cprtools.linkpred.problem import BuiltProblem
 from cprtools.ranking import (
     Settings,
@@ -30,6 +31,9 @@ from cprtools.ranking import (
     unlisted_by_draw,
 )
 from cprtools.training.run import Run
+
+if TYPE_CHECKING:
+    from cprtools.linkpred.training import Trainer
 
 # the baselines that make sense for sellers; the others need product pairs
 _SELLER_BASELINES = (
@@ -67,6 +71,7 @@ def method_options(method: str, *, fanout: str, **options: Any) -> dict[str, Any
         "sampling": ("stratified", "uniform"),
         "init": ("vectors", "random"),
         "sampler": ("dgl", "torch", None),
+        "precision": PRECISIONS,
     }
     for name, values in allowed.items():
         if options[name] not in values:
@@ -156,7 +161,7 @@ class SourceFitter:
         self.seed = seed
         self.with_support = with_support
         self.tuned: dict[str, Any] = {}
-        self.fitted: GraphModel | None = None
+        self.trainer: Trainer | None = None
         self.compares_texts: bool | None = None
 
     def __call__(self, problem: Problem) -> Mapping[str, Recommender]:
@@ -179,15 +184,16 @@ class SourceFitter:
         return sources
 
     def _graph_model(self, problem: Problem, views: csr_matrix) -> GraphModel:
-        if self.fitted is not None and problem.matrix.nnz >= _TRAINED_ONCE:
-            return self.fitted.moved(problem, views)
+        if self.trainer is not None and problem.matrix.nnz >= _TRAINED_ONCE:
+            return GraphModel.moved(self.trainer, problem, views)
         fitted = GraphModel.fit(problem, seed=self.seed, views=views, **self.options)
         if fitted.effort is not None and fitted.effort.epochs:
             # a fit taken whole from a checkpoint cost nothing
             self.say(f"gnn: {fitted.effort}")
         # the second fit trains as long as the first found best, on everything
         self.options |= fitted.chosen
-        self.fitted = fitted
+        # and not the model: its vectors are large, and are made anew
+        self.trainer = fitted.trainer
         return fitted
 
     def _baseline(self, name: str, problem: Problem) -> Recommender:

@@ -24,6 +24,7 @@ from cprtools.linkpred.memory import memory_note
 from cprtools.linkpred.options import TrainingOptions
 from cprtools.training.checkpoint import Checkpoint
 from cprtools.training.loop import Loop
+from cprtools.training.reuse import reusing_memory
 from cprtools.training.run import Run, on_device
 
 Measure = Callable[[FloatArray], float]
@@ -48,7 +49,8 @@ class Trainer:
         dim = options.embedding_dim
         self.features = NodeFeatures(graph, vectors, dim, device)
         self.is_product = (torch.arange(graph.num_nodes) >= graph.num_sellers).long().to(device)
-        encoder = GraphEncoder(self.features.dim, dim, options.num_layers, options.dropout)
+        factors = None if options.precision == "float32" else torch.bfloat16
+        encoder = GraphEncoder(self.features.dim, dim, options.num_layers, options.dropout, factors)
         self.encoder = encoder.to(device)
         edges = supervision_edges(graph, is_candidate, options.sampling)
         rng = np.random.default_rng(seed)
@@ -78,7 +80,8 @@ class Trainer:
         planned = self.options.epochs if len(self.batches.edges) else 0
         start, stop = self.loop.begin(planned, checkpoint)
         size = self.batches.steps
-        with closing(run.steps(start * size, stop * size, "gnn")) as steps:
+        shown = run.steps(start * size, stop * size, "gnn")
+        with reusing_memory(), closing(shown) as steps:
             self.loop.run(
                 range(start, stop),
                 lambda epoch: self._one_epoch(epoch, islice(steps, size)),
@@ -132,19 +135,19 @@ class Trainer:
         vectors = self.encoder.everywhere(self.features(), self.is_product, blocks)
         return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
 
-    def move(self, graph: HomogeneousGraph) -> None:
+    def move(self, make: Callable[[], HomogeneousGraph]) -> None:
         """Take another graph of the same nodes, such as one with more listings.
 
-        For embedding, not for more training: batches are those of the first graph.
+        make: gives it, once this one's memory is free. For embedding, not for more training:
+        batches are those of the first graph.
         """
-        if graph is self.graph:
-            return
-        self.graph = graph
+        del self.graph
         if self.vectors is not None:
             del self.features
-            self.features = NodeFeatures(
-                graph, self.vectors, self.options.embedding_dim, self.device
-            )
+        self.graph = make()
+        if self.vectors is not None:
+            dim = self.options.embedding_dim
+            self.features = NodeFeatures(self.graph, self.vectors, dim, self.device)
 
     def finish(self) -> None:
         """Give up what only training needs."""

@@ -69,14 +69,17 @@ def fit_two_stage(
     say(f"{what} on {len(found.counts):,} candidates")
     learnt = _Learnt()
     if (found.counts > 0).sum() >= _LEAST_POSITIVES and len(queries) >= _LEAST_CANDIDATES:
-        names = stage.feature_names()
         fit = None
         if with_ranker:
+            names = stage.feature_names()
             fit = ranker_fitter(stage, found.features, found.counts, names, keep_known, seed)
         if not problem.is_square:
             learnt = _learn(stage, fit, found, queries, usual, seed, say)
         elif fit is not None:
             learnt = _Learnt(fit(np.ones(len(queries), dtype=bool)))
+        del fit
+    # its sources, which `fit` knows too, are as large as those that come now
+    del stage
     say("fitting on the whole training part")
     whole = TwoStage(problem, fit_sources(problem), settings=settings)
     if not problem.is_square:

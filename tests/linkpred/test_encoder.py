@@ -36,7 +36,7 @@ def test_a_layer_adds_the_mapped_mean_of_each_relation_to_the_state():
     torch.manual_seed(0)
     graph, layer = small_graph(), RelationalLayer(3, 0.0)
     state = torch.randn(6, 3)
-    found = layer(state, whole(graph))
+    found = layer(state, whole(graph), (torch.arange(6) >= 2).long())
     for node in range(6):
         change = layer.own(state[node])
         for number, transform in enumerate(layer.relations):

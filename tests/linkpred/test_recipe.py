@@ -21,7 +21,7 @@ def test_texts_are_compared_with_all_listings_where_they_were_without_those_held
     work = problem.matrix.nnz * problem.matrix.shape[1] * problem.vectors.shape[1]
     # the limit lies between the two, or below both
     monkeypatch.setattr(recipe, "_MOST_TEXT_WORK", share * work)
-    fitted = SimpleNamespace(effort=None, chosen={})
+    fitted = SimpleNamespace(effort=None, chosen={}, trainer=None)
     monkeypatch.setattr(GraphModel, "fit", lambda *given, **options: fitted)
     fit = recipe.SourceFitter(
         "gnn", {}, problem.matrix, 0, with_support=True, say=lambda line: None

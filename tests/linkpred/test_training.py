@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -117,6 +120,22 @@ def test_training_keeps_the_weights_with_the_best_measure():
     np.testing.assert_array_equal(model.embed(), seen[2])
 
 
+def test_a_graph_is_gone_before_the_next_one_is_made():
+    graph, vectors = random_graph()
+    trainer = train(graph, vectors, None, TrainingOptions(**SMALL, epochs=1), 0)
+    trainer.finish()
+    expected, old = trainer.embed(), weakref.ref(graph)
+    del graph
+
+    def make():
+        gc.collect()
+        assert old() is None
+        return random_graph()[0]
+
+    trainer.move(make)
+    np.testing.assert_array_equal(trainer.embed(), expected)
+
+
 def test_training_leaves_seeds_and_threads_as_they_were():
     graph, vectors = random_graph()
     state, threads = torch.get_rng_state(), torch.get_num_threads()
@@ -125,12 +144,34 @@ def test_training_leaves_seeds_and_threads_as_they_were():
     assert torch.get_num_threads() == threads
 
 
-@pytest.mark.parametrize("options", [{"init": "random"}, {"sampler": "dgl"}, {"fanout": "2,3"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"init": "random"}, {"sampler": "dgl"}, {"fanout": "2,3"}, {"precision": "bfloat16"}],
+)
 def test_variants_train(options):
     graph, vectors = random_graph()
     given = None if options.get("init") == "random" else vectors
     model = train(graph, given, None, TrainingOptions(**{**SMALL, **options, "epochs": 1}), 0)
     assert np.isfinite(model.embed()).all()
+
+
+def test_shorter_factors_train_alike_and_leave_weights_and_vectors_as_they_are():
+    graph, vectors = random_graph()
+    losses, models = {}, {}
+    for precision in ("float32", "bfloat16"):
+        options = TrainingOptions(**{**SMALL, "dropout": 0.0, "precision": precision})
+        torch.manual_seed(0)
+        models[precision] = trainer = Trainer(graph, vectors, None, options, 0)
+        losses[precision] = [trainer.step(trainer.batches.draw()) for _ in range(30)]
+    first, second = np.array(losses["float32"]), np.array(losses["bfloat16"])
+    assert not np.array_equal(first, second)
+    np.testing.assert_allclose(first, second, atol=0.05)
+    assert first[-5:].mean() < first[:5].mean() - 0.2
+    weights = models["bfloat16"].encoder.state_dict()
+    assert {weight.dtype for weight in weights.values()} == {torch.float32}
+    # embedding multiplies in full, whatever the training did
+    models["float32"].encoder.load_state_dict(weights)
+    np.testing.assert_array_equal(models["float32"].embed(), models["bfloat16"].embed())
 
 
 @pytest.mark.parametrize(
@@ -141,6 +182,7 @@ def test_variants_train(options):
         ({"dropout": 1.0}, "dropout must be from 0"),
         ({"sampler": "gpu"}, "sampler must be one of torch, dgl"),
         ({"sampling": "all"}, "sampling must be one of stratified, uniform"),
+        ({"precision": "int8"}, "precision must be one of float32, bfloat16"),
         ({"fanout": "3,3"}, "1 or 4 positive numbers"),
         ({"fanout": "3,x,3,3"}, "must be numbers"),
         ({"fanout": 0}, "positive"),

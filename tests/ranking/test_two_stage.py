@@ -1,5 +1,8 @@
 """Two stages: what is retrieved, and that the ranker joins its sources."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -66,6 +69,25 @@ def recall(stage, problem, positives, k=20):
         for row, (cols, _) in enumerate(lists)
     ]
     return float(np.mean(hits))
+
+
+@pytest.mark.parametrize("with_ranker", [True, False])
+def test_sources_of_the_part_are_gone_when_those_of_all_pairs_are_fitted(with_ranker):
+    problem, sources = market(sellers=60)
+    fits = []
+
+    def fit(given):
+        gc.collect()
+        alive = [name for known in fits for name in known if name() is not None]
+        made = {name: Fixed(source.scores) for name, source in sources.items()}
+        fits.append([weakref.ref(source) for source in made.values()])
+        # as large as those that come now: they would not fit in memory together
+        assert not alive
+        return made
+
+    part = hold_out_listings(problem, seed=0)
+    fit_two_stage(problem, [part], fit, with_ranker=with_ranker, seed=0)
+    assert len(fits) == 2
 
 
 def test_the_ranker_joins_two_sources_and_beats_either():
