@@ -12,7 +12,7 @@ from cprtools.baselines.dense import stable_product
 from cprtools.baselines.factors import FactorModel
 from cprtools.baselines.options import check_choice, check_least, refuse_unknown
 from cprtools.baselines.sparse import WEIGHTINGS, canonical, reweight
-from cprtools.baselines.tuning import Settings, Validation, choose, hold_out, thinned
+from cprtools.baselines.tuning import Settings, Validation, choose, hold_out, remembered, thinned
 
 _SETTINGS = "mf_settings"
 _ITERATIONS = 15
@@ -22,6 +22,8 @@ _START: Settings = {"factors": 64, "alpha": 10.0, "regularisation": 1.0, "weight
 # a second place to climb from: where little but popularity tells, the way from the first may
 # lead nowhere
 _CAUTIOUS: Settings = {"alpha": 1.0, "regularisation": 30.0}
+# of very many pairs, where a way takes minutes, it must begin near what the first one reached
+_NEAR = 0.9
 # cheap fits first; alpha comes again since more factors want it smaller
 _STEPS: list[tuple[str, list[Any]]] = [
     ("alpha", [1.0, 3.0, 10.0, 20.0, 40.0, 100.0]),
@@ -73,7 +75,8 @@ class Factorisation(FactorModel):
         part = thinned(problem, seed)
         validation = hold_out(part, seed) if tune and steps else None
         if validation is not None:
-            settings = _tune(part, validation, settings, steps, seed)
+            near = 0.0 if part is problem else _NEAR
+            settings = _tune(part, validation, settings, steps, seed, near)
         return settings
 
     @property
@@ -112,6 +115,7 @@ def _tune(
     start: Settings,
     steps: list[tuple[str, list[Any]]],
     seed: int,
+    near: float,
 ) -> Settings:
     inner = replace(problem, matrix=validation.train)
 
@@ -123,10 +127,11 @@ def _tune(
             by_weight=validation.per_pair,
         )
 
-    starts = [start]
-    if _CAUTIOUS.keys() <= {name for name, _ in steps}:
-        starts.append({**start, **_CAUTIOUS})
-    found = [choose(each, steps, measure) for each in starts]
+    value_of = remembered(measure)
+    found = [choose(start, steps, value_of)]
+    cautious = {**start, **_CAUTIOUS}
+    if _CAUTIOUS.keys() <= {name for name, _ in steps} and value_of(cautious) >= near * found[0][1]:
+        found.append(choose(cautious, steps, value_of))
     settings, reached = max(found, key=itemgetter(1))
     return {**settings, "validation": reached}
 

@@ -264,6 +264,16 @@ def choose(
     climbing; a name may return. Returns the best settings and their measure; of equal ones the
     first measured. Each combination is measured once.
     """
+    value_of = remembered(measure)
+    best = dict(start)
+    for name, values in steps:
+        for direction in (1, -1):
+            best = _climb(best, name, values, direction, value_of)
+    return best, value_of(best)
+
+
+def remembered(measure: Callable[[Settings], float]) -> Callable[[Settings], float]:
+    """The measure, asked once for each combination."""
     known: dict[str, float] = {}
 
     def value_of(settings: Settings) -> float:
@@ -272,11 +282,7 @@ def choose(
             known[key] = measure(settings)
         return known[key]
 
-    best = dict(start)
-    for name, values in steps:
-        for direction in (1, -1):
-            best = _climb(best, name, values, direction, value_of)
-    return best, value_of(best)
+    return value_of
 
 
 def _climb(
