@@ -22,7 +22,7 @@ PYTHON_FILES = cprtools tests examples docs
 
 export SEEDS
 
-.PHONY: help install demo test test-oldest faults fuzz check docs picture bench bench-batch bench-search bench-mining bench-evaluate bench-nightly bench-text bench-training scale-mining scale-training scale-sampling simulate-marketplace scale-sellers ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
+.PHONY: help install demo test test-oldest faults fuzz check docs picture bench bench-large bench-batch bench-search bench-mining bench-evaluate bench-nightly bench-text bench-training scale-mining scale-training scale-sampling simulate-marketplace scale-sellers ablate-complements ablate-sellers reproduce-ablation reproduce-complements reproduce-sellers reproduce-marketplace clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,10 @@ picture: $(INSTALLED) ## Draw the README's terminal anew, from the seller model 
 
 bench: $(INSTALLED) ## Time commands against the least they could take
 	$(IN_VENV) bash examples/bench.sh $(DEMO)
+
+bench-large: $(INSTALLED) ## The same, and single answers of models of 100,000 products: BENCH=folder
+	test -d $(DEMO)/seller.model || $(IN_VENV) bash examples/demo.sh $(DEMO)
+	$(IN_VENV) bash examples/bench_large.sh $(DEMO) $(BENCH)
 
 bench-mining: $(INSTALLED) ## mine-pairs against plain SQL: EVENTS=10000000 BENCH=folder
 	mkdir -p $(BENCH)

@@ -2,8 +2,8 @@
 
 Usage: python examples/bench.py FOLDER [--large MODEL] [--large-complements MODEL]
 
-FOLDER: where examples/demo.sh has run; MODEL: a large model of sellers, of which S1 is asked too,
-or of complements, of which P1 is. Seconds are those of the clock and of the processor.
+FOLDER: where examples/demo.sh has run; MODEL: a large model of sellers or of complements, whose
+first seller or product is asked about too. Seconds are those of the clock and of the processor.
 """
 
 import argparse
@@ -14,6 +14,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 HELP = ["mine-pairs", "embed-text", "build-graph", "train-cpr", "train-linkpred", "recommend"]
 HELP += ["evaluate", "split", "inspect"]
@@ -40,11 +42,10 @@ def main() -> None:
         )
     answers = {"--product": ["--product", "P1"], "--seller": ["--seller", "S1"]}
     if asked.large:
-        large = str(Path(asked.large).resolve())
-        answers["--seller (large)"] = ["--model", large, "--seller", "S1", "--threshold", "0"]
+        words = ask_first(asked.large, "seller")
+        answers["--seller (large)"] = [*words, "--category", "all", "--threshold", "0"]
     if asked.large_complements:
-        large = str(Path(asked.large_complements).resolve())
-        answers["--product (large)"] = ["--model", large, "--product", "P1"]
+        answers["--product (large)"] = ask_first(asked.large_complements, "product")
     for name, words in answers.items():
         ours = [*cprtools, "recommend", *words, "--format", "table"]
         libraries = "import typer, rich.console, pyarrow.parquet"
@@ -53,6 +54,12 @@ def main() -> None:
     heads.append("of processor")
     lines = [heads, ["---"] * len(heads), *rows]
     sys.stdout.write("".join("| " + " | ".join(line) + " |\n" for line in lines))
+
+
+def ask_first(model: str, query: str) -> list[str]:
+    """Options that ask the model about the first row of its sellers or products."""
+    known = pq.ParquetFile(Path(model) / f"{query}s.parquet").read_row_group(0, [f"{query}_id"])
+    return ["--model", str(Path(model).resolve()), f"--{query}", known[f"{query}_id"][0].as_py()]
 
 
 def compare(

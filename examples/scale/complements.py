@@ -1,12 +1,13 @@
 """Pairs and products of a shop of any size, as mine-pairs leaves them: what training is timed on.
 
-Usage: python examples/scale/complements.py OUT [--pairs 1000000] [--per-product 20]
+Usage: python examples/scale/complements.py OUT [--pairs 1000000] [--per-product 20] [--dim 384]
 
-OUT becomes a folder with pairs.parquet and products.parquet. A growing shop has more products and
-not more pairs of each, so the number of products follows that of the complement pairs. Skew is that
-of logs.py: a complement is of the kind that completes the query's, the first of a kind is drawn
-most often, and a pair drawn again counts once more. For five complement pairs there is one similar
-pair within a kind.
+OUT becomes a folder with pairs.parquet and products.parquet, and with --dim vectors.parquet, whose
+vectors say nothing: of random numbers, as many as a sentence model's. A growing shop has more
+products and not more pairs of each, so the number of products follows that of the complement
+pairs. Skew is that of logs.py: a complement is of the kind that completes the query's, the first of
+a kind is drawn most often, and a pair drawn again counts once more. For five complement pairs there
+is one similar pair within a kind.
 """
 
 import argparse
@@ -28,13 +29,17 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--pairs", type=int, default=1_000_000, help="complement pairs")
     parser.add_argument("--per-product", type=int, default=PER_PRODUCT)
+    parser.add_argument("--dim", type=int, help="write vectors of so many numbers, too")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     products = max(2 * KIND_SIZE, args.pairs // args.per_product)
     args.out.mkdir(parents=True, exist_ok=True)
-    table = draw_tables(np.random.default_rng(args.seed), args.pairs, products)
+    draw = np.random.default_rng(args.seed)
+    table = draw_tables(draw, args.pairs, products)
     pq.write_table(table, args.out / "pairs.parquet", compression="zstd")
     pq.write_table(list_products(products), args.out / "products.parquet", compression="zstd")
+    if args.dim:
+        pq.write_table(draw_vectors(draw, products, args.dim), args.out / "vectors.parquet")
 
 
 def draw_tables(draw: np.random.Generator, pairs: int, products: int) -> pa.Table:
@@ -94,6 +99,14 @@ def list_products(products: int) -> pa.Table:
             "brand": write_ids("brand ", number * 7919 % BRANDS),
         }
     )
+
+
+def draw_vectors(draw: np.random.Generator, products: int, dim: int) -> pa.Table:
+    """The vectors table: a direction at random for each."""
+    vectors = draw.standard_normal((products, dim)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    column = pa.FixedSizeListArray.from_arrays(vectors.ravel(), dim)
+    return pa.table({"product_id": write_ids("P", np.arange(products)), "vector": column})
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ SMALL_MARKET = "--products 400 --sellers 60 --events 8000"
 # these need real data, or take long by design
 NOT_RUN = {
     "bench.sh",
+    "bench_large.sh",
     "reproduce_complements.sh",
     "ablation_sellers.sh",
     "reproduce_sellers.sh",
