@@ -87,12 +87,14 @@ def main() -> None:
     demand = read(options.high_demand, tables.HIGH_DEMAND) if options.high_demand else None
     found = evaluate_sellers(recs, truth, train=train, high_demand=demand)
     values = {(row[c.METRIC], row[c.SEGMENT]): row for row in found.metrics.to_pylist()}
-    error = values["CalibrationError", "all"]
+    error, resolution = (
+        f"{row[c.VALUE]:.3f} [{row[c.CI_LOW]:.3f}, {row[c.CI_HIGH]:.3f}]"
+        for row in (values[name, "all"] for name in ("CalibrationError", "CalibrationResolution"))
+    )
     at_equal, raw = precisions(recs, truth, options.threshold)
     lines = {
-        "calibration error, 10 bins of equal mass": (
-            f"{error[c.VALUE]:.3f} [{error[c.CI_LOW]:.3f}, {error[c.CI_HIGH]:.3f}]"
-        ),
+        "calibration error, 10 bins of equal mass": error,
+        "calibration resolution, of the same bins": resolution,
         f"precision at equal prior, affinity >= {options.threshold}": f"{at_equal:.3f}",
         f"raw precision, affinity >= {options.threshold}": f"{raw:.3f}",
         f"sellers with {ANSWERS} answers": f"{answered(recs, train, options.threshold):.1%}",

@@ -1,4 +1,4 @@
-"""How far affinities are from the truth: error over equal-mass bins, precision at the threshold."""
+"""What affinities are worth: error and resolution over equal-mass bins, precision at 0.5."""
 
 import numpy as np
 import pyarrow as pa
@@ -36,16 +36,17 @@ def _cut(values: FloatArray, mass: IntArray, num_bins: int) -> IntArray:
 def calibration_blocks(
     seller: IntArray | Places, affinity: FloatArray, is_true: BoolArray, num_sellers: int
 ) -> list[Block]:
-    """Calibration error and precision at the threshold, both over retrieved candidates.
+    """Calibration error, resolution and precision at the threshold, of retrieved candidates.
 
-    seller, affinity, is_true: (rows,). Where all candidates are true, or all false, there is no
-    calibration error; where none reaches the threshold there is no precision.
+    seller, affinity, is_true: (rows,). Where all candidates are true, or all false, there are no
+    error and no resolution; where none reaches the threshold there is no precision.
     """
     blocks = []
     if is_true.any() and not is_true.all():
         parts = _bin_sums(seller, affinity, is_true, num_sellers)
         rows = np.flatnonzero(np.bincount(seller, minlength=num_sellers))
-        blocks.append(Block(ALL, (("CalibrationError", 0),), rows, parts[rows], _bin_error))
+        measures = ("CalibrationError", 0), ("CalibrationResolution", 0)
+        blocks.append(Block(ALL, measures, rows, parts[rows], _of_bins))
     above = (affinity >= THRESHOLD).astype(np.float64)
     shown = totals(seller, above, num_sellers)
     right = totals(seller, above * is_true, num_sellers)
@@ -76,10 +77,16 @@ def _shares(sums: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         return right + false * per_false, right, of_true * per_true + of_false * per_false
 
 
-def _bin_error(sums: FloatArray) -> FloatArray:
-    _, right, claimed = _shares(sums)
-    error = np.abs(right - claimed).sum(axis=1, keepdims=True)
-    return np.asarray(np.where(np.isfinite(error), error, np.nan))
+def _of_bins(sums: FloatArray) -> FloatArray:
+    """Error and resolution, (resamples, 2); NaN where all candidates are true, or all false."""
+    mass, right, claimed = _shares(sums)
+    error = np.abs(right - claimed).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # over all bins one half is true; of the uncertainty, 1/4, this is what the bins explain
+        away = np.where(mass > 0, (right / mass - 0.5) ** 2, 0)
+    resolution = 4 * (mass * away).sum(axis=1)
+    found = np.stack([error, resolution], axis=1)
+    return np.asarray(np.where(np.isfinite(error)[:, None], found, np.nan))
 
 
 def calibration_table(affinity: FloatArray, is_true: BoolArray) -> pa.Table | None:

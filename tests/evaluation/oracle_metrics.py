@@ -232,3 +232,8 @@ class Sellers:
             abs(sum(w * t for w, _, t in rows) - sum(w * level for w, level, _ in rows))
             for rows in bins.values()
         )
+        weights = {place: sum(w for w, _, _ in rows) for place, rows in bins.items()}
+        self.values["CalibrationResolution", 0, "all"] = sum(
+            weights[place] * (2 * sum(w * t for w, _, t in rows) / weights[place] - 1) ** 2
+            for place, rows in bins.items()
+        )

@@ -199,6 +199,8 @@ def test_calibration_error_is_worked_by_hand_at_equal_prior():
     error = abs(1 / 2 - 0.8 / 2) + abs(0 - 2 / 6 * 0.6) + abs(0 - 1 / 6 * 0.2)
     found = values_of(evaluation)
     assert found["CalibrationError", 0, "all"] == pytest.approx(error)
+    # the first bin is all true, the others all false
+    assert found["CalibrationResolution", 0, "all"] == pytest.approx(1)
     assert found["PrecisionAtThreshold", 0, "all"] == pytest.approx(1 / 3)
     assert evaluation.calibration.column("candidates").to_pylist() == [1, 2, 1]
     assert evaluation.calibration.column("observed").to_pylist() == pytest.approx([0, 0, 1])
@@ -225,6 +227,18 @@ def test_affinities_drawn_at_their_own_odds_are_calibrated_and_squared_ones_are_
 
     assert good["CalibrationError", 0, "all"] < 0.02
     assert bad["CalibrationError", 0, "all"] > 0.1  # the mean of x - x^2 is 1/6
+    # bins of the same order: 4 times the variance of a number between 0 and 1, which is 1/12
+    for found in (good, bad):
+        assert found["CalibrationResolution", 0, "all"] == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_affinities_of_one_half_have_no_error_and_tell_nothing():
+    recs = lists("s: a b c d", "seller_id").append_column("affinity", pa.array([0.5] * 4))
+
+    found = values_of(evaluate_sellers(recs, listings("s a, s x"), ks=(1,), bootstrap=0))
+
+    assert found["CalibrationError", 0, "all"] == 0
+    assert found["CalibrationResolution", 0, "all"] == 0
 
 
 @pytest.mark.parametrize(
