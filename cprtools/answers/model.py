@@ -67,6 +67,10 @@ class Model:
         """Answers of the model, told as damaged where its tables turn out not to fit together."""
         return blocks
 
+    def able_to_return(self, only: npt.NDArray[np.bool_]) -> "Model":
+        """A model with these products among its candidates, (products,) bool: mostly this one."""
+        return self
+
     @cached_property
     def popularity(self) -> npt.NDArray[np.float32]:
         """Sum of the known pairs' weights towards each candidate."""

@@ -95,8 +95,7 @@ def _open(place: str, kind: str, request: Request) -> "Model":
     folder = open_folder(place, (kind,))
     asked = request.product if kind == "complements" else request.seller
     is_single = asked is not None and not request.list_categories
-    # a new quarter's list brings in products that no seller was ever scored for
-    is_wider = request.products or request.vectors or (request.only and kind == "sellers")
+    is_wider = request.products or request.vectors
     if is_single and not is_wider and request.search == "exact":
         from cprtools.answers.in_place import open_in_place
         from cprtools.baselines.contract import NotInPlace
@@ -274,6 +273,7 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
         only = mask_of(listed, model.product_ids, source.label)
         if kind == "sellers":
             _note_strangers(listed, model, source.label)
+            model = model.able_to_return(only)
     common: dict[str, Any] = {
         "k": request.k,
         "excluded": excluded,

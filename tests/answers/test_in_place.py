@@ -91,6 +91,34 @@ def test_a_sellers_excluded_products_stay_out_in_place_too(models, tmp_path):
     assert not set(found) & set(shown[:3])
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_sellers_new_list_is_answered_in_place_where_it_names_old_candidates(
+    models, tmp_path, is_known
+):
+    place, memory, _ = models
+    wanted = list(range(1, 40, 3)) if not is_known else list(range(0, 40, 4))
+    ids = [f"p{i:02}" for i in wanted]
+    pq.write_table(pa.table({"product_id": ids}), tmp_path / "quarter.parquet")
+    pq.write_table(pa.table({"seller_id": ["s01"]}), tmp_path / "asked.parquet")
+    words = ["recommend", "--model", place, "--threshold", "0", "--category", "all", "--quiet"]
+    words += ["--only", str(tmp_path / "quarter.parquet")]
+
+    def answered(name, *more, probe):
+        call = [sys.executable, "-c", probe, *words, *more, "-o", str(tmp_path / name)]
+        subprocess.run(call, capture_output=True, check=True)
+        return pq.read_table(tmp_path / name)
+
+    # every product is a candidate where the training named none in high demand
+    pool = memory.stage.problem.is_candidate
+    in_place = is_known or pool is None
+    probe = IN_PLACE_ONLY.replace("m.load_model = None", "m.load_model = i.load_model = None")
+    probe = probe.replace("import", "import cprtools.answers.in_place as i\nimport", 1)
+    one = answered("one", "--seller", "s01", probe=probe if in_place else PROBE)
+    assert one.equals(answered("all", "--queries", str(tmp_path / "asked.parquet"), probe=PROBE))
+    assert one.num_rows > 2
+    assert set(one.column("product_id").to_pylist()) <= set(ids)
+
+
 def test_every_id_is_found_and_no_other(models):
     _, memory, in_place = models
     for at, name in enumerate(memory.query_ids().to_pylist()):
