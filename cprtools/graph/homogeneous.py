@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+KindArray = npt.NDArray[np.uint8]
 
 LISTS, LISTED_BY, BOUGHT_WITH = 0, 1, 2
 RELATIONS = ("lists", "listed-by", "bought-with")
@@ -22,7 +23,7 @@ TOP_VIEWED = 3
 class HomogeneousGraph:
     """Sellers are nodes 0 .. num_sellers - 1, products follow; edges are sorted by destination.
 
-    All arrays but indptr are (edges,) int64. Edge e runs from sources[e] to destinations[e];
+    All arrays but indptr are (edges,). Edge e runs from sources[e] to destinations[e];
     indptr[n]:indptr[n + 1] are the edges into node n; reverse[e] is the edge the other way.
     """
 
@@ -31,7 +32,7 @@ class HomogeneousGraph:
     indptr: IntArray
     sources: IntArray
     destinations: IntArray
-    relations: IntArray
+    relations: KindArray
     reverse: IntArray
     weights: FloatArray
 
@@ -61,14 +62,15 @@ def make_graph(
     seller, product = coo.row.astype(np.int64), coo.col.astype(np.int64) + num_sellers
     listed = _listing_weights(seller, coo.col.astype(np.int64), views)
     source, target = [seller, product], [product, seller]
-    relation = [np.full(len(seller), LISTS), np.full(len(seller), LISTED_BY)]
+    # a byte each: there are tens of millions, and batches look them up in no order
+    relation = [np.full(len(seller), kind, np.uint8) for kind in (LISTS, LISTED_BY)]
     weight = [listed, listed]
     if co_purchases is not None and co_purchases.nnz:
         both = co_purchases.tocoo()
         distinct = both.row != both.col
         source.append(both.row[distinct].astype(np.int64) + num_sellers)
         target.append(both.col[distinct].astype(np.int64) + num_sellers)
-        relation.append(np.full(int(distinct.sum()), BOUGHT_WITH))
+        relation.append(np.full(int(distinct.sum()), BOUGHT_WITH, np.uint8))
         weight.append(both.data[distinct].astype(np.float32))
     return _sorted_graph(
         (num_sellers, num_products),
@@ -90,7 +92,7 @@ def _listing_weights(
 
 
 def _sorted_graph(
-    shape: tuple[int, int], source: IntArray, target: IntArray, relation: IntArray, w: FloatArray
+    shape: tuple[int, int], source: IntArray, target: IntArray, relation: KindArray, w: FloatArray
 ) -> HomogeneousGraph:
     order = np.lexsort((source, target))
     # no two edges share both ends, so the edges sorted the other way round are the reverse ones

@@ -20,8 +20,8 @@ class Block:
     """Messages of one layer along its edges, which ascend by target.
 
     destinations: (num_dst,) int64 node ids; sender: (edges,) int64 node ids; target: (edges,) int64
-    rows of `destinations`; relation, edge: (edges,) int64, relation numbers and edge ids of the
-    graph; row_of: see `number_nodes`.
+    rows of `destinations`; relation: (edges,) uint8; edge: (edges,) int64 edge ids of the graph;
+    row_of: see `number_nodes`.
     """
 
     destinations: Tensor

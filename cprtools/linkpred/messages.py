@@ -132,9 +132,12 @@ class _Layer(torch.autograd.Function):
         before = state.new_empty(size) if plan.is_trained else result
         active = state.new_empty(size if plan.is_trained else (0, 0), dtype=torch.bool)
         moments = state.new_empty(2, size[0], 1)
+        ctx.inputs = []
         for piece in plan.pieces():
             kind = plan.kinds[piece]
             inputs, present = plan.inputs(state, piece)
+            if plan.is_trained:
+                ctx.inputs.append((inputs, present))
             change = _mapped(inputs, maps.beside(present), bias, kind)
             if lift is not None:
                 for number in present:
@@ -161,11 +164,11 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         state, before, active, moments, *weights = ctx.saved_tensors
         gradient = _Gradient(state, ctx.plan, weights, wanted=ctx.needs_input_grad[0])
-        for piece in ctx.plan.pieces():
+        for piece, (inputs, present) in zip(ctx.plan.pieces(), ctx.inputs, strict=True):
             change, y = gradient.norm(gradients[0][piece], before[piece], moments[:, piece])
             # bytes become floats faster than bools do
             change.mul_(active[piece].view(torch.uint8).to(change.dtype)).mul_(ctx.plan.gain)
-            gradient.add(piece, change, y)
+            gradient.add(piece, inputs, present, change, y)
         return gradient.state(), None, *gradient.sums
 
 
@@ -189,13 +192,12 @@ class _Gradient:
     def __init__(
         self, state: Tensor, plan: Plan, weights: Sequence[Tensor], *, wanted: bool
     ) -> None:
-        self.input, self.plan, self.weights = state, plan, weights
+        self.input, self.plan, self.weights, self.wanted = state, plan, weights, wanted
         self.maps = _Maps(plan, weights)
         self.sums = [None if w is None else torch.zeros_like(w) for w in weights]
-        self.sum = torch.zeros_like(state) if wanted else None
-        if wanted:
-            shape = len(plan.relations), len(plan.rows), state.shape[1]
-            self.means = state.new_empty(shape)
+        # of the own rows, then of each relation's means
+        shape = 1 + len(plan.relations), len(plan.rows), state.shape[1]
+        self.parts = state.new_empty(shape if wanted else 0)
 
     def norm(self, out: Tensor, before: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
         """The gradient of what goes into the layer norm from that of what comes out, twice."""
@@ -207,9 +209,13 @@ class _Gradient:
         self.sums[3] += d_bias
         return y.clone(), y
 
-    def add(self, piece: slice, change: Tensor, y: Tensor) -> None:
-        """Take in a piece's gradients of the change and of what it is added to."""
-        inputs, present = self.plan.inputs(self.input, piece)
+    def add(
+        self, piece: slice, inputs: Tensor, present: Sequence[int], change: Tensor, y: Tensor
+    ) -> None:
+        """Take in a piece's gradients of the change and of what it is added to.
+
+        inputs, present: what `Plan.inputs` gave for it.
+        """
         kind, factor, size = self.plan.kinds[piece], self.plan.factor(change), self.input.shape[1]
         places = [0, *(6 + number for number in present)]
         for place, part in zip(places, torch.split(factor.T @ inputs, size, dim=1), strict=True):
@@ -220,13 +226,13 @@ class _Gradient:
             self.sums[4] += lifted.T @ inputs[:, :size]
             _add_by_kind(self.sums[5], y, kind)
             self._add_shifts(piece, present, change)
-            y = lifted @ self.maps.lift if self.sum is not None else y
-        if self.sum is not None:
+            y = lifted @ self.maps.lift if self.wanted else y
+        if self.wanted:
             own, *means = torch.split(factor @ self.maps.beside(present), size, dim=1)
-            self.sum.index_add_(0, self.plan.rows[piece], (y + own).to(self.sum.dtype))
+            torch.add(y, own, out=self.parts[0, piece])
             for number, mean in zip(present, means, strict=True):
                 counts = self.plan.relations[number].counts(piece)
-                torch.div(mean, counts.clamp(min=1)[:, None], out=self.means[number, piece])
+                torch.div(mean, counts.clamp(min=1)[:, None], out=self.parts[1 + number, piece])
 
     def _add_shifts(self, piece: slice, present: Sequence[int], change: Tensor) -> None:
         for number in present:
@@ -235,20 +241,31 @@ class _Gradient:
 
     def state(self) -> Tensor | None:
         """The gradient of the layer's input: along each edge, from destination to source."""
-        if self.sum is None:
+        if not self.wanted:
             return None
-        for number, (pointer, sources) in enumerate(self.plan.relations):
-            shape = len(pointer) - 1, len(self.sum)
-            ones = np.ones(len(sources), dtype=np.bool_)
-            edges = csr_matrix((ones, sources.cpu(), pointer.cpu()), shape=shape).tocsc()
-            targets = torch.from_numpy(edges.indices).to(sources)
-            starts = torch.from_numpy(edges.indptr).to(pointer)
-            for start in range(0, len(self.sum), PIECE):
-                span = starts[start : start + PIECE + 1]
-                part = _pooled(self.means[number], targets, span, "sum")
+        result = torch.empty_like(self.input)
+        backward = [_turned(relation, len(result)) for relation in self.plan.relations]
+        for start in range(0, len(result), PIECE):
+            rows = result[start : start + PIECE]
+            is_empty = True
+            for (starts, targets), means in zip(backward, self.parts[1:], strict=True):
+                part = _pooled(means, targets, starts[start : start + PIECE + 1], "sum")
                 if part is not None:
-                    self.sum[start : start + PIECE] += part
-        return self.sum
+                    rows.copy_(part) if is_empty else rows.add_(part)
+                    is_empty = False
+            if is_empty:
+                rows.zero_()
+        return result.index_add_(0, self.plan.rows, self.parts[0])
+
+
+def _turned(relation: Neighbours, num_sources: int) -> Neighbours:
+    """The edges the other way: for each of the sources its destinations."""
+    pointer, sources = relation
+    ones = np.ones(len(sources), dtype=np.bool_)
+    shape = len(pointer) - 1, num_sources
+    edges = csr_matrix((ones, sources.cpu(), pointer.cpu()), shape=shape).tocsc()
+    ends = (torch.from_numpy(ends).to(sources) for ends in (edges.indptr, edges.indices))
+    return Neighbours(*ends)
 
 
 def _mapped(x: Tensor, weight: Tensor, bias: Tensor, kind: Tensor) -> Tensor:
