@@ -70,9 +70,10 @@ def test_no_rows_and_no_columns_have_empty_products():
 
 def test_there_is_a_height_for_every_shape():
     for width, dim in ((960, 128), (1, 1), (57, 300)):
-        heights = heights_alike(width, dim)
+        heights, unlike = heights_alike(width, dim)
         assert heights
         assert list(heights) == sorted(heights, reverse=True)
+        assert 10 * sum(run.stop - run.start for run in unlike) <= width
 
 
 def kernels():
