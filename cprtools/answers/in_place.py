@@ -149,6 +149,6 @@ def _open(folder: Folder) -> ModelInPlace:
     if stored.table("products").num_rows != problem.num_candidates:
         raise SchemaError(f"{folder.name}: products.parquet has other rows than the model's codes")
     sources = {name: METHODS[name].opened(problem, stored) for name in names}
-    stage = TwoStage(problem, sources, settings=settings, **load_ranker(folder))
-    stage.pool = Pool(stored.pool, problem.num_candidates)
+    pool = Pool(stored.pool, problem.num_candidates)
+    stage = TwoStage(problem, sources, settings=settings, scored=pool, **load_ranker(folder))
     return ModelInPlace(folder, stage, stored)

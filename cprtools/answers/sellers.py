@@ -126,7 +126,9 @@ def _pool(model: Model, request: SellerRequest) -> Pool:
     pool = candidate_pool(model.stage.problem)
     if request.only is None or pool.is_whole:
         return pool
-    return Pool.where(request.only | (pool.place >= 0))
+    wider = request.only.copy()
+    wider[pool.members] = True
+    return Pool.where(wider)
 
 
 def _allowed(model: Model, stage: TwoStage, block: IntArray, request: SellerRequest) -> BoolArray:

@@ -69,7 +69,7 @@ class Evidence:
         scores: dense scores of each source, (len(query_idx), pool).
         """
         columns: dict[str, Any] = {}
-        places = self.pool.place[cols]
+        places = self.pool.places(cols)
         for name, dense in scores.items():
             columns.update(source_columns(name, dense, rows, places))
         for name, values in self._popularity(query_idx, rows, cols).items():

@@ -45,7 +45,7 @@ class ListedEvidence:
             bought = product(listed, self._bought_with)
             if bought.shape[1] == self.pool.size:
                 bought = bought if self.pool.is_whole else bought[:, self.pool.members]
-            places = self.pool.place[cols]
+            places = self.pool.places(cols)
             columns.update(source_columns("bought_with_listed", bought, rows, places))
         for name, vectors in (("text", problem.vectors), ("words", problem.words)):
             if vectors is not None:

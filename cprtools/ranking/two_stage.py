@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -85,20 +85,20 @@ class TwoStage:
     retrieval_calibration: Calibration | None = None
     """Of the model's own score, for answers that stop after retrieval."""
     settings: Settings = DEFAULT_SETTINGS
+    scored: InitVar[Pool | None] = None
     pool: Pool = field(init=False)
-    """The candidates that the sources score: all of the problem's, unless restricted."""
+    """The candidates that the sources score: `scored`, or all of the problem's."""
 
-    def __post_init__(self) -> None:
-        self.pool = Pool.all_of(self.problem.num_candidates)
+    def __post_init__(self, scored: Pool | None) -> None:
+        # millions of numbers, where only a part is scored: not made in vain
+        self.pool = Pool.all_of(self.problem.num_candidates) if scored is None else scored
 
     def restricted(self, pool: Pool) -> TwoStage:
         """The same stages where the candidates of the pool are all there are."""
         if len(pool.members) == len(self.pool.members):
             return self
         sources = {name: source.restricted(pool.members) for name, source in self.sources.items()}
-        narrow = replace(self, sources=sources)
-        narrow.pool = pool
-        return narrow
+        return replace(self, sources=sources, scored=pool)
 
     @property
     def model(self) -> Recommender:
@@ -164,7 +164,7 @@ class TwoStage:
             if missing <= 0:
                 continue
             rest = allowed[row : row + 1].copy()
-            rest[0, self.pool.place[cols]] = False
+            rest[0, self.pool.places(cols)] = False
             more, _ = top_k(self.model.score(query_idx[row : row + 1]), missing, rest)
             # below everything that was ranked, in falling order
             floor = float(scores.min(initial=0)) - 1 - np.arange(missing) * 1e-3

@@ -1,7 +1,6 @@
 """The candidates that may be returned at all: what retrieval works on in place of a catalogue."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -42,12 +41,13 @@ class Pool:
         """Whether it has every candidate, under its own number."""
         return len(self.members) == self.size
 
-    @cached_property
-    def place(self) -> IntArray:
-        """(candidates,) int64 number of each candidate in the pool, -1 outside."""
-        place = np.full(self.size, -1, dtype=np.int64)
-        place[self.members] = np.arange(len(self.members))
-        return place
+    def places(self, candidates: IntArray) -> IntArray:
+        """Numbers in the pool of these candidates, int64 of their shape, -1 outside."""
+        # by search: a table of the catalogue takes longer to make than one answer may
+        if self.is_whole or not len(self.members):
+            return np.where(self.is_whole, candidates, -1).astype(np.int64)
+        at = np.minimum(np.searchsorted(self.members, candidates), len(self.members) - 1)
+        return np.where(self.members[at] == candidates, at, -1)
 
     def forbid(self, allowed: BoolArray, matrix: "csr_matrix | None", query_idx: IntArray) -> None:
         """Switch the matrix's entries of these queries off, in place.
@@ -57,6 +57,6 @@ class Pool:
         if matrix is None:
             return
         rows = matrix[query_idx]
-        at = self.place[rows.indices]
+        at = self.places(rows.indices)
         row = np.repeat(np.arange(len(query_idx)), np.diff(rows.indptr))
         allowed[row[at >= 0], at[at >= 0]] = False
