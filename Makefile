@@ -95,8 +95,8 @@ bench-search: $(INSTALLED) ## Exact against approximate search up to 2 million p
 	$(IN_VENV) OMP_NUM_THREADS=1 python examples/scale/bench_search.py $(BENCH) docs/figures/search.png
 
 bench-text: $(INSTALLED) ## embed-text against a plain encode call: PRODUCTS=table ROWS=5000
-	test -n "$(PRODUCTS)" -o -f $(DEMO)/products.parquet || $(IN_VENV) bash examples/demo.sh $(DEMO)
-	$(IN_VENV) python examples/bench_text.py "$(or $(PRODUCTS),$(DEMO)/products.parquet)" \
+	test -n "$(PRODUCTS)" -o -f $(DEMO)/market/products.parquet || $(IN_VENV) bash examples/demo.sh $(DEMO)
+	$(IN_VENV) python examples/bench_text.py "$(or $(PRODUCTS),$(DEMO)/market/products.parquet)" \
 	  --rows $(or $(ROWS),5000)
 
 bench-evaluate: $(INSTALLED) ## Time and memory of evaluate on a million queries: BENCH=folder

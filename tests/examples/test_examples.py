@@ -62,6 +62,15 @@ def test_every_conversion_of_an_original_is_run_by_a_test():
     assert {name.replace("-", "_") for name in converted} == scripts
 
 
+def test_the_demo_leaves_what_the_benchmarks_take(demo):
+    folder, _ = demo
+    named = re.findall(r"\$folder/([\w./-]+)", (EXAMPLES / "bench.sh").read_text("utf-8"))
+    named += re.findall(r"\$\(DEMO\)/([\w./-]+)", (ROOT / "Makefile").read_text("utf-8"))
+
+    assert {"seller.model", "market/products.parquet"} <= set(named)
+    assert [name for name in named if not (folder / name).exists()] == []
+
+
 def test_the_demo_shows_each_command_before_its_output(demo):
     _, done = demo
 
