@@ -79,7 +79,7 @@ picture: $(INSTALLED) ## Draw the README's terminal anew, from the seller model 
 bench: $(INSTALLED) ## Time commands against the least they could take
 	$(IN_VENV) bash examples/bench.sh $(DEMO)
 
-bench-large: $(INSTALLED) ## The same, and single answers of models of 100,000 products: BENCH=folder
+bench-large: $(INSTALLED) ## Start-up, and single answers of models of 100,000 products: BENCH=folder
 	test -d $(DEMO)/seller.model || $(IN_VENV) bash examples/demo.sh $(DEMO)
 	$(IN_VENV) bash examples/bench_large.sh $(DEMO) $(BENCH)
 

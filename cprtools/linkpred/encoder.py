@@ -19,9 +19,9 @@ class RelationalLayer(nn.Module):
     the result to the node's state before a layer norm, so four layers do not smooth it away.
     """
 
-    def __init__(self, dim: int, dropout: float, factors: torch.dtype | None = None) -> None:
+    def __init__(self, dim: int, dropout: float, precision: torch.dtype | None = None) -> None:
         super().__init__()
-        self.factors = factors
+        self.precision = precision
         self.own = nn.Linear(dim, dim)
         self.relations = nn.ModuleList(nn.Linear(dim, dim, bias=False) for _ in RELATIONS)
         self.norm = nn.LayerNorm(dim)
@@ -63,8 +63,8 @@ class RelationalLayer(nn.Module):
             [self.relations[number].weight for number in numbers],  # type: ignore[misc]
         )
         is_trained = torch.is_grad_enabled()
-        factors = self.factors if self.training else None
-        plan = Plan(own, relations, kept, gain, kinds, sender, is_trained, factors)
+        precision = self.precision if self.training else None
+        plan = Plan(own, relations, kept, gain, kinds, sender, is_trained, precision)
         return apply_layer(state, plan, weights)
 
     def _kept(self, rows: int) -> Tensor:
@@ -101,7 +101,7 @@ def _by_relation(block: Block, source: Tensor) -> tuple[list[int], list[Neighbou
 class GraphEncoder(nn.Module):
     """Unit vectors of sellers and products from their initial vectors and their neighbourhood.
 
-    factors: type of the numbers that the layers' maps multiply in training, float32 where None.
+    precision: of the numbers that the layers' maps multiply in training, float32 where None.
     """
 
     def __init__(
@@ -110,14 +110,14 @@ class GraphEncoder(nn.Module):
         embedding_dim: int,
         num_layers: int,
         dropout: float,
-        factors: torch.dtype | None = None,
+        precision: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.project = nn.Linear(feature_dim, embedding_dim)
         self.node_type = nn.Embedding(2, embedding_dim)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
-            RelationalLayer(embedding_dim, dropout, factors) for _ in range(num_layers)
+            RelationalLayer(embedding_dim, dropout, precision) for _ in range(num_layers)
         )
         self.output = nn.Linear(embedding_dim, embedding_dim)
         self.shortcut = nn.Linear(feature_dim, embedding_dim, bias=False)

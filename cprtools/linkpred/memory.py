@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 from torch import nn
 
-from cprtools.graph.homogeneous import FloatArray, HomogeneousGraph
+from cprtools.graph.homogeneous import RELATIONS, FloatArray, HomogeneousGraph
 from cprtools.linkpred.options import TrainingOptions
 from cprtools.training.run import COPIES, FLOAT_BYTES, KEPT, memory_line, num_weights
 
@@ -25,23 +25,28 @@ def memory_note(
     arrays = [getattr(graph, field.name) for field in fields(graph)]
     # of the sampler's, the batches' and the features' own arrays as much again
     held = 2 * sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
-    dim = options.embedding_dim
+    dim, given = options.embedding_dim, 0
     if vectors is not None:
+        given = vectors.shape[1]
         # those of products and sellers, and as much again while they are made
-        held += 2 * (vectors.nbytes + FLOAT_BYTES * graph.num_sellers * vectors.shape[1])
-        dim += vectors.shape[1]
-    everything = _STATES * graph.num_nodes * dim
-    entries = COPIES * weights + max(everything, _batch_entries(graph, options))
+        held += 2 * (vectors.nbytes + FLOAT_BYTES * graph.num_sellers * given)
+    everything = _STATES * graph.num_nodes * (dim + given)
+    entries = COPIES * weights + max(everything, _batch_entries(graph, options, max(dim, given)))
     return memory_line(FLOAT_BYTES * entries + held, weights)
 
 
-def _batch_entries(graph: HomogeneousGraph, options: TrainingOptions) -> int:
-    """Numbers that a step keeps: states of all that is sampled around a batch, and its logits."""
+def _batch_entries(graph: HomogeneousGraph, options: TrainingOptions, width: int) -> int:
+    """Numbers that a step keeps: states of all that is sampled around a batch, and its logits.
+
+    And what each layer's maps multiplied, vectors of `width` numbers at most.
+    """
     candidates = options.batch_size + options.num_negatives
     roots = options.batch_size + candidates
     sizes = options.fanouts()
-    around = sum(
+    *around, ends = (
         min(graph.num_nodes, roots * prod(1 + size for size in sizes[at:]))
-        for at in range(len(sizes))
+        for at in range(len(sizes) + 1)
     )
-    return KEPT * (options.batch_size * candidates + around * options.embedding_dim)
+    destinations = sum(around[1:]) + ends
+    states = KEPT * (options.batch_size * candidates + sum(around) * options.embedding_dim)
+    return states + (1 + len(RELATIONS)) * destinations * width

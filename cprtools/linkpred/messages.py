@@ -1,10 +1,12 @@
 """A layer's arithmetic, in pieces of rows that fit the processor's cache, and its gradient.
 
 Left to autograd, a step of training spends most of its time on fresh memory for large intermediate
-tensors, and on gathers whose gradient adds up row by row. Here only the sum before the layer norm
-is kept, and the gradient goes back along the edges as one more sum over neighbours.
+tensors, and on gathers whose gradient adds up row by row. Here what the maps multiply, the sum
+before the layer norm and a byte for each entry of the change are kept, and the gradient goes back
+along the edges as one more sum over neighbours.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -16,7 +18,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 PIECE = 4096
-"""Rows of a piece: 2 MB at 128 float32."""
+"""Rows of a piece: 2 MB of states at 128 float32, and as much for each relation's means."""
 _MANY = 256
 """Changes of type after which rows are not worth telling apart by it."""
 
@@ -48,8 +50,8 @@ class Plan(NamedTuple):
     rows: (num_dst,) int64, each destination's row of the state; kept: (num_dst, dim) uint8, 0 where
     a change is set to zero, or None; gain: what the others are multiplied with; kinds: (num_dst,)
     int64 type of each destination; sender: the type that each relation's messages come from;
-    is_trained: a gradient will be asked for; factors: type of the numbers that maps multiply, the
-    state's where None. Sums are always of the state's type.
+    is_trained: a gradient will be asked for; precision: of the numbers that maps multiply, and of
+    each product of a piece, the state's where None. What is added up has the state's.
     """
 
     rows: Tensor
@@ -59,11 +61,11 @@ class Plan(NamedTuple):
     kinds: Tensor
     sender: Sequence[int]
     is_trained: bool
-    factors: torch.dtype | None = None
+    precision: torch.dtype | None = None
 
-    def factor(self, numbers: Tensor) -> Tensor:
+    def rounded(self, numbers: Tensor) -> Tensor:
         """The numbers as a map multiplies them."""
-        return numbers.to(self.factors or numbers.dtype)
+        return numbers.to(self.precision or numbers.dtype)
 
     def inputs(self, state: Tensor, piece: slice) -> tuple[Tensor, list[int]]:
         """What the maps of a piece multiply, and the relations that it has edges of.
@@ -74,7 +76,7 @@ class Plan(NamedTuple):
         present = [(at, mean) for at, mean in means if mean is not None]
         parts = [state.index_select(0, self.rows[piece]), *(mean for _, mean in present)]
         # changed one by one: torch.cat takes ten times as long for numbers of another type
-        return torch.cat([self.factor(part) for part in parts], dim=1), [at for at, _ in present]
+        return torch.cat([self.rounded(part) for part in parts], dim=1), [at for at, _ in present]
 
     def pieces(self) -> list[slice]:
         """Rows to be handled together; of one type, as long as types come in runs."""
@@ -132,7 +134,7 @@ class _Layer(torch.autograd.Function):
         before = state.new_empty(size) if plan.is_trained else result
         active = state.new_empty(size if plan.is_trained else (0, 0), dtype=torch.bool)
         moments = state.new_empty(2, size[0], 1)
-        ctx.inputs = []
+        ctx.inputs = deque()
         for piece in plan.pieces():
             kind = plan.kinds[piece]
             inputs, present = plan.inputs(state, piece)
@@ -164,7 +166,8 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         state, before, active, moments, *weights = ctx.saved_tensors
         gradient = _Gradient(state, ctx.plan, weights, wanted=ctx.needs_input_grad[0])
-        for piece, (inputs, present) in zip(ctx.plan.pieces(), ctx.inputs, strict=True):
+        for piece in ctx.plan.pieces():
+            inputs, present = ctx.inputs.popleft()
             change, y = gradient.norm(gradients[0][piece], before[piece], moments[:, piece])
             # bytes become floats faster than bools do
             change.mul_(active[piece].view(torch.uint8).to(change.dtype)).mul_(ctx.plan.gain)
@@ -177,8 +180,8 @@ class _Maps:
 
     def __init__(self, plan: Plan, weights: Sequence[Tensor]) -> None:
         end = 6 + len(plan.relations)
-        self._own, *self._relations = (plan.factor(w) for w in (weights[0], *weights[6:end]))
-        self.lift = None if weights[4] is None else plan.factor(weights[4])
+        self._own, *self._relations = (plan.rounded(w) for w in (weights[0], *weights[6:end]))
+        self.lift = None if weights[4] is None else plan.rounded(weights[4])
         self.shifts = weights[end:]
 
     def beside(self, relations: Sequence[int]) -> Tensor:
@@ -216,23 +219,24 @@ class _Gradient:
 
         inputs, present: what `Plan.inputs` gave for it.
         """
-        kind, factor, size = self.plan.kinds[piece], self.plan.factor(change), self.input.shape[1]
+        kind, short, size = self.plan.kinds[piece], self.plan.rounded(change), self.input.shape[1]
         places = [0, *(6 + number for number in present)]
-        for place, part in zip(places, torch.split(factor.T @ inputs, size, dim=1), strict=True):
+        for place, part in zip(places, torch.split(short.T @ inputs, size, dim=1), strict=True):
             self.sums[place] += part
         _add_by_kind(self.sums[1], change, kind)
         if self.maps.lift is not None:
-            lifted = self.plan.factor(y)
+            lifted = self.plan.rounded(y)
             self.sums[4] += lifted.T @ inputs[:, :size]
             _add_by_kind(self.sums[5], y, kind)
             self._add_shifts(piece, present, change)
             y = lifted @ self.maps.lift if self.wanted else y
         if self.wanted:
-            own, *means = torch.split(factor @ self.maps.beside(present), size, dim=1)
+            own, *means = torch.split(short @ self.maps.beside(present), size, dim=1)
             torch.add(y, own, out=self.parts[0, piece])
             for number, mean in zip(present, means, strict=True):
+                part = self.parts[1 + number, piece]
                 counts = self.plan.relations[number].counts(piece)
-                torch.div(mean, counts.clamp(min=1)[:, None], out=self.parts[1 + number, piece])
+                part.copy_(mean).div_(counts.clamp(min=1)[:, None])
 
     def _add_shifts(self, piece: slice, present: Sequence[int], change: Tensor) -> None:
         for number in present:

@@ -32,7 +32,7 @@ class TrainingOptions:
     patience: int = 4
     """Epochs without a better validation after which training stops."""
     precision: str = "float32"
-    """Of the numbers that maps multiply in training; sums, weights and vectors stay float32."""
+    """Of what maps multiply in training, and of each product; the rest stays float32."""
     threads: int = 1
     """Threads of torch: with one the result is the same on any machine of its kind."""
 

@@ -49,8 +49,10 @@ class Trainer:
         dim = options.embedding_dim
         self.features = NodeFeatures(graph, vectors, dim, device)
         self.is_product = (torch.arange(graph.num_nodes) >= graph.num_sellers).long().to(device)
-        factors = None if options.precision == "float32" else torch.bfloat16
-        encoder = GraphEncoder(self.features.dim, dim, options.num_layers, options.dropout, factors)
+        precision = None if options.precision == "float32" else torch.bfloat16
+        encoder = GraphEncoder(
+            self.features.dim, dim, options.num_layers, options.dropout, precision
+        )
         self.encoder = encoder.to(device)
         edges = supervision_edges(graph, is_candidate, options.sampling)
         rng = np.random.default_rng(seed)

@@ -87,7 +87,8 @@ class TwoStage:
     settings: Settings = DEFAULT_SETTINGS
     scored: InitVar[Pool | None] = None
     pool: Pool = field(init=False)
-    """The candidates that the sources score: `scored`, or all of the problem's."""
+    """The candidates that the sources score: `scored`, or all of the problem's. `replace` does not
+    keep it."""
 
     def __post_init__(self, scored: Pool | None) -> None:
         # millions of numbers, where only a part is scored: not made in vain

@@ -10,7 +10,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT = 1 << 28
 """Blocks of up to so many bytes stay; larger ones, such as states of all nodes, do not."""
 _USUAL = 1 << 25
-"""What glibc goes up to by itself."""
+"""What glibc goes up to by itself, and before 2.35 takes at most."""
 
 
 @contextmanager
@@ -25,7 +25,8 @@ def reusing_memory() -> Iterator[None]:
     if libc is None or mallopt is None:
         yield
         return
-    mallopt(_MMAP_THRESHOLD, _KEPT)
+    if not mallopt(_MMAP_THRESHOLD, _KEPT):
+        mallopt(_MMAP_THRESHOLD, _USUAL)
     mallopt(_TRIM_THRESHOLD, 4 * _KEPT)
     try:
         yield

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from cprtools.baselines import Factorisation, Popularity, Problem
-from cprtools.baselines.tuning import choose, hold_out
+from cprtools.baselines import Factorisation, Popularity, Problem, factorisation, tuning
+from cprtools.baselines.tuning import Validation, choose, hold_out
 from cprtools.errors import SchemaError
 
 
@@ -104,6 +104,26 @@ def test_where_only_popularity_tells_tuning_finds_it():
     given = Factorisation.fit(problem, alpha=10.0).settings
     assert given["alpha"] == 10.0
     assert given["validation"] <= reached
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_of_very_many_pairs_a_second_place_far_behind_is_not_climbed_from(monkeypatch, is_large):
+    problem, _ = low_rank_problem()
+    if is_large:
+        monkeypatch.setattr(tuning, "_MOST_PAIRS", problem.matrix.nnz - 1)
+    tried = []
+
+    def factorise(given, settings, seed):
+        tried.append(settings)
+        return np.ones((given.num_queries, 1), np.float32), np.ones((given.num_candidates, 1))
+
+    monkeypatch.setattr(factorisation, "_factorise", factorise)
+    reached = iter([1.0] + [0.5] * 100)
+    monkeypatch.setattr(Validation, "measure", lambda self, score, **_: next(reached))
+    Factorisation.settings_for(problem)
+    cautious = [settings for settings in tried if settings["regularisation"] == 30.0]
+    # one look at it, or all the way from it
+    assert len(cautious) == 1 if is_large else len(cautious) > 1
 
 
 def test_long_indices_factorise_like_short_ones():

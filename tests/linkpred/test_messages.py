@@ -66,8 +66,8 @@ def test_values_and_gradients_are_those_of_the_definition(
     gradients = torch.autograd.grad(expected, leaves, pull)
     for one, other in zip(torch.autograd.grad(found, leaves, pull), gradients, strict=True):
         torch.testing.assert_close(one, other)
-    # of numbers with 8 bits the same within their rounding, and summed up as the others
-    short = apply_layer(state, plan._replace(factors=torch.bfloat16), weights)
+    # of numbers with 8 bits the same within their rounding
+    short = apply_layer(state, plan._replace(precision=torch.bfloat16), weights)
     assert short.dtype == torch.float64
     assert not torch.equal(short, found)
     torch.testing.assert_close(short, expected, rtol=0.05, atol=0.05)
