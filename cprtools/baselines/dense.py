@@ -25,8 +25,6 @@ TALLEST = _HEIGHTS[0]
 _TURN = 5
 # rows by which a lower height is compared with a taller one
 _TRIED = 48
-# a height is still used where one column in so many turns out unlike: these are taken again
-_FEW = 10
 
 
 def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
@@ -35,8 +33,7 @@ def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
     rows: (num_rows, dim) float32; columns: (num_columns, dim) float32.
     BLAS picks its kernel, and with it the order of summation, by the size of a product and by the
     place in it. So products are made of parts, always the same ones of the columns, and of heights
-    at which all rows turn out alike on this machine; rows of zeros fill the last one up. Where that
-    holds for all but a few columns of a part, these get a product of their own. A query's
+    at which all rows turn out alike on this machine; rows of zeros fill the last one up. A query's
     scores are then independent of the queries it is asked with. Columns at any byte of a file may
     be given: they are read through a small copy, since numpy multiplies only aligned numbers.
     Raises ValueError where rows and columns are of different dimensions.
@@ -70,40 +67,11 @@ def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
 
 def _fill(rows: FloatArray, columns: FloatArray, width: int, result: FloatArray) -> None:
     """Write the dot products, by products of `width` columns each."""
-    heights, unlike = heights_alike(width, columns.shape[1])
-    _fill_at(heights, rows, columns, width, result)
-    size = sum(run.stop - run.start for run in unlike)
-    if size:
-        parts = columns.reshape(-1, width, columns.shape[1])
-        again = np.concatenate([parts[:, run] for run in unlike], axis=1)
-        own = np.empty((len(rows), len(parts) * size), dtype=np.float32)
-        _fill(rows, again.reshape(-1, columns.shape[1]), size, own)
-        _put(own, size, unlike, result, width)
-
-
-def _put(own: FloatArray, size: int, runs: Sequence[slice], result: FloatArray, width: int) -> None:
-    """Write products of `size` columns each over those runs of every `width` columns."""
-    wide, narrow = _by_part(result, width), _by_part(own, size)
-    at = 0
-    for run in runs:
-        wide[:, :, run] = narrow[:, :, at : at + run.stop - run.start]
-        at += run.stop - run.start
-
-
-def _by_part(rows: FloatArray, width: int) -> FloatArray:
-    """(count, len(rows), width) the same numbers, `width` columns together."""
-    shape = rows.shape[1] // width, len(rows), width
-    steps = width * rows.itemsize, rows.strides[0], rows.itemsize
-    return np.lib.stride_tricks.as_strided(rows, shape, steps)
-
-
-def _fill_at(
-    heights: Sequence[int], rows: FloatArray, columns: FloatArray, width: int, result: FloatArray
-) -> None:
     dim = columns.shape[1]
     count = len(columns) // width
     # (count, dim, width)
     stacked = columns.reshape(count, width, dim).transpose(0, 2, 1)
+    heights = heights_alike(width, dim)
     for start in range(0, len(rows), heights[0]):
         some = rows[start : start + heights[0]]
         height = next(height for height in reversed(heights) if height >= len(some))
@@ -112,40 +80,42 @@ def _fill_at(
         out = result[start : start + len(some)]
         if len(some) < height:
             out = np.empty((height, len(columns)), dtype=np.float32)
-        np.matmul(full, stacked, out=_by_part(out, width))
+        by_part = np.lib.stride_tricks.as_strided(
+            out,
+            (count, height, width),
+            (width * out.itemsize, out.strides[0], out.itemsize),
+        )
+        np.matmul(full, stacked, out=by_part)
         if len(some) < height:
             result[start : start + len(some)] = out[: len(some)]
 
 
 @lru_cache(maxsize=1024)
-def heights_alike(width: int, dim: int) -> tuple[Sequence[int], Sequence[slice]]:
+def heights_alike(width: int, dim: int) -> Sequence[int]:
     """Heights of a product in which any row has the same bits in any place, tallest first.
 
-    And the runs of columns, a tenth at most, for which that does not hold. Found by trying: random
-    numbers show in which order they were added up.
+    Found by trying: random numbers show in which order they were added up.
     """
     random = np.random.default_rng(0)
     rows = random.standard_normal((TALLEST, dim)).astype(np.float32)
     columns = random.standard_normal((width, dim)).astype(np.float32)
     alike: list[int] = []
-    unlike = np.zeros(width, dtype=np.bool_)
     for height in _HEIGHTS:
         if not alike:
             tried = rows[:height]
             expected = tried @ columns.T
             turned = np.roll(tried, _TURN, axis=0) @ columns.T
-            found = (turned != np.roll(expected, _TURN, axis=0)).any(axis=0)
+            same = np.array_equal(turned, np.roll(expected, _TURN, axis=0))
         else:
-            found = unlike.copy()
             enough = min(max(height, _TRIED), len(expected))
-            for at in range(0, enough - height + 1, height):
-                one = rows[at : at + height] @ columns.T
-                found |= (one != expected[at : at + height]).any(axis=0)
-        if np.count_nonzero(found) * _FEW <= width:
+            starts = range(0, enough - height + 1, height)
+            same = all(
+                np.array_equal(rows[at : at + height] @ columns.T, expected[at : at + height])
+                for at in starts
+            )
+        if same:
             alike.append(height)
-            unlike = found
-    ends = np.flatnonzero(np.diff(unlike, prepend=False, append=False))
-    return alike, [slice(int(a), int(b)) for a, b in ends.reshape(-1, 2)]
+    return alike
 
 
 @contextmanager
