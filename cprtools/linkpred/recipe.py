@@ -19,8 +19,9 @@ from cprtools.baselines import (
 )
 from cprtools.baselines.tuning import tune
 from cprtools.errors import UsageError
+from cprtools.graph.homogeneous import SAMPLINGS
 from cprtools.linkpred.model import GraphModel
-from cprtools.linkpred.options import PRECISIONS
+from cprtools.linkpred.options import INITS, PRECISIONS
 from cprtools.linkpred.problem import BuiltProblem
 from cprtools.ranking import (
     Settings,
@@ -68,8 +69,8 @@ def method_options(method: str, *, fanout: str, **options: Any) -> dict[str, Any
     if method != GraphModel.method:
         return {}
     allowed = {
-        "sampling": ("stratified", "uniform"),
-        "init": ("vectors", "random"),
+        "sampling": SAMPLINGS,
+        "init": INITS,
         "sampler": ("dgl", "torch", None),
         "precision": PRECISIONS,
     }

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +35,10 @@ finally:
     print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr)
 """
 # fails where a model is read into memory
-IN_PLACE_ONLY = f"import cprtools.answers.model as m; m.load_model = None\n{PROBE}"
+IN_PLACE_ONLY = f"""
+import cprtools.answers.in_place, cprtools.answers.model
+cprtools.answers.in_place.load_model = cprtools.answers.model.load_model = None
+{PROBE}"""
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -45,6 +49,14 @@ def models(request, tmp_path_factory):
     place = str(folder / "full.model")
     in_place = open_in_place(tables.open_folder(place, (answers.SELLERS,)))
     return place, answers.open_model(place), in_place
+
+
+def ask(place, folder, name, *more, probe=IN_PLACE_ONLY):
+    """What `recommend` answers over all categories, by a process of its own, as a table."""
+    words = ["recommend", "--model", place, "--threshold", "0", "--category", "all", "--quiet"]
+    call = [sys.executable, "-c", probe, *words, *more, "-o", str(folder / name)]
+    subprocess.run(call, capture_output=True, check=True)
+    return pq.read_table(folder / name)
 
 
 @pytest.mark.parametrize(
@@ -72,13 +84,7 @@ def test_every_sellers_answer_is_that_of_the_model_in_memory(models, asked):
 def test_a_sellers_excluded_products_stay_out_in_place_too(models, tmp_path):
     place, _, _ = models
     pq.write_table(pa.table({"seller_id": ["s01"]}), tmp_path / "asked.parquet")
-    words = ["recommend", "--model", place, "--threshold", "0", "--category", "all", "--quiet"]
-
-    def answered(name, *more, probe=IN_PLACE_ONLY):
-        call = [sys.executable, "-c", probe, *words, *more, "-o", str(tmp_path / name)]
-        subprocess.run(call, capture_output=True, check=True)
-        return pq.read_table(tmp_path / name)
-
+    answered = partial(ask, place, tmp_path)
     shown = answered("plain", "--seller", "s01").column("product_id").to_pylist()
     left_out = {"seller_id": ["s01"] * 3 + ["s02"] * 2, "product_id": shown[:5]}
     pq.write_table(pa.table(left_out), tmp_path / "list.parquet")
@@ -100,21 +106,13 @@ def test_a_sellers_new_list_is_answered_in_place_where_it_names_old_candidates(
     ids = [f"p{i:02}" for i in wanted]
     pq.write_table(pa.table({"product_id": ids}), tmp_path / "quarter.parquet")
     pq.write_table(pa.table({"seller_id": ["s01"]}), tmp_path / "asked.parquet")
-    words = ["recommend", "--model", place, "--threshold", "0", "--category", "all", "--quiet"]
-    words += ["--only", str(tmp_path / "quarter.parquet")]
-
-    def answered(name, *more, probe):
-        call = [sys.executable, "-c", probe, *words, *more, "-o", str(tmp_path / name)]
-        subprocess.run(call, capture_output=True, check=True)
-        return pq.read_table(tmp_path / name)
-
+    only = ("--only", str(tmp_path / "quarter.parquet"))
     # every product is a candidate where the training named none in high demand
     pool = memory.stage.problem.is_candidate
-    in_place = is_known or pool is None
-    probe = IN_PLACE_ONLY.replace("m.load_model = None", "m.load_model = i.load_model = None")
-    probe = probe.replace("import", "import cprtools.answers.in_place as i\nimport", 1)
-    one = answered("one", "--seller", "s01", probe=probe if in_place else PROBE)
-    assert one.equals(answered("all", "--queries", str(tmp_path / "asked.parquet"), probe=PROBE))
+    probe = IN_PLACE_ONLY if is_known or pool is None else PROBE
+    one = ask(place, tmp_path, "one", *only, "--seller", "s01", probe=probe)
+    listed = ("--queries", str(tmp_path / "asked.parquet"))
+    assert one.equals(ask(place, tmp_path, "all", *only, *listed, probe=PROBE))
     assert one.num_rows > 2
     assert set(one.column("product_id").to_pylist()) <= set(ids)
 
