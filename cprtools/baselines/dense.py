@@ -1,6 +1,6 @@
 """Dense products whose rows are the same bits in any batch and on any number of threads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, lru_cache
@@ -15,8 +15,8 @@ _WIDTH = 960
 # bytes of columns that are copied at once where they lie at odd addresses: the processor's cache
 # holds them
 _COPIED = 1 << 21
-# multiplications from which on threads are worth starting
-_MUCH = 1 << 26
+# multiplications, and numbers of all columns to read, from which on threads are worth starting
+_MUCH, _MANY = 1 << 26, 1 << 22
 # rows of one product, tallest first; a single row is like itself
 _HEIGHTS = (96, 48, 24, 12, 8, 4, 1)
 TALLEST = _HEIGHTS[0]
@@ -44,7 +44,8 @@ def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
     whole = num_columns - num_columns % _WIDTH
     result = np.empty((num_rows, num_columns), dtype=np.float32)
     with _one_thread_each() as allowed:
-        threads = allowed if result.size * columns.shape[1] >= _MUCH else 1
+        is_much = num_rows * columns.size >= _MUCH or columns.size >= _MANY
+        threads = allowed if is_much else 1
         # a part for each thread; which of them computes a column makes no difference
         step = max(-(-whole // (threads * _WIDTH)), 1) * _WIDTH
         if not columns.flags.aligned:
@@ -71,10 +72,10 @@ def _fill(rows: FloatArray, columns: FloatArray, width: int, result: FloatArray)
     count = len(columns) // width
     # (count, dim, width)
     stacked = columns.reshape(count, width, dim).transpose(0, 2, 1)
-    heights = heights_alike(width, dim)
-    for start in range(0, len(rows), heights[0]):
-        some = rows[start : start + heights[0]]
-        height = next(height for height in reversed(heights) if height >= len(some))
+    step = height_alike(width, dim, TALLEST)
+    for start in range(0, len(rows), step):
+        some = rows[start : start + step]
+        height = height_alike(width, dim, len(some))
         full = np.zeros((height, dim), dtype=np.float32)
         full[: len(some)] = some
         out = result[start : start + len(some)]
@@ -91,31 +92,42 @@ def _fill(rows: FloatArray, columns: FloatArray, width: int, result: FloatArray)
 
 
 @lru_cache(maxsize=1024)
-def heights_alike(width: int, dim: int) -> Sequence[int]:
-    """Heights of a product in which any row has the same bits in any place, tallest first.
+def height_alike(width: int, dim: int, num_rows: int) -> int:
+    """Least height for so many rows, or the tallest, at which a row has the same bits in any place.
 
-    Found by trying: random numbers show in which order they were added up.
+    Found by trying: random numbers show in which order they were added up. Heights in between are
+    not tried, since an answer of one query waits for this.
     """
+    tallest = next((height for height in _HEIGHTS if _turns(width, dim, height)), 1)
+    lower = (height for height in reversed(_HEIGHTS) if num_rows <= height < tallest)
+    return next((height for height in lower if _is_alike(width, dim, height, tallest)), tallest)
+
+
+@lru_cache(maxsize=8)
+def _tried(width: int, dim: int) -> tuple[FloatArray, FloatArray]:
     random = np.random.default_rng(0)
-    rows = random.standard_normal((TALLEST, dim)).astype(np.float32)
-    columns = random.standard_normal((width, dim)).astype(np.float32)
-    alike: list[int] = []
-    for height in _HEIGHTS:
-        if not alike:
-            tried = rows[:height]
-            expected = tried @ columns.T
-            turned = np.roll(tried, _TURN, axis=0) @ columns.T
-            same = np.array_equal(turned, np.roll(expected, _TURN, axis=0))
-        else:
-            enough = min(max(height, _TRIED), len(expected))
-            starts = range(0, enough - height + 1, height)
-            same = all(
-                np.array_equal(rows[at : at + height] @ columns.T, expected[at : at + height])
-                for at in starts
-            )
-        if same:
-            alike.append(height)
-    return alike
+    sizes = ((TALLEST, dim), (width, dim))
+    rows, columns = (random.random(size, dtype=np.float32) - np.float32(0.5) for size in sizes)
+    return rows, columns
+
+
+@lru_cache(maxsize=1024)
+def _turns(width: int, dim: int, height: int) -> bool:
+    """Whether a row has the same bits in any place of a product of this height."""
+    rows, columns = _tried(width, dim)
+    turned = np.roll(rows[:height], _TURN, axis=0) @ columns.T
+    return np.array_equal(turned, np.roll(rows[:height] @ columns.T, _TURN, axis=0))
+
+
+def _is_alike(width: int, dim: int, height: int, tallest: int) -> bool:
+    """Whether a product of this height has the bits of the tallest one's."""
+    rows, columns = _tried(width, dim)
+    expected = rows[:tallest] @ columns.T
+    starts = range(0, min(max(height, _TRIED), tallest) - height + 1, height)
+    return all(
+        np.array_equal(rows[at : at + height] @ columns.T, expected[at : at + height])
+        for at in starts
+    )
 
 
 @contextmanager

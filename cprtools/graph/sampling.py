@@ -108,7 +108,10 @@ class TensorSampler(NeighbourSampler):
         self.generator = torch.Generator().manual_seed(seed)
         self.indptr = torch.from_numpy(graph.indptr)
         self.degree = self.indptr[1:] - self.indptr[:-1]
-        self.slots = torch.arange(graph.num_edges)
+        # batches look these up in no order: the shorter they are, the more of them are in a cache
+        self.senders = self.sources.to(_index_type(graph.num_nodes))
+        self.slots = torch.arange(graph.num_edges, dtype=_index_type(graph.num_edges))
+        self.is_lent = torch.zeros(graph.num_edges, dtype=torch.bool)
 
     def _sample(self, roots: Tensor, excluded: Tensor) -> list[Block]:
         node = self.destinations[excluded]
@@ -120,7 +123,8 @@ class TensorSampler(NeighbourSampler):
         for fanout in reversed(self.fanout):
             nodes = blocks[0].nodes if blocks else roots
             blocks.insert(0, self._layer(nodes, fanout))
-        self.slots[moved] = moved
+        self.slots[moved] = moved.to(self.slots.dtype)
+        self.is_lent[moved] = False
         self.degree.index_add_(0, node, one)
         return blocks
 
@@ -135,18 +139,28 @@ class TensorSampler(NeighbourSampler):
         rank = torch.arange(len(node)) - torch.searchsorted(node, node)
         tail = border + rank
         kept = tail[~torch.isin(tail, excluded)]
-        self.slots[lent] = kept
+        self.slots[lent] = kept.to(self.slots.dtype)
+        self.is_lent[lent] = True
         return lent
 
     def _layer(self, nodes: Tensor, fanout: int) -> Block:
         target, edge = self._choose_edges(nodes, fanout)
-        return Block(nodes, self.sources[edge], target, self.relations[edge], edge, self.row_of)
+        sender = self.senders[edge].long()
+        return Block(nodes, sender, target, self.relations[edge], edge, self.row_of)
 
     def _choose_edges(self, nodes: Tensor, fanout: int) -> tuple[Tensor, Tensor]:
         """Rows of `nodes` and edges into them, (edges,) int64 each."""
         chosen = draw_distinct(self.degree[nodes], fanout, self.generator)
-        target, column = (chosen >= 0).nonzero(as_tuple=True)
-        return target, self.slots[self.indptr[nodes[target]] + chosen[target, column]]
+        is_drawn = chosen >= 0
+        target = is_drawn.nonzero(as_tuple=True)[0]
+        edge = (self.indptr[nodes][:, None] + chosen)[is_drawn]
+        lent = self.is_lent[edge].nonzero().squeeze(1)
+        edge[lent] = self.slots[edge[lent]].long()
+        return target, edge
+
+
+def _index_type(count: int) -> torch.dtype:
+    return torch.int32 if count <= torch.iinfo(torch.int32).max else torch.int64
 
 
 def draw_distinct(degree: Tensor, fanout: int, generator: torch.Generator) -> Tensor:

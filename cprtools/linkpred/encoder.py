@@ -34,18 +34,19 @@ class RelationalLayer(nn.Module):
         is_product: Tensor,
         lift: "Lift | None" = None,
         *,
+        short: Tensor | None = None,
         is_whole: bool = False,
     ) -> Tensor:
         """States of the block's destinations, (num_dst, dim), from those of all its nodes.
 
         is_product: (nodes of the graph,) int64. is_whole: `state` holds all nodes of the graph.
         lift: so it does, and it holds initial vectors, which this makes first states of. A mean of
-        lifted vectors is the lifted mean, so only means are lifted.
+        lifted vectors is the lifted mean, so only means are lifted. short: `state` in the precision
+        of training, if it is there.
         """
-        if is_whole or lift is not None:
-            own, source = block.destinations, block.sender
-        else:
-            own, source = torch.arange(block.num_dst, device=state.device), block.source
+        of_all = is_whole or lift is not None
+        own = block.destinations if of_all else None
+        source = block.sender if of_all else block.source
         kinds = is_product[block.destinations]
         numbers, relations = _by_relation(block, source)
         # listings are sent by sellers, everything else by products
@@ -64,7 +65,7 @@ class RelationalLayer(nn.Module):
         )
         is_trained = torch.is_grad_enabled()
         precision = self.precision if self.training else None
-        plan = Plan(own, relations, kept, gain, kinds, sender, is_trained, precision)
+        plan = Plan(own, relations, kept, gain, kinds, sender, is_trained, precision, short)
         return apply_layer(state, plan, weights)
 
     def _kept(self, rows: int) -> Tensor:
@@ -129,11 +130,17 @@ class GraphEncoder(nn.Module):
         """What cosines are multiplied with to be logits: learned, starts at about 10."""
         return self.log_scale.exp()
 
-    def forward(self, features: Tensor, is_product: Tensor, blocks: list[Block]) -> Tensor:
+    def forward(
+        self,
+        features: Tensor,
+        is_product: Tensor,
+        blocks: list[Block],
+        short: Tensor | None = None,
+    ) -> Tensor:
         """Vectors of the last block's destinations, (num_dst, embedding_dim) float32, length 1.
 
         features: (nodes, feature_dim) float32 of all nodes of the graph; is_product: (nodes,)
-        int64.
+        int64; short: `features` in the precision of training, if they are there.
         """
         lift: Lift | None = Lift(self.project, self.node_type)
         state = features
@@ -141,10 +148,10 @@ class GraphEncoder(nn.Module):
             nodes = blocks[0].nodes
             initial = features.index_select(0, nodes)
             state = self.dropout(self.project(initial) + self.node_type(is_product[nodes]))
-            lift = None
+            lift = short = None
         for layer, block in zip(self.layers, blocks, strict=True):
-            state = layer(state, block, is_product, lift)
-            lift = None
+            state = layer(state, block, is_product, lift, short=short)
+            lift = short = None
         own = features.index_select(0, blocks[-1].destinations)
         return F.normalize(self.output(state) + self.shortcut(own), dim=1)
 

@@ -24,9 +24,11 @@ class NodeFeatures(nn.Module):
         vectors: FloatArray | None,
         random_dim: int,
         device: str = "cpu",
+        precision: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.num_sellers = graph.num_sellers
+        self.short: Tensor | None = None
+        """`table` in the given precision; None without one, or where vectors are learned."""
         self.dim = random_dim if vectors is None else vectors.shape[1]
         self.free = None
         if vectors is None:
@@ -55,6 +57,8 @@ class NodeFeatures(nn.Module):
         )
         self.table[: graph.num_sellers] = self._unit(self.sums)
         self.changed = torch.empty(0, dtype=torch.int64)
+        if precision is not None:
+            self.short = self.table.to(precision)
         self._move(device)
 
     def forward(self, supervision: Tensor | None = None) -> Tensor:
@@ -65,14 +69,20 @@ class NodeFeatures(nn.Module):
         if self.free is not None:
             learned: Tensor = self.free.weight
             return learned
-        self.table[self.changed] = self._unit(self.sums[self.changed])
+        self._set(self.changed, self.sums[self.changed])
         self.changed = self.changed[:0]
         if supervision is not None:
             edges = supervision[self.is_listing[supervision]]
             self.changed, row = self.sources[edges].unique(return_inverse=True)  # type: ignore[no-untyped-call]
             left = self.sums[self.changed].index_add_(0, row, self._weighted(edges), alpha=-1)
-            self.table[self.changed] = self._unit(left)
+            self._set(self.changed, left)
         return self.table
+
+    def _set(self, rows: Tensor, sums: Tensor) -> None:
+        unit = self._unit(sums)
+        self.table[rows] = unit
+        if self.short is not None:
+            self.short[rows] = unit.to(self.short.dtype)
 
     def _move(self, device: str) -> None:
         for name, value in list(vars(self).items()):

@@ -47,14 +47,15 @@ class Neighbours(NamedTuple):
 class Plan(NamedTuple):
     """Where a layer's inputs come from.
 
-    rows: (num_dst,) int64, each destination's row of the state; kept: (num_dst, dim) uint8, 0 where
-    a change is set to zero, or None; gain: what the others are multiplied with; kinds: (num_dst,)
-    int64 type of each destination; sender: the type that each relation's messages come from;
-    is_trained: a gradient will be asked for; precision: of the numbers that maps multiply, and of
-    each product of a piece, the state's where None. What is added up has the state's.
+    rows: (num_dst,) int64, each destination's row of the state, None where these are its first;
+    kept: (num_dst, dim) uint8, 0 where a change is set to zero, or None; gain: what the others are
+    multiplied with; kinds: (num_dst,) int64 type of each destination; sender: the type that each
+    relation's messages come from; is_trained: a gradient will be asked for; precision: of messages,
+    of what maps multiply and of each product of a piece, the state's where None. Sums over pieces
+    and the states themselves have the state's. short: the state in that precision, if it is there.
     """
 
-    rows: Tensor
+    rows: Tensor | None
     relations: Sequence[Neighbours]
     kept: Tensor | None
     gain: float
@@ -62,25 +63,30 @@ class Plan(NamedTuple):
     sender: Sequence[int]
     is_trained: bool
     precision: torch.dtype | None = None
+    short: Tensor | None = None
 
     def rounded(self, numbers: Tensor) -> Tensor:
         """The numbers as a map multiplies them."""
         return numbers.to(self.precision or numbers.dtype)
 
-    def inputs(self, state: Tensor, piece: slice) -> tuple[Tensor, list[int]]:
+    def own(self, state: Tensor, piece: slice) -> Tensor:
+        """The destinations' own rows of the state."""
+        return state[piece] if self.rows is None else state.index_select(0, self.rows[piece])
+
+    def inputs(self, short: Tensor, piece: slice) -> tuple[Tensor, list[int]]:
         """What the maps of a piece multiply, and the relations that it has edges of.
 
         (rows, (1 + relations) * feature_dim): the own rows of the state, beside them the means.
+        short: the state as maps multiply it.
         """
-        means = [(at, r.means(state, piece)) for at, r in enumerate(self.relations)]
+        means = [(at, r.means(short, piece)) for at, r in enumerate(self.relations)]
         present = [(at, mean) for at, mean in means if mean is not None]
-        parts = [state.index_select(0, self.rows[piece]), *(mean for _, mean in present)]
-        # changed one by one: torch.cat takes ten times as long for numbers of another type
-        return torch.cat([self.rounded(part) for part in parts], dim=1), [at for at, _ in present]
+        parts = [self.own(short, piece), *(mean for _, mean in present)]
+        return torch.cat(parts, dim=1), [at for at, _ in present]
 
     def pieces(self) -> list[slice]:
         """Rows to be handled together; of one type, as long as types come in runs."""
-        count = len(self.rows)
+        count = len(self.kinds)
         ends = (self.kinds[1:] != self.kinds[:-1]).nonzero().squeeze(1) + 1
         starts = [0, *ends.tolist(), count] if len(ends) < _MANY else [0, count]
         return [
@@ -129,7 +135,8 @@ class _Layer(torch.autograd.Function):
     def forward(ctx: Any, state: Tensor, plan: Plan, *weights: Tensor) -> Tensor:
         _, bias, norm_weight, norm_bias, lift, shift, *_ = weights
         maps = _Maps(plan, weights)
-        size = len(plan.rows), len(norm_weight)
+        size = len(plan.kinds), len(norm_weight)
+        short = plan.rounded(state) if plan.short is None else plan.short
         result = state.new_empty(size)
         before = state.new_empty(size) if plan.is_trained else result
         active = state.new_empty(size if plan.is_trained else (0, 0), dtype=torch.bool)
@@ -137,7 +144,7 @@ class _Layer(torch.autograd.Function):
         ctx.inputs = deque()
         for piece in plan.pieces():
             kind = plan.kinds[piece]
-            inputs, present = plan.inputs(state, piece)
+            inputs, present = plan.inputs(short, piece)
             if plan.is_trained:
                 ctx.inputs.append((inputs, present))
             change = _mapped(inputs, maps.beside(present), bias, kind)
@@ -149,7 +156,7 @@ class _Layer(torch.autograd.Function):
             if plan.kept is not None:
                 change.mul_(plan.kept[piece].to(change.dtype))
             if maps.lift is None:
-                y = state.index_select(0, plan.rows[piece])
+                y = plan.own(state, piece)
             else:
                 y = _mapped(inputs[:, : state.shape[1]], maps.lift, shift, kind)
             if plan.is_trained:
@@ -198,9 +205,11 @@ class _Gradient:
         self.input, self.plan, self.weights, self.wanted = state, plan, weights, wanted
         self.maps = _Maps(plan, weights)
         self.sums = [None if w is None else torch.zeros_like(w) for w in weights]
-        # of the own rows, then of each relation's means
-        shape = 1 + len(plan.relations), len(plan.rows), state.shape[1]
-        self.parts = state.new_empty(shape if wanted else 0)
+        shape = len(plan.kinds), state.shape[1]
+        self.own = state.new_empty(shape if wanted else 0)
+        self.means = [
+            state.new_empty(shape, dtype=plan.precision) for _ in plan.relations if wanted
+        ]
 
     def norm(self, out: Tensor, before: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
         """The gradient of what goes into the layer norm from that of what comes out, twice."""
@@ -232,11 +241,10 @@ class _Gradient:
             y = lifted @ self.maps.lift if self.wanted else y
         if self.wanted:
             own, *means = torch.split(short @ self.maps.beside(present), size, dim=1)
-            torch.add(y, own, out=self.parts[0, piece])
+            torch.add(y, own, out=self.own[piece])
             for number, mean in zip(present, means, strict=True):
-                part = self.parts[1 + number, piece]
-                counts = self.plan.relations[number].counts(piece)
-                part.copy_(mean).div_(counts.clamp(min=1)[:, None])
+                counts = self.plan.relations[number].counts(piece).clamp(min=1)
+                torch.div(mean, counts[:, None], out=self.means[number][piece])
 
     def _add_shifts(self, piece: slice, present: Sequence[int], change: Tensor) -> None:
         for number in present:
@@ -252,14 +260,17 @@ class _Gradient:
         for start in range(0, len(result), PIECE):
             rows = result[start : start + PIECE]
             is_empty = True
-            for (starts, targets), means in zip(backward, self.parts[1:], strict=True):
+            for (starts, targets), means in zip(backward, self.means, strict=True):
                 part = _pooled(means, targets, starts[start : start + PIECE + 1], "sum")
                 if part is not None:
                     rows.copy_(part) if is_empty else rows.add_(part)
                     is_empty = False
             if is_empty:
                 rows.zero_()
-        return result.index_add_(0, self.plan.rows, self.parts[0])
+        if self.plan.rows is not None:
+            return result.index_add_(0, self.plan.rows, self.own)
+        result[: len(self.own)] += self.own
+        return result
 
 
 def _turned(relation: Neighbours, num_sources: int) -> Neighbours:

@@ -47,9 +47,9 @@ class Trainer:
         self.graph, self.vectors, self.options = graph, vectors, options
         self.seed, self.device = seed, device
         dim = options.embedding_dim
-        self.features = NodeFeatures(graph, vectors, dim, device)
-        self.is_product = (torch.arange(graph.num_nodes) >= graph.num_sellers).long().to(device)
         precision = None if options.precision == "float32" else torch.bfloat16
+        self.features = NodeFeatures(graph, vectors, dim, device, precision)
+        self.is_product = (torch.arange(graph.num_nodes) >= graph.num_sellers).long().to(device)
         encoder = GraphEncoder(
             self.features.dim, dim, options.num_layers, options.dropout, precision
         )
@@ -123,7 +123,7 @@ class Trainer:
         blocks = self.sampler.sample(batch.roots, batch.edges)
         initial = self.features(batch.edges.to(self.device))
         blocks, batch = on_device((blocks, batch), self.device)
-        vectors = self.encoder(initial, self.is_product, blocks)
+        vectors = self.encoder(initial, self.is_product, blocks, self.features.short)
         logits = self.encoder.scale * (vectors[batch.query] @ vectors[batch.candidates].T)
         return sampled_softmax_loss(logits, batch.positive, batch.log_expected, batch.is_known)
 

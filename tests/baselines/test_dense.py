@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from cprtools.baselines.dense import heights_alike, stable_product
+from cprtools.baselines.dense import TALLEST, height_alike, stable_product
 
 SHAPES = [(3, 1), (33, 57), (50, 16), (128, 900), (64, 5000), (300, 5003), (500, 4097), (8, 9000)]
 
@@ -68,11 +68,13 @@ def test_no_rows_and_no_columns_have_empty_products():
     np.testing.assert_allclose(turned, rows[:, ::2] @ columns[:, ::2].T, rtol=1e-5, atol=1e-5)
 
 
-def test_there_is_a_height_for_every_shape():
+def test_there_is_a_height_for_every_shape_and_number_of_rows():
     for width, dim in ((960, 128), (1, 1), (57, 300)):
-        heights = heights_alike(width, dim)
-        assert heights
-        assert list(heights) == sorted(heights, reverse=True)
+        tallest = height_alike(width, dim, TALLEST)
+        heights = [height_alike(width, dim, num_rows) for num_rows in range(1, tallest + 1)]
+        assert heights == sorted(heights)
+        assert all(height >= rows for rows, height in enumerate(heights, 1))
+        assert heights[-1] == tallest
 
 
 def kernels():

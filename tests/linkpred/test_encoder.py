@@ -95,6 +95,15 @@ def test_a_predicted_listing_takes_no_part_in_its_sellers_vector():
     np.testing.assert_allclose(features()[1] / (RMS * 2), [0, 0, 0, 1])
 
 
+def test_the_shorter_numbers_are_those_of_the_table_in_every_batch():
+    graph, vectors = small_graph(), np.random.default_rng(0).random((4, 4), dtype=np.float32)
+    features = NodeFeatures(graph, vectors, 8, precision=torch.bfloat16)
+    for predicted in (None, torch.tensor([0]), torch.tensor([1, 2]), None):
+        table = features(predicted)
+        assert torch.equal(features.short, table.to(torch.bfloat16))
+    assert NodeFeatures(graph, vectors, 8).short is None
+
+
 def test_products_without_a_vector_start_from_zero():
     vectors = np.eye(4, dtype=np.float32)
     vectors[2] = 0

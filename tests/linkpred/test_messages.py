@@ -22,7 +22,8 @@ def by_autograd(state, plan, w):
     """The definition in Weights, a destination at a time."""
     types = plan.kinds.tolist()
     out = []
-    for place, row in enumerate(plan.rows.tolist()):
+    rows = range(len(types)) if plan.rows is None else plan.rows.tolist()
+    for place, row in enumerate(rows):
         y = state[row] if w.lift is None else w.lift @ state[row] + w.shift[types[place]]
         change = w.own @ y + w.bias
         for edges, sender, relation in zip(EDGES, plan.sender, w.relations, strict=True):
@@ -37,11 +38,12 @@ def by_autograd(state, plan, w):
     return torch.stack(out)
 
 
+@pytest.mark.parametrize("rows", [ROWS, None])
 @pytest.mark.parametrize("is_lifted", [False, True])
 @pytest.mark.parametrize("kinds", [[0, 0, 0, 1, 1], [0, 1, 0, 1, 0]])
 @pytest.mark.parametrize(("piece", "many"), [(2, 256), (100, 0)])
 def test_values_and_gradients_are_those_of_the_definition(
-    monkeypatch, is_lifted, kinds, piece, many
+    monkeypatch, rows, is_lifted, kinds, piece, many
 ):
     monkeypatch.setattr(messages, "PIECE", piece)
     monkeypatch.setattr(messages, "_MANY", many)
@@ -58,7 +60,8 @@ def test_values_and_gradients_are_those_of_the_definition(
     weights = Weights(*both[0], *lifting, both[1])
     kept = (torch.rand(len(ROWS), 4, generator=draw) < 0.7).to(torch.uint8)
     relations = [neighbours(edges) for edges in EDGES]
-    plan = Plan(torch.tensor(ROWS), relations, kept, 1.5, torch.tensor(kinds), [0, 1], True)
+    own = None if rows is None else torch.tensor(rows)
+    plan = Plan(own, relations, kept, 1.5, torch.tensor(kinds), [0, 1], True)
     found, expected = apply_layer(state, plan, weights), by_autograd(state, plan, weights)
     torch.testing.assert_close(found, expected)
     leaves = [state, *both[0], *both[1], *(x for x in lifting if x is not None)]
@@ -67,7 +70,10 @@ def test_values_and_gradients_are_those_of_the_definition(
     for one, other in zip(torch.autograd.grad(found, leaves, pull), gradients, strict=True):
         torch.testing.assert_close(one, other)
     # of numbers with 8 bits the same within their rounding
-    short = apply_layer(state, plan._replace(precision=torch.bfloat16), weights)
+    shorter = plan._replace(precision=torch.bfloat16)
+    short = apply_layer(state, shorter, weights)
+    given = shorter._replace(short=state.detach().to(torch.bfloat16))
+    assert torch.equal(apply_layer(state, given, weights), short)
     assert short.dtype == torch.float64
     assert not torch.equal(short, found)
     torch.testing.assert_close(short, expected, rtol=0.05, atol=0.05)
