@@ -49,11 +49,11 @@ def train_linkpred(
     precision: Annotated[
         str,
         typer.Option(
-            metavar="float32|bfloat16",
-            help="gnn: numbers that are multiplied in training; bfloat16 is faster where the "
+            metavar="auto|float32|bfloat16",
+            help="gnn: numbers that are multiplied in training; auto is bfloat16 where the "
             "processor or GPU multiplies it natively.",
         ),
-    ] = "float32",
+    ] = "auto",
     ranker: Annotated[bool, typer.Option(help="gnn: fit the second stage too.")] = True,
     purchases_at_sellers: Annotated[
         bool,
@@ -98,6 +98,7 @@ def train_linkpred(
         sampler=sampler,
         init=init,
         precision=precision,
+        device=device,
     )
     folder = tables.open_folder(graph, ("graph",))
     vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]
@@ -119,4 +120,5 @@ def train_linkpred(
     members, facts = answers.model_members(
         stage, built.catalogue, built.seller_table(), built.vocabulary, made
     )
-    tables.write_folder(members, output, answers.SELLERS, footer, facts)
+    chosen = {name: value for name, value in options.items() if name == "precision"}
+    tables.write_folder(members, output, answers.SELLERS, footer, {**facts, **chosen})

@@ -21,7 +21,7 @@ from cprtools.baselines.tuning import tune
 from cprtools.errors import UsageError
 from cprtools.graph.homogeneous import SAMPLINGS
 from cprtools.linkpred.model import GraphModel
-from cprtools.linkpred.options import INITS, PRECISIONS
+from cprtools.linkpred.options import INITS
 from cprtools.linkpred.problem import BuiltProblem
 from cprtools.ranking import (
     Settings,
@@ -31,6 +31,7 @@ from cprtools.ranking import (
     share_at_sellers,
     unlisted_by_draw,
 )
+from cprtools.text.encoders import PRECISIONS, choose_precision
 from cprtools.training.run import Run
 
 if TYPE_CHECKING:
@@ -61,10 +62,13 @@ _AT_SELLERS = 0.95
 _MOST_TEXT_WORK = 2e12
 
 
-def method_options(method: str, *, fanout: str, **options: Any) -> dict[str, Any]:
+def method_options(
+    method: str, *, fanout: str, precision: str = "auto", device: str = "cpu", **options: Any
+) -> dict[str, Any]:
     """The options of a method's `fit`, unset ones left out.
 
-    Raises UsageError for values that are out of range.
+    precision: as of `choose_precision`, for the device. Raises UsageError for values that are out
+    of range.
     """
     if method != GraphModel.method:
         return {}
@@ -74,10 +78,12 @@ def method_options(method: str, *, fanout: str, **options: Any) -> dict[str, Any
         "sampler": ("dgl", "torch", None),
         "precision": PRECISIONS,
     }
+    options["precision"] = precision
     for name, values in allowed.items():
         if options[name] not in values:
             listed = ", ".join(value for value in values if value)
             raise UsageError(f"--{name} must be one of {listed}, got {options[name]!r}")
+    options["precision"] = choose_precision(precision, device)
     try:
         sizes = [int(part) for part in fanout.split(",")]
     except ValueError:

@@ -231,7 +231,8 @@ def choose_precision(precision: str, device: str = "cpu") -> str:
     if device == "cuda":
         import torch
 
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+        can = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bfloat16" if can else "float32"
     return "bfloat16" if native_bfloat16() else "float32"
 
 

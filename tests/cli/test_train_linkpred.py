@@ -103,6 +103,7 @@ def test_the_options_of_a_run_belong_to_gnn_and_together(home):
         (2, ("--resume",), "--resume needs --checkpoint"),
         (2, ("--method", "mf", "--checkpoint", "state"), "for gnn, not for mf"),
         (2, ("--device", "tpu"), "--device must be one of cpu, cuda"),
+        (2, ("--precision", "int8"), "--precision must be one of auto, float32, bfloat16"),
         (3, ("--checkpoint", "graph", "--resume"), "expected a checkpoint"),
         (4, ("--checkpoint", "mine"), "not ours"),
     ):

@@ -7,6 +7,7 @@ import pytest
 
 from cprtools.linkpred import recipe
 from cprtools.linkpred.model import GraphModel
+from cprtools.text import encoders
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5])
@@ -29,3 +30,14 @@ def test_texts_are_compared_with_all_listings_where_they_were_without_those_held
     names = [list(fit(given)) for given in (inner, problem)]
     assert names[0] == names[1]
     assert ("text-knn" in names[0]) == (share > 0.8)
+
+
+@pytest.mark.parametrize("is_native", [True, False])
+def test_the_precision_of_training_is_what_the_processor_multiplies(monkeypatch, is_native):
+    monkeypatch.setattr(encoders, "native_bfloat16", lambda: is_native)
+    asked = {"sampling": "stratified", "init": "vectors", "sampler": None, "num_layers": None}
+    for precision, expected in (("auto", is_native), ("bfloat16", True), ("float32", False)):
+        options = recipe.method_options("gnn", fanout="3", precision=precision, **asked)
+        assert options["precision"] == ("bfloat16" if expected else "float32")
+    # a device that is not there is told where it would be used
+    assert recipe.method_options("gnn", fanout="3", device="cuda", **asked)["precision"]
