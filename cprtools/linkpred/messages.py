@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-PIECE = 4096
-"""Rows of a piece: 2 MB of states at 128 float32, and as much for each relation's means."""
+PIECE = 2048
+"""Rows of a piece: 1 MB of states at 128 float32, and as much for each relation's means."""
 _MANY = 256
 """Changes of type after which rows are not worth telling apart by it."""
 
