@@ -175,9 +175,9 @@ class _Layer(torch.autograd.Function):
         gradient = _Gradient(state, ctx.plan, weights, wanted=ctx.needs_input_grad[0])
         for piece in ctx.plan.pieces():
             inputs, present = ctx.inputs.popleft()
-            change, y = gradient.norm(gradients[0][piece], before[piece], moments[:, piece])
+            y = gradient.norm(gradients[0][piece], before[piece], moments[:, piece])
             # bytes become floats faster than bools do
-            change.mul_(active[piece].view(torch.uint8).to(change.dtype)).mul_(ctx.plan.gain)
+            change = active[piece].view(torch.uint8).to(y.dtype).mul_(y).mul_(ctx.plan.gain)
             gradient.add(piece, inputs, present, change, y)
         return gradient.state(), None, *gradient.sums
 
@@ -211,15 +211,16 @@ class _Gradient:
             state.new_empty(shape, dtype=plan.precision) for _ in plan.relations if wanted
         ]
 
-    def norm(self, out: Tensor, before: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
-        """The gradient of what goes into the layer norm from that of what comes out, twice."""
+    def norm(self, out: Tensor, before: Tensor, moments: Tensor) -> Tensor:
+        """The gradient of what goes into the layer norm from that of what comes out."""
         weight, bias = self.weights[2:4]
         y, d_weight, d_bias = torch.ops.aten.native_layer_norm_backward(
             out, before, weight.shape, *moments, weight, bias, [True, True, True]
         )
         self.sums[2] += d_weight
         self.sums[3] += d_bias
-        return y.clone(), y
+        found: Tensor = y
+        return found
 
     def add(
         self, piece: slice, inputs: Tensor, present: Sequence[int], change: Tensor, y: Tensor
