@@ -101,6 +101,13 @@ def main() -> None:
         f"{graph.num_edges - 2 * problem.matrix.nnz:,} bought-with edges; {args.threads} thread(s)"
     )
     torch.set_num_threads(args.threads)
+    show(train_sides(args, problem, graph), data)
+
+
+def train_sides(
+    args: argparse.Namespace, problem: Problem, graph: HomogeneousGraph
+) -> dict[str, Any]:
+    """All sides by name, trained; DGL's as it comes by itself, the others in turn."""
     options = {"batch_size": args.batch_size, "fanout": args.fanout, "threads": args.threads}
     shared = TrainingOptions(**options)
     equal = replace(shared, num_negatives=args.negatives * args.batch_size)
@@ -122,8 +129,7 @@ def main() -> None:
         for _ in range(args.turns):
             for side in sides.values():
                 side.train(args.seconds / args.turns)
-    sides = {"dgl": as_it_comes, **sides}
-    show(sides, data)
+    return {"dgl": as_it_comes, **sides}
 
 
 def read_arguments() -> argparse.Namespace:
