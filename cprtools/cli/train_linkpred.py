@@ -120,5 +120,4 @@ def train_linkpred(
     members, facts = answers.model_members(
         stage, built.catalogue, built.seller_table(), built.vocabulary, made
     )
-    chosen = {name: value for name, value in options.items() if name == "precision"}
-    tables.write_folder(members, output, answers.SELLERS, footer, {**facts, **chosen})
+    tables.write_folder(members, output, answers.SELLERS, footer, facts | recipe.told(options))

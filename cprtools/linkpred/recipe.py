@@ -99,6 +99,11 @@ def method_options(
     return {"fanout": sizes[0] if len(sizes) == 1 else sizes, **given}
 
 
+def told(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a method's options what was chosen for this machine, for the model's facts."""
+    return {name: options[name] for name in ("precision",) if name in options}
+
+
 def train(
     built: BuiltProblem,
     method: str,

@@ -113,6 +113,13 @@ def test_the_options_of_a_run_belong_to_gnn_and_together(home):
         assert not (home / "bad.model").exists()
 
 
+def test_the_precision_that_was_chosen_is_in_the_facts(home):
+    for asked, allowed in (("auto", {"float32", "bfloat16"}), ("float32", {"float32"})):
+        ok(home, *TRAIN, "--precision", asked, "-o", f"{asked}.model")
+        facts = open_folder(str(home / f"{asked}.model"), ("sellers",)).manifest["facts"]
+        assert facts["precision"] in allowed
+
+
 def other_graph(home, monkeypatch, kind):
     """A graph folder that is not whole, or of another version."""
     place = home / f"graph_{kind}"
