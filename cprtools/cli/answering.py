@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cprtools.cli import console
-from cprtools.cli.options import parse_choice
+from cprtools.cli.options import open_vectors, parse_choice
 from cprtools.errors import PartialAnswerError, SchemaError, UsageError, list_names
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _with_products(model: "Model", request: Request) -> tuple["Model", list[Any]
 
     if request.products is None and not request.vectors:
         return model, []
-    vectors = [tables.open_table(v, tables.VECTORS, request.mapping) for v in request.vectors]
+    vectors = open_vectors(request.vectors, request.mapping)
     if request.products is not None:
         source = tables.open_table(request.products, tables.PRODUCTS, request.mapping)
         products, opened = tables.read(source), [source, *vectors]

@@ -1,6 +1,6 @@
 """Options and arguments that more than one subcommand takes, with their help texts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +11,7 @@ from cprtools.errors import UsageError
 if TYPE_CHECKING:
     from cprtools.answers.approximate import Index as StoredIndex
     from cprtools.ranking import TwoStage
-    from cprtools.tables import Footer
+    from cprtools.tables import Footer, Source
     from cprtools.training.run import Run
 
 Output = Annotated[
@@ -94,6 +94,13 @@ def parse_columns(text: str) -> Mapping[str, str]:
             raise UsageError(f"--columns: {part!r} is not OUR=YOURS")
         mapping[ours.strip()] = theirs.strip()
     return mapping
+
+
+def open_vectors(places: Sequence[str] | None, mapping: Mapping[str, str]) -> list["Source"]:
+    """The tables of vectors that --vectors names."""
+    from cprtools import tables
+
+    return [tables.open_table(place, tables.VECTORS, mapping) for place in places or []]
 
 
 def parse_choice(option: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -17,6 +17,7 @@ from cprtools.cli.options import (
     Vectors,
     check_index,
     make_index,
+    open_vectors,
     parse_choice,
     parse_columns,
     training_run,
@@ -87,7 +88,7 @@ def train_cpr(
     pairs_source = tables.open_table(pairs, tables.PAIRS, mapping)
     products_source = tables.open_table(products, tables.PRODUCTS, mapping) if products else None
     parts = [tables.open_table(part, tables.PAIRS, mapping) for part in (earlier, later) if part]
-    vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]
+    vector_sources = open_vectors(vectors, mapping)
     footer = console.footer(pairs_source, products_source, *parts, *vector_sources)
     run = training_run(recipe.TRAINED, method, device, checkpoint, resume, footer)
     built = building.build_problem(

@@ -16,6 +16,7 @@ from cprtools.cli.options import (
     Vectors,
     check_index,
     make_index,
+    open_vectors,
     parse_choice,
     parse_columns,
     training_run,
@@ -87,7 +88,6 @@ def train_linkpred(
     tables.check_folder_writable(output)
     parse_choice("--method", method, recipe.METHODS)
     check_index(index, method)
-    mapping = parse_columns(columns)
     options = recipe.method_options(
         method,
         embedding_dim=embedding_dim,
@@ -100,8 +100,8 @@ def train_linkpred(
         precision=precision,
         device=device,
     )
+    vector_sources = open_vectors(vectors, parse_columns(columns))
     folder = tables.open_folder(graph, ("graph",))
-    vector_sources = [tables.open_table(v, tables.VECTORS, mapping) for v in vectors or []]
     footer = console.footer(folder, *vector_sources)
     run = training_run(recipe.TRAINED, method, device, checkpoint, resume, footer)
     built = building.build_problem(folder, vector_sources)
