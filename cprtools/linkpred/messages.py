@@ -19,6 +19,9 @@ from torch import Tensor
 
 PIECE = 2048
 """Rows of a piece: 1 MB of states at 128 float32, and as much for each relation's means."""
+_FILLED = 256
+"""Rows of a shorter product come in multiples of it: torch compiles, and keeps, each of its sizes,
+in half a millisecond and 0.7 MB."""
 _MANY = 256
 """Changes of type after which rows are not worth telling apart by it."""
 
@@ -69,6 +72,11 @@ class Plan(NamedTuple):
         """The numbers as a map multiplies them."""
         return numbers.to(self.precision or numbers.dtype)
 
+    def filled(self, rows: Tensor) -> Tensor:
+        """The rows, and below them zeros to a multiple of `_FILLED` where products are shorter."""
+        lacking = 0 if self.precision is None else -len(rows) % _FILLED
+        return F.pad(rows, (0, 0, 0, lacking)) if lacking else rows
+
     def own(self, state: Tensor, piece: slice) -> Tensor:
         """The destinations' own rows of the state."""
         return state[piece] if self.rows is None else state.index_select(0, self.rows[piece])
@@ -76,13 +84,13 @@ class Plan(NamedTuple):
     def inputs(self, short: Tensor, piece: slice) -> tuple[Tensor, list[int]]:
         """What the maps of a piece multiply, and the relations that it has edges of.
 
-        (rows, (1 + relations) * feature_dim): the own rows of the state, beside them the means.
-        short: the state as maps multiply it.
+        (rows, (1 + relations) * feature_dim): the own rows of the state, beside them the means,
+        `filled`. short: the state as maps multiply it.
         """
         means = [(at, r.means(short, piece)) for at, r in enumerate(self.relations)]
         present = [(at, mean) for at, mean in means if mean is not None]
         parts = [self.own(short, piece), *(mean for _, mean in present)]
-        return torch.cat(parts, dim=1), [at for at, _ in present]
+        return self.filled(torch.cat(parts, dim=1)), [at for at, _ in present]
 
     def pieces(self) -> list[slice]:
         """Rows to be handled together; of one type, as long as types come in runs."""
@@ -229,19 +237,21 @@ class _Gradient:
 
         inputs, present: what `Plan.inputs` gave for it.
         """
-        kind, short, size = self.plan.kinds[piece], self.plan.rounded(change), self.input.shape[1]
+        kind, size = self.plan.kinds[piece], self.input.shape[1]
+        short = self.plan.filled(self.plan.rounded(change))
         places = [0, *(6 + number for number in present)]
         for place, part in zip(places, torch.split(short.T @ inputs, size, dim=1), strict=True):
             self.sums[place] += part
         _add_by_kind(self.sums[1], change, kind)
         if self.maps.lift is not None:
-            lifted = self.plan.rounded(y)
+            lifted = self.plan.filled(self.plan.rounded(y))
             self.sums[4] += lifted.T @ inputs[:, :size]
             _add_by_kind(self.sums[5], y, kind)
             self._add_shifts(piece, present, change)
-            y = lifted @ self.maps.lift if self.wanted else y
+            y = (lifted @ self.maps.lift)[: len(y)] if self.wanted else y
         if self.wanted:
-            own, *means = torch.split(short @ self.maps.beside(present), size, dim=1)
+            gradients = (short @ self.maps.beside(present))[: len(y)]
+            own, *means = torch.split(gradients, size, dim=1)
             torch.add(y, own, out=self.own[piece])
             for number, mean in zip(present, means, strict=True):
                 counts = self.plan.relations[number].counts(piece).clamp(min=1)
@@ -285,12 +295,15 @@ def _turned(relation: Neighbours, num_sources: int) -> Neighbours:
 
 
 def _mapped(x: Tensor, weight: Tensor, bias: Tensor, kind: Tensor) -> Tensor:
-    """Rows through a map, and the bias of each row's type or, if it has one row, of all."""
+    """Rows through a map, and the bias of each row's type or, if it has one row, of all.
+
+    x: (len(kind) or more, any).
+    """
     is_alike = len(bias) == 1 or bool(kind[0] == kind[-1] and (kind == kind[0]).all())
     rows = bias if len(bias) == 1 else bias[kind[:1]] if is_alike else bias[kind]
     if x.dtype == bias.dtype:
         return torch.addmm(rows, x, weight.T)
-    return rows + x @ weight.T
+    return rows + (x @ weight.T)[: len(kind)]
 
 
 def _add_by_kind(total: Tensor, rows: Tensor, kind: Tensor) -> None:

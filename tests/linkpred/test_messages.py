@@ -79,3 +79,17 @@ def test_values_and_gradients_are_those_of_the_definition(
     torch.testing.assert_close(short, expected, rtol=0.05, atol=0.05)
     for one, other in zip(torch.autograd.grad(short, leaves, pull), gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=0.1, atol=0.1)
+
+
+def test_shorter_products_have_few_sizes():
+    state = torch.randn(7, 4, generator=torch.Generator().manual_seed(1))
+    plan = Plan(None, [neighbours(edges) for edges in EDGES], None, 1.0, torch.zeros(5), [], True)
+    rows, present = plan.inputs(state, slice(0, 5))
+    assert rows.shape == (5, 12)
+    assert present == [0, 1]
+    # every size that torch has not met costs it time and memory for good
+    shorter = plan._replace(precision=torch.bfloat16)
+    filled, _ = shorter.inputs(state.to(torch.bfloat16), slice(0, 5))
+    assert len(filled) == messages._FILLED
+    torch.testing.assert_close(filled[:5], rows.to(torch.bfloat16), rtol=0.02, atol=0.02)
+    assert not filled[5:].any()
