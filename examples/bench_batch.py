@@ -23,6 +23,7 @@ from cprtools import answers
 from cprtools.baselines import Factorisation, Problem
 from cprtools.ranking import TwoStage, candidate_pool, query_blocks
 from cprtools.ranking.two_stage import known_mask, retrieve
+from cprtools.training.reuse import reusing_memory
 
 TURNS, LISTED, ALL = 5, 30, 300_000
 
@@ -37,9 +38,11 @@ def main() -> None:
     args = parser.parse_args()
     write_row(["batch", "seconds", "against", "seconds", "ratio", "of all, minutes"])
     write_row(["---"] * 6)
-    against_product(args.sellers, args.products, args.dim, args.k)
-    if args.model:
-        against_retrieval(args.model, args.queries, args.k)
+    # as `recommend --all` does
+    with reusing_memory():
+        against_product(args.sellers, args.products, args.dim, args.k)
+        if args.model:
+            against_retrieval(args.model, args.queries, args.k)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     sys.stdout.write(f"\npeak memory {peak:.2f} GB\n")
 

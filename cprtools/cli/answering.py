@@ -307,16 +307,26 @@ def _note_strangers(products: "pa.Table", model: "Model", label: str) -> None:
 
 
 def _hand_out(result: "Iterator[pa.Table]", request: Request, inputs: tuple[Any, ...]) -> None:
+    if _format(request) == "parquet" and request.output == "-":
+        from cprtools import tables
+
+        tables.check_writable("-")
+    if request.product is not None or request.seller is not None:
+        _write(result, request, inputs)
+        return
+    from cprtools.training.reuse import reusing_memory
+
+    with reusing_memory():
+        _write(console.progress(result, "answered blocks"), request, inputs)
+
+
+def _write(blocks: "Iterator[pa.Table]", request: Request, inputs: tuple[Any, ...]) -> None:
     import pyarrow as pa
 
     from cprtools import tables
     from cprtools.cli import rendering
 
     chosen = _format(request)
-    if chosen == "parquet" and request.output == "-":
-        tables.check_writable("-")
-    is_single = request.product is not None or request.seller is not None
-    blocks = result if is_single else console.progress(result, "answered blocks")
     if chosen == "parquet" and not request.partition_by:
         sources = [_as_source(value) for value in inputs]
         tables.write(_stream(blocks), request.output, console.footer(*sources))

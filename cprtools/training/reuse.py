@@ -1,4 +1,4 @@
-"""Memory that a step of training leaves to the next one."""
+"""Memory that a step of training, or a block of answers, leaves to the next one."""
 
 import ctypes
 import sys
