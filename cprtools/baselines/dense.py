@@ -4,27 +4,43 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from cprtools.baselines.contract import FloatArray
 
-# columns of one product: some of BLAS's blocks
-_WIDTH = 960
+# columns of one product, some of BLAS's blocks, and those at either end that may be unlike others
+_SIZES = ((960, 0), (320, 8))
 # bytes of columns that are copied at once where they lie at odd addresses: the processor's cache
 # holds them
 _COPIED = 1 << 21
 # multiplications, and numbers of all columns to read, from which on threads are worth starting
 _MUCH, _MANY = 1 << 26, 1 << 22
+# numbers of products that a buffer has
+_BUFFERED = 1 << 16
 # rows of one product, tallest first; a single row is like itself
 _HEIGHTS = (96, 48, 24, 12, 8, 4, 1)
 TALLEST = _HEIGHTS[0]
 """Rows in multiples of this are taken without filling up."""
-# places by which rows are turned to compare these with each other: no height of a kernel's
-_TURN = 5
+# places by which rows and columns are turned to compare them with each other: no kernel's sizes
+_TURN = (5, 3)
 # rows by which a lower height is compared with a taller one
 _TRIED = 48
+
+
+class _Tile(NamedTuple):
+    """Columns and rows of one product. What it says of `edge` columns at either end is not used."""
+
+    width: int
+    edge: int
+    height: int
+
+    @property
+    def step(self) -> int:
+        """Columns that a product is used for."""
+        return self.width - 2 * self.edge
 
 
 def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
@@ -32,100 +48,137 @@ def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
 
     rows: (num_rows, dim) float32; columns: (num_columns, dim) float32.
     BLAS picks its kernel, and with it the order of summation, by the size of a product and by the
-    place in it. So products are made of parts, always the same ones of the columns, and of heights
-    at which all rows turn out alike on this machine; rows of zeros fill the last one up. A query's
-    scores are then independent of the queries it is asked with. Columns at any byte of a file may
-    be given: they are read through a small copy, since numpy multiplies only aligned numbers.
+    place in it. So products are made of tiles of one size, in which all rows and columns turn out
+    alike on this machine; zeros fill up what is smaller. A query's scores are then independent of
+    the queries it is asked with, and equal columns have equal scores. Columns at any byte of a file
+    may be given: they are read through a small copy, since numpy multiplies only aligned numbers.
     Raises ValueError where rows and columns are of different dimensions.
     """
     if rows.shape[1] != columns.shape[1]:
         raise ValueError(f"rows of {rows.shape[1]} dimensions, columns of {columns.shape[1]}")
     num_rows, num_columns = len(rows), len(columns)
-    whole = num_columns - num_columns % _WIDTH
     result = np.empty((num_rows, num_columns), dtype=np.float32)
     with _one_thread_each() as allowed:
+        tile = tile_for(columns.shape[1])
+        edge, step = tile.edge, tile.step
         is_much = num_rows * columns.size >= _MUCH or columns.size >= _MANY
         threads = allowed if is_much else 1
-        # a part for each thread; which of them computes a column makes no difference
-        step = max(-(-whole // (threads * _WIDTH)), 1) * _WIDTH
+        # tiles that lie inside the columns; which thread computes one makes no difference
+        first, last = -(-edge // step), max(num_columns - edge, 0) // step
+        size = max(-(-(last - first) // threads), 1)
         if not columns.flags.aligned:
-            step = min(step, max(_COPIED // (_WIDTH * columns.strides[0]), 1) * _WIDTH)
-        parts = [slice(start, min(start + step, whole)) for start in range(0, whole, step)]
-        parts += [slice(whole, num_columns)] * (whole < num_columns)
+            size = min(size, max(_COPIED // (step * columns.strides[0]), 1))
+        starts = range(first, last, size)
 
-        def fill(part: slice) -> None:
-            some = np.require(columns[part], requirements="A")
-            _fill(rows, some, min(_WIDTH, part.stop - part.start), result[:, part])
+        def fill(start: int) -> None:
+            stop = min(start + size, last)
+            part = columns[start * step - edge : stop * step + edge]
+            out = result[:, start * step : stop * step]
+            _fill(rows, np.require(part, requirements="A"), tile, out)
 
         if threads == 1:
-            for part in parts:
-                fill(part)
+            for start in starts:
+                fill(start)
         else:
             with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(fill, parts))
+                list(pool.map(fill, starts))
+        for at in range(0, num_columns, step):
+            if not first * step <= at < last * step:
+                used = slice(at, min(at + step, num_columns))
+                _fill(rows, _surrounded(columns, at - edge, tile.width), tile, result[:, used])
     return result
 
 
-def _fill(rows: FloatArray, columns: FloatArray, width: int, result: FloatArray) -> None:
-    """Write the dot products, by products of `width` columns each."""
+def _surrounded(columns: FloatArray, start: int, width: int) -> FloatArray:
+    """Columns from `start` on, and zeros in the place of those that there are not."""
+    found = np.zeros((width, columns.shape[1]), dtype=np.float32)
+    part = columns[max(start, 0) : start + width]
+    found[max(-start, 0) :][: len(part)] = part
+    return found
+
+
+def _fill(rows: FloatArray, columns: FloatArray, tile: _Tile, result: FloatArray) -> None:
+    """Write the dot products, by tiles that overlap by their edges."""
+    width, edge, step = tile.width, tile.edge, tile.step
     dim = columns.shape[1]
-    count = len(columns) // width
+    count = (len(columns) - 2 * edge) // step
     # (count, dim, width)
-    stacked = columns.reshape(count, width, dim).transpose(0, 2, 1)
-    step = height_alike(width, dim, TALLEST)
-    for start in range(0, len(rows), step):
-        some = rows[start : start + step]
-        height = height_alike(width, dim, len(some))
+    stacked = as_strided(
+        columns, (count, width, dim), (step * columns.strides[0], *columns.strides)
+    ).transpose(0, 2, 1)
+    for start in range(0, len(rows), tile.height):
+        some = rows[start : start + tile.height]
+        height = height_alike(dim, len(some))
         full = np.zeros((height, dim), dtype=np.float32)
         full[: len(some)] = some
         out = result[start : start + len(some)]
-        if len(some) < height:
-            out = np.empty((height, len(columns)), dtype=np.float32)
-        by_part = np.lib.stride_tricks.as_strided(
-            out,
-            (count, height, width),
-            (width * out.itemsize, out.strides[0], out.itemsize),
-        )
-        np.matmul(full, stacked, out=by_part)
-        if len(some) < height:
-            result[start : start + len(some)] = out[: len(some)]
+        if not edge and len(some) == height and out.shape[1] == count * step:
+            np.matmul(full, stacked, out=_by_tile(out, step))
+            continue
+        # through a buffer that the processor's cache holds
+        together = max(_BUFFERED // (height * width), 1)
+        buffer = np.empty((together, height, width), dtype=np.float32)
+        for at in range(0, count, together):
+            those = stacked[at : at + together]
+            found = np.matmul(full, those, out=buffer[: len(those)])
+            part = out[:, at * step : (at + len(those)) * step]
+            used = min(step, part.shape[1])
+            _by_tile(part, used)[:] = found[:, : len(some), edge : edge + used]
+
+
+def _by_tile(result: FloatArray, step: int) -> FloatArray:
+    """The same numbers, (tiles, rows, step)."""
+    shape = result.shape[1] // step, len(result), step
+    return as_strided(result, shape, (step * result.itemsize, *result.strides))
 
 
 @lru_cache(maxsize=1024)
-def height_alike(width: int, dim: int, num_rows: int) -> int:
-    """Least height for so many rows, or the tallest, at which a row has the same bits in any place.
+def tile_for(dim: int) -> _Tile:
+    """The tallest tile in which rows and columns have the same bits in any place.
 
-    Found by trying: random numbers show in which order they were added up. Heights in between are
-    not tried, since an answer of one query waits for this.
+    Found by trying: random numbers show in which order they were added up. With its kernel for AVX2
+    OpenBLAS adds up differently in the first and last 8 of every 320 columns.
     """
-    tallest = next((height for height in _HEIGHTS if _turns(width, dim, height)), 1)
-    lower = (height for height in reversed(_HEIGHTS) if num_rows <= height < tallest)
-    return next((height for height in lower if _is_alike(width, dim, height, tallest)), tallest)
+    tiles = (_Tile(*size, height) for height in _HEIGHTS for size in _SIZES)
+    return next((tile for tile in tiles if _turns(tile, dim)), _Tile(*_SIZES[0], 1))
+
+
+@lru_cache(maxsize=1024)
+def height_alike(dim: int, num_rows: int) -> int:
+    """Least height for so many rows, or the tile's own, at which rows have the tile's bits.
+
+    Heights in between are not tried, since an answer of one query waits for this.
+    """
+    tile = tile_for(dim)
+    lower = (height for height in reversed(_HEIGHTS) if num_rows <= height < tile.height)
+    return next((height for height in lower if _is_alike(tile, dim, height)), tile.height)
 
 
 @lru_cache(maxsize=8)
-def _tried(width: int, dim: int) -> tuple[FloatArray, FloatArray]:
+def _tried(tile: _Tile, dim: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     random = np.random.default_rng(0)
-    sizes = ((TALLEST, dim), (width, dim))
+    sizes = ((tile.height, dim), (tile.width, dim))
     rows, columns = (random.random(size, dtype=np.float32) - np.float32(0.5) for size in sizes)
-    return rows, columns
+    return rows, columns, rows @ columns.T
 
 
-@lru_cache(maxsize=1024)
-def _turns(width: int, dim: int, height: int) -> bool:
-    """Whether a row has the same bits in any place of a product of this height."""
-    rows, columns = _tried(width, dim)
-    turned = np.roll(rows[:height], _TURN, axis=0) @ columns.T
-    return np.array_equal(turned, np.roll(rows[:height] @ columns.T, _TURN, axis=0))
+def _turns(tile: _Tile, dim: int) -> bool:
+    """Whether rows and columns have the same bits in any place of the tile but its edges."""
+    rows, columns, expected = _tried(tile, dim)
+    turned = np.roll(rows, _TURN[0], axis=0) @ np.roll(columns, _TURN[1], axis=0).T
+    used = slice(tile.edge + _TURN[1], tile.width - tile.edge)
+    return np.array_equal(turned[:, used], np.roll(expected, _TURN, axis=(0, 1))[:, used])
 
 
-def _is_alike(width: int, dim: int, height: int, tallest: int) -> bool:
-    """Whether a product of this height has the bits of the tallest one's."""
-    rows, columns = _tried(width, dim)
-    expected = rows[:tallest] @ columns.T
-    starts = range(0, min(max(height, _TRIED), tallest) - height + 1, height)
+def _is_alike(tile: _Tile, dim: int, height: int) -> bool:
+    """Whether a product of this height has the tile's bits."""
+    rows, columns, expected = _tried(tile, dim)
+    used = slice(tile.edge, tile.width - tile.edge)
+    starts = range(0, min(max(height, _TRIED), tile.height) - height + 1, height)
     return all(
-        np.array_equal(rows[at : at + height] @ columns.T, expected[at : at + height])
+        np.array_equal(
+            (rows[at : at + height] @ columns.T)[:, used], expected[at : at + height, used]
+        )
         for at in starts
     )
 

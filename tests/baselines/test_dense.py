@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from cprtools.baselines.dense import TALLEST, height_alike, stable_product
+from cprtools.baselines.dense import height_alike, stable_product, tile_for
 
 SHAPES = [(3, 1), (33, 57), (50, 16), (128, 900), (64, 5000), (300, 5003), (500, 4097), (8, 9000)]
 
@@ -68,13 +68,23 @@ def test_no_rows_and_no_columns_have_empty_products():
     np.testing.assert_allclose(turned, rows[:, ::2] @ columns[:, ::2].T, rtol=1e-5, atol=1e-5)
 
 
-def test_there_is_a_height_for_every_shape_and_number_of_rows():
-    for width, dim in ((960, 128), (1, 1), (57, 300)):
-        tallest = height_alike(width, dim, TALLEST)
-        heights = [height_alike(width, dim, num_rows) for num_rows in range(1, tallest + 1)]
+def test_there_is_a_height_for_every_dimension_and_number_of_rows():
+    for dim in (1, 128, 300):
+        tallest = tile_for(dim).height
+        heights = [height_alike(dim, num_rows) for num_rows in range(1, tallest + 1)]
         assert heights == sorted(heights)
         assert all(height >= rows for rows, height in enumerate(heights, 1))
         assert heights[-1] == tallest
+
+
+@pytest.mark.parametrize(("dim", "num_columns"), SHAPES)
+def test_equal_columns_have_equal_products_in_any_batch_and_place(dim, num_columns):
+    rows, columns = random_sides(dim, num_columns, num_rows=100)
+    same = np.arange(0, num_columns, 3)
+    columns[same] = columns[0]
+    for some in (rows, rows[:7], rows[:1]):
+        found = stable_product(some, columns)[:, same]
+        np.testing.assert_array_equal(found, np.repeat(found[:, :1], len(same), axis=1))
 
 
 def kernels():
@@ -94,4 +104,4 @@ def test_product_is_the_same_by_any_kernel(kernel):
     environment = {**os.environ, "OPENBLAS_CORETYPE": kernel}
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
-    assert f"{2 * len(SHAPES)} passed" in done.stdout
+    assert f"{3 * len(SHAPES)} passed" in done.stdout
