@@ -42,6 +42,10 @@ class _Tile(NamedTuple):
         """Columns that a product is used for."""
         return self.width - 2 * self.edge
 
+    def inside(self, num_columns: int) -> range:
+        """Which tiles, one after the other, need nothing beyond the columns."""
+        return range(-(-self.edge // self.step), max(num_columns - self.edge, 0) // self.step)
+
 
 def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
     """Dot products of all rows with all columns, (len(rows), len(columns)) float32.
@@ -56,36 +60,34 @@ def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
     """
     if rows.shape[1] != columns.shape[1]:
         raise ValueError(f"rows of {rows.shape[1]} dimensions, columns of {columns.shape[1]}")
-    num_rows, num_columns = len(rows), len(columns)
-    result = np.empty((num_rows, num_columns), dtype=np.float32)
+    num_columns = len(columns)
+    result = np.empty((len(rows), num_columns), dtype=np.float32)
     with _one_thread_each() as allowed:
         tile = tile_for(columns.shape[1])
-        edge, step = tile.edge, tile.step
-        is_much = num_rows * columns.size >= _MUCH or columns.size >= _MANY
+        edge, step, inside = tile.edge, tile.step, tile.inside(num_columns)
+        is_much = len(rows) * columns.size >= _MUCH or columns.size >= _MANY
         threads = allowed if is_much else 1
-        # tiles that lie inside the columns; which thread computes one makes no difference
-        first, last = -(-edge // step), max(num_columns - edge, 0) // step
-        size = max(-(-(last - first) // threads), 1)
+        # tiles for each thread; which of them computes a column makes no difference
+        size = max(-(-len(inside) // threads), 1)
         if not columns.flags.aligned:
             size = min(size, max(_COPIED // (step * columns.strides[0]), 1))
-        starts = range(first, last, size)
 
-        def fill(start: int) -> None:
-            stop = min(start + size, last)
-            part = columns[start * step - edge : stop * step + edge]
-            out = result[:, start * step : stop * step]
-            _fill(rows, np.require(part, requirements="A"), tile, out)
+        def fill(tiles: range) -> None:
+            start, stop = tiles[0] * step, (tiles[-1] + 1) * step
+            part = np.require(columns[start - edge : stop + edge], requirements="A")
+            _fill(rows, part, tile, result[:, start:stop])
 
+        parts = [inside[at : at + size] for at in range(0, len(inside), size)]
         if threads == 1:
-            for start in starts:
-                fill(start)
+            for tiles in parts:
+                fill(tiles)
         else:
             with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(fill, starts))
-        for at in range(0, num_columns, step):
-            if not first * step <= at < last * step:
-                used = slice(at, min(at + step, num_columns))
-                _fill(rows, _surrounded(columns, at - edge, tile.width), tile, result[:, used])
+                list(pool.map(fill, parts))
+        for at in range(-(-num_columns // step)):
+            if at not in inside:
+                part = _surrounded(columns, at * step - edge, tile.width)
+                _fill(rows, part, tile, result[:, at * step : (at + 1) * step])
     return result
 
 
