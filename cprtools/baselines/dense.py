@@ -1,4 +1,4 @@
-"""Dense products whose rows are the same bits in any batch and on any number of threads."""
+"""Dense products of the same bits in any batch, in any place and on any number of threads."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +16,8 @@ _SIZES = ((960, 0), (320, 8))
 # bytes of columns that are copied at once where they lie at odd addresses: the processor's cache
 # holds them
 _COPIED = 1 << 21
-# multiplications, and numbers of all columns to read, from which on threads are worth starting
-_MUCH, _MANY = 1 << 26, 1 << 22
+# multiplications from which on threads are worth starting
+_MUCH = 1 << 26
 # numbers of products that a buffer has
 _BUFFERED = 1 << 16
 # rows of one product, tallest first; a single row is like itself
@@ -65,8 +65,7 @@ def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
     with _one_thread_each() as allowed:
         tile = tile_for(columns.shape[1])
         edge, step, inside = tile.edge, tile.step, tile.inside(num_columns)
-        is_much = len(rows) * columns.size >= _MUCH or columns.size >= _MANY
-        threads = allowed if is_much else 1
+        threads = allowed if len(rows) * columns.size >= _MUCH else 1
         # tiles for each thread; which of them computes a column makes no difference
         size = max(-(-len(inside) // threads), 1)
         if not columns.flags.aligned:
