@@ -144,7 +144,6 @@ def tile_for(dim: int) -> _Tile:
     return next((tile for tile in tiles if _turns(tile, dim)), _Tile(*_SIZES[0], 1))
 
 
-@lru_cache(maxsize=1024)
 def height_alike(dim: int, num_rows: int) -> int:
     """Least height for so many rows, or the tile's own, at which rows have the tile's bits.
 
@@ -171,6 +170,7 @@ def _turns(tile: _Tile, dim: int) -> bool:
     return np.array_equal(turned[:, used], np.roll(expected, _TURN, axis=(0, 1))[:, used])
 
 
+@lru_cache(maxsize=1024)
 def _is_alike(tile: _Tile, dim: int, height: int) -> bool:
     """Whether a product of this height has the tile's bits."""
     rows, columns, expected = _tried(tile, dim)
