@@ -35,7 +35,7 @@ from scipy.sparse import csr_matrix, diags
 from torch import Tensor
 
 from cprtools import tables
-from cprtools.baselines import Factorisation, Problem
+from cprtools.baselines import Factorisation, Popularity, Problem
 from cprtools.evaluation import evaluate_sellers
 from cprtools.graph.homogeneous import LISTS, HomogeneousGraph, make_graph, supervision_edges
 from cprtools.graph.sampling import TensorSampler, draw_distinct
@@ -226,6 +226,8 @@ def graph_rows(problem: Problem) -> dict[str, tuple[Problem, dict[str, str]]]:
 def rows_of(setting: Setting, every_neighbour: bool) -> Iterator[list[str]]:
     """Every row of the table, as cells; what uniform sampling costs is known after its row."""
     problem = setting.built.problem
+    popular = setting.recall(best_of(Popularity.fit(problem)))
+    yield [Popularity.method, popular, "", "", "", "", "", ""]
     small = without_additional(problem)
     variants = {"mf": problem}
     if small.matrix.nnz < problem.matrix.nnz:

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from cprtools.baselines.contract import FloatArray
+from cprtools.tables.mapped import MatrixInFile
 
 # columns of one product, some of BLAS's blocks, and those at either end that may be unlike others
 _SIZES = ((960, 0), (320, 8))
-# bytes of columns that are copied at once where they lie at odd addresses: the processor's cache
-# holds them
-_COPIED = 1 << 21
+# bytes of columns that are read at once from a file: the processor's cache holds them
+_READ = 1 << 21
 # multiplications from which on threads are worth starting
 _MUCH = 1 << 26
 # numbers of products that a buffer has
@@ -24,10 +24,14 @@ _BUFFERED = 1 << 16
 _HEIGHTS = (96, 48, 24, 12, 8, 4, 1)
 TALLEST = _HEIGHTS[0]
 """Rows in multiples of this are taken without filling up."""
+# numbers that are repeated in a trial, a prime, so that no two rows are equal; and the shifts and
+# factors of "lowbias32", github.com/skeeto/hash-prospector
+_DRAWN = 65_537
+_HASH = ((16, 0x7FEB352D), (15, 0x846CA68B))
 # places by which rows and columns are turned to compare them with each other: no kernel's sizes
 _TURN = (5, 3)
 # rows by which a lower height is compared with a taller one
-_TRIED = 48
+_TRIED = 12
 
 
 class _Tile(NamedTuple):
@@ -47,42 +51,38 @@ class _Tile(NamedTuple):
         return range(-(-self.edge // self.step), max(num_columns - self.edge, 0) // self.step)
 
 
-def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
+def stable_product(rows: FloatArray, columns: FloatArray | MatrixInFile) -> FloatArray:
     """Dot products of all rows with all columns, (len(rows), len(columns)) float32.
 
-    rows: (num_rows, dim) float32; columns: (num_columns, dim) float32.
+    rows: (num_rows, dim) float32; columns: (num_columns, dim) float32, in memory or in a file.
     BLAS picks its kernel, and with it the order of summation, by the size of a product and by the
     place in it. So products are made of tiles of one size, in which all rows and columns turn out
     alike on this machine; zeros fill up what is smaller. A query's scores are then independent of
-    the queries it is asked with, and equal columns have equal scores. Columns at any byte of a file
-    may be given: they are read through a small copy, since numpy multiplies only aligned numbers.
+    the queries it is asked with, and equal columns have equal scores.
     Raises ValueError where rows and columns are of different dimensions.
     """
     if rows.shape[1] != columns.shape[1]:
         raise ValueError(f"rows of {rows.shape[1]} dimensions, columns of {columns.shape[1]}")
-    num_columns = len(columns)
+    num_columns, dim = columns.shape
     result = np.empty((len(rows), num_columns), dtype=np.float32)
     with _one_thread_each() as allowed:
-        tile = tile_for(columns.shape[1])
+        tile = tile_for(dim)
         edge, step, inside = tile.edge, tile.step, tile.inside(num_columns)
-        threads = allowed if len(rows) * columns.size >= _MUCH else 1
-        # tiles for each thread; which of them computes a column makes no difference
-        size = max(-(-len(inside) // threads), 1)
-        if not columns.flags.aligned:
-            size = min(size, max(_COPIED // (step * columns.strides[0]), 1))
 
         def fill(tiles: range) -> None:
-            start, stop = tiles[0] * step, (tiles[-1] + 1) * step
-            part = np.require(columns[start - edge : stop + edge], requirements="A")
-            _fill(rows, part, tile, result[:, start:stop])
+            for some, part in _parts(columns, tile, tiles):
+                _fill(rows, part, tile, result[:, some[0] * step : (some[-1] + 1) * step])
 
-        parts = [inside[at : at + size] for at in range(0, len(inside), size)]
+        # tiles for each thread; which of them computes a column makes no difference
+        threads = allowed if len(rows) * columns.size >= _MUCH else 1
+        size = max(-(-len(inside) // threads), 1)
+        shares = [inside[at : at + size] for at in range(0, len(inside), size)]
         if threads == 1:
-            for tiles in parts:
+            for tiles in shares:
                 fill(tiles)
         else:
             with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(fill, parts))
+                list(pool.map(fill, shares))
         for at in range(-(-num_columns // step)):
             if at not in inside:
                 part = _surrounded(columns, at * step - edge, tile.width)
@@ -90,10 +90,37 @@ def stable_product(rows: FloatArray, columns: FloatArray) -> FloatArray:
     return result
 
 
-def _surrounded(columns: FloatArray, start: int, width: int) -> FloatArray:
+def _parts(
+    columns: FloatArray | MatrixInFile, tile: _Tile, tiles: range
+) -> Iterator[tuple[range, FloatArray]]:
+    """Tiles next to each other and the columns that they need, those of a file in turn."""
+    edge, step = tile.edge, tile.step
+    together, dim = len(tiles), columns.shape[1]
+    buffer = None
+    if isinstance(columns, MatrixInFile):
+        together = min(together, max(_READ // (step * dim * columns.dtype.itemsize), 1))
+        buffer = np.empty((together * step + 2 * edge, dim), dtype=columns.dtype)
+    for at in range(0, len(tiles), together):
+        some = tiles[at : at + together]
+        start, stop = some[0] * step - edge, (some[-1] + 1) * step + edge
+        yield some, _between(columns, start, stop, buffer)
+
+
+def _between(
+    columns: FloatArray | MatrixInFile, start: int, stop: int, buffer: FloatArray | None = None
+) -> FloatArray:
+    """Columns from start to stop; those of a file are read into the buffer."""
+    if not isinstance(columns, MatrixInFile):
+        return columns[start:stop]
+    if buffer is None:
+        buffer = np.empty((stop - start, columns.shape[1]), dtype=columns.dtype)
+    return columns.read(start, buffer[: stop - start])
+
+
+def _surrounded(columns: FloatArray | MatrixInFile, start: int, width: int) -> FloatArray:
     """Columns from `start` on, and zeros in the place of those that there are not."""
     found = np.zeros((width, columns.shape[1]), dtype=np.float32)
-    part = columns[max(start, 0) : start + width]
+    part = _between(columns, max(start, 0), min(start + width, len(columns)))
     found[max(-start, 0) :][: len(part)] = part
     return found
 
@@ -156,10 +183,22 @@ def height_alike(dim: int, num_rows: int) -> int:
 
 @lru_cache(maxsize=8)
 def _tried(tile: _Tile, dim: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    random = np.random.default_rng(0)
-    sizes = ((tile.height, dim), (tile.width, dim))
-    rows, columns = (random.random(size, dtype=np.float32) - np.float32(0.5) for size in sizes)
+    some = np.resize(_some_numbers(), (tile.height + tile.width, dim))
+    rows, columns = some[: tile.height], some[tile.height :]
     return rows, columns, rows @ columns.T
+
+
+@cache
+def _some_numbers() -> FloatArray:
+    """(_DRAWN,) float32 between -0.5 and 0.5, whose sums are rounded differently in any order.
+
+    By an integer hash, since numpy's generators take 7 ms to import.
+    """
+    bits = np.arange(_DRAWN, dtype=np.uint32)
+    for shift, factor in _HASH:
+        bits ^= bits >> np.uint32(shift)
+        bits *= np.uint32(factor)
+    return (bits >> np.uint32(8)).astype(np.float32) * np.float32(2**-24) - np.float32(0.5)
 
 
 def _turns(tile: _Tile, dim: int) -> bool:

@@ -53,7 +53,7 @@ class Stored:
         return self._opened[member]
 
     def numbers(self, member: str, column: str) -> Any:
-        """A number column of a member, (rows,) or (rows, length), as `MappedTable.numbers`."""
+        """A number column of a member, as `MappedTable.numbers`."""
         return self.table(member).numbers(column)
 
     def rows(self, member: str, shape: tuple[int, int] | None = None) -> Rows:
@@ -74,10 +74,10 @@ class Stored:
         indices, weights = table.numbers("candidate_idx"), table.numbers("weight")
         return Rows(starts, indices, weights, shape)
 
-    def pooled(self, member: str, column: str) -> npt.NDArray[Any]:
+    def pooled(self, member: str, column: str) -> Any:
         """A column whose rows are candidates, of the pool alone."""
         narrow = member + POOL
-        return np.asarray(self.numbers(narrow if self.has(narrow) else member, column))
+        return self.numbers(narrow if self.has(narrow) else member, column)
 
     @cached_property
     def pool(self) -> IntArray:

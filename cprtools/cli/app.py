@@ -14,6 +14,10 @@ from cprtools.cli import console
 from cprtools.cli.options import Seed
 from cprtools.cli.parsing import read_plainly
 
+# OpenBLAS's threads look for work at full speed for so many cycles, as a power of two, before they
+# sleep: a third of a millisecond. By itself it takes 26, 20 ms, a good part of a single answer
+_TIMEOUT = "20"
+
 
 def build(name: str) -> Any:
     """The runnable command of that name: a single-command app, which starts faster than a group."""
@@ -59,6 +63,7 @@ def _be_quiet(value: bool) -> bool:
 
 def _limit_threads(value: int | None) -> int | None:
     # before numpy, torch or duckdb are imported: they read it once
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", _TIMEOUT)
     if value is not None:
         for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[variable] = str(value)

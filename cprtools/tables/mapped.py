@@ -5,6 +5,8 @@ The values of a column are then the last bytes of its chunk, whatever stands bef
 """
 
 import mmap
+import os
+import weakref
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -45,28 +47,75 @@ def write_mapped(table: pa.Table, out: IO[bytes], metadata: Mapping[bytes, bytes
         writer.write_table(table, row_group_size=rows)
 
 
-class Pieces:
-    """The rows of a matrix that lies in several pages: those asked for are put together."""
+class MatrixInFile:
+    """A matrix that lies in a file, in one page or in several.
 
-    def __init__(self, parts: Sequence[npt.NDArray[Any]]):
-        self._parts = parts
+    Rows here and there are looked at in place. For many in a row `read` into memory that is there
+    takes half the time, since page after page would have to be mapped.
+    """
+
+    def __init__(self, file: "_Opened", parts: Sequence[npt.NDArray[Any]], places: Sequence[int]):
+        self._file, self._parts, self._places = file, parts, places
         self._ends = np.cumsum([len(part) for part in parts])
+        self.dtype = parts[0].dtype
         self.shape = int(self._ends[-1]), int(parts[0].shape[1])
+        self.size = self.shape[0] * self.shape[1]
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """(len(rows), columns): these rows, in this order."""
-        result = np.empty((len(rows), self.shape[1]), dtype=self._parts[0].dtype)
+        result: npt.NDArray[Any]
+        if len(self._parts) == 1:
+            result = self._parts[0][rows]
+            return result
+        result = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
         piece = np.searchsorted(self._ends, rows, side="right")
         for number, part in enumerate(self._parts):
             mine = piece == number
             result[mine] = part[rows[mine] - (self._ends[number] - len(part))]
         return result
 
+    def read(self, start: int, out: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Copy the rows from `start` on into `out`, (rows, columns), and return it.
+
+        Raises DataError where the file has become shorter.
+        """
+        stop, width = start + len(out), self.shape[1] * self.dtype.itemsize
+        for part, place, end in zip(self._parts, self._places, self._ends.tolist(), strict=True):
+            first = end - len(part)
+            low, high = max(start, first), min(stop, end)
+            if low < high:
+                into = out[low - start : high - start]
+                self._file.read_into(into, place + (low - first) * width)
+        return out
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return np.concatenate(self._parts).astype(dtype or self._parts[0].dtype, copy=False)
+        whole = self.read(0, np.empty(self.shape, dtype=self.dtype))
+        return whole.astype(dtype or self.dtype, copy=False)
+
+
+class _Opened:
+    """A file that stays open, and the one that it was, as long as anything reads from it."""
+
+    def __init__(self, path: Path, label: str):
+        self._label = label
+        self._number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._number)
+
+    def map(self) -> mmap.mmap:
+        """All of it."""
+        return mmap.mmap(self._number, 0, access=mmap.ACCESS_READ)
+
+    def read_into(self, numbers: npt.NDArray[Any], place: int) -> None:
+        """Fill contiguous numbers with the bytes from that place on."""
+        left = numbers.data.cast("B")
+        while left:
+            count = os.preadv(self._number, [left], place)
+            if not count:
+                raise DataError(f"{self._label}: ends too early")
+            left, place = left[count:], place + count
 
 
 class MappedTable:
@@ -78,8 +127,8 @@ class MappedTable:
         if (self.metadata.metadata or {}).get(LAYOUT_KEY) != _LAYOUT:
             raise DataError(f"{label}: is not laid out to be read in place")
         self.num_rows = int(self.metadata.num_rows)
-        with open(path, "rb") as file:
-            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._file = _Opened(path, label)
+        self._bytes = self._file.map()
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -93,14 +142,16 @@ class MappedTable:
         return list(self._places) if self.num_rows else []
 
     def numbers(self, name: str) -> Any:
-        """A number column without nulls, (rows,), or of lists of one length, (rows, length).
-
-        A matrix too large for one page is a `Pieces`.
-        """
-        parts = [self._numbers(group, name) for group in range(self.metadata.num_row_groups)]
-        if len(parts) == 1:
-            return parts[0]
-        return Pieces(parts) if parts[0].ndim == 2 else np.concatenate(parts)
+        """A number column without nulls, (rows,), or of lists of one length, a `MatrixInFile`."""
+        groups = range(self.metadata.num_row_groups)
+        parts = [self._numbers(group, name) for group in groups]
+        if len({part.shape[1:] for part in parts}) != 1:
+            raise self._misfit()
+        if parts[0].ndim == 2:
+            ends = [_end(self._chunk(group, name)) for group in groups]
+            starts = [end - part.nbytes for end, part in zip(ends, parts, strict=True)]
+            return MatrixInFile(self._file, parts, starts)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _numbers(self, group: int, name: str) -> npt.NDArray[Any]:
         part = self.metadata.row_group(group)
@@ -126,7 +177,7 @@ class MappedTable:
         return DataError(f"{self.label}: is not laid out to be read in place")
 
     def _last(self, chunk: Any, size: int) -> memoryview:
-        end = chunk.data_page_offset + chunk.total_compressed_size
+        end = _end(chunk)
         is_inside = 0 <= size <= chunk.total_compressed_size and size <= end <= len(self._bytes)
         if not is_inside or chunk.compression != "UNCOMPRESSED":
             raise self._misfit()
@@ -146,6 +197,11 @@ class MappedTable:
             return bytes(values[start + _LENGTH : stop]).decode()
         except UnicodeDecodeError as error:
             raise not_text(self.label, name) from error
+
+
+def _end(chunk: Any) -> int:
+    """Where the bytes of a chunk end, which are one page."""
+    return int(chunk.data_page_offset + chunk.total_compressed_size)
 
 
 def text_ends(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

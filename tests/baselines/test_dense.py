@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from cprtools.baselines.dense import height_alike, stable_product, tile_for
+from cprtools.tables import mapped, vector_array
 
 SHAPES = [(3, 1), (33, 57), (50, 16), (128, 900), (64, 5000), (300, 5003), (500, 4097), (8, 9000)]
 
@@ -46,17 +48,23 @@ def test_product_is_the_same_on_any_number_of_threads(dim, num_columns):
     np.testing.assert_array_equal(found[0], found[2])
 
 
-@pytest.mark.parametrize(("dim", "num_columns"), [(33, 57), (128, 900), (384, 5003), (64, 30_001)])
+@pytest.mark.parametrize(
+    ("dim", "num_columns"), [(33, 57), (128, 900), (384, 5003), (64, 30_001), (3, 1)]
+)
 @pytest.mark.parametrize("threads", [1, 2])
-def test_columns_at_an_odd_byte_of_a_file_have_the_same_products(dim, num_columns, threads):
+@pytest.mark.parametrize("page", [100_000, 1 << 30])
+def test_columns_in_a_file_have_the_same_products(
+    tmp_path, monkeypatch, dim, num_columns, threads, page
+):
+    monkeypatch.setattr(mapped, "_LARGEST_PAGE", page)
     rows, columns = random_sides(dim, num_columns, num_rows=70)
-    raw = b"123" + columns.tobytes()
-    read = np.frombuffer(raw, "<f4", offset=3).reshape(columns.shape)
-    assert not read.flags.aligned
+    with open(tmp_path / "t.parquet", "wb") as out:
+        mapped.write_mapped(pa.table({"v": vector_array(columns)}), out, {})
+    in_file = mapped.MappedTable(tmp_path / "t.parquet", "t").numbers("v")
     with threadpool_limits(threads, "blas"):
         for some in (rows, rows[:1]):
             expected = stable_product(some, columns)
-            np.testing.assert_array_equal(stable_product(some, read), expected)
+            np.testing.assert_array_equal(stable_product(some, in_file), expected)
 
 
 def test_no_rows_and_no_columns_have_empty_products():

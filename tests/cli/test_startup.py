@@ -26,6 +26,14 @@ try:
 finally:
     print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr)
 """
+SETTINGS = """
+import json, os, sys
+from cprtools.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(json.dumps(dict(os.environ)), file=sys.stderr)
+"""
 EVERY_COMMAND = pytest.mark.parametrize("command", COMMANDS)
 EVERY_HELP = pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)], ids=" ".join)
 
@@ -50,6 +58,18 @@ def test_help_loads_no_heavy_library(words):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert HEAVY & set(json.loads(done.stderr.splitlines()[-1])) == set()
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "20"), ("26", "26")])
+def test_threads_of_blas_that_wait_for_work_soon_sleep(given, expected):
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_THREAD_TIMEOUT"}
+    if given is not None:
+        environment["OPENBLAS_THREAD_TIMEOUT"] = given
+    command = [sys.executable, "-c", SETTINGS, "inspect", "nowhere", "--threads", "1"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    found = json.loads(done.stderr.splitlines()[-1])
+    assert found["OPENBLAS_THREAD_TIMEOUT"] == expected
+    assert found["OPENBLAS_NUM_THREADS"] == found["OMP_NUM_THREADS"] == "1"
 
 
 @EVERY_COMMAND

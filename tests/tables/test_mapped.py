@@ -1,5 +1,7 @@
 """Tables that are read in place: what is written is what is found, byte for byte."""
 
+import os
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,7 +9,7 @@ import pytest
 
 from cprtools.errors import DataError
 from cprtools.tables import mapped, vector_array
-from cprtools.tables.mapped import MappedTable, Pieces, text_ends, write_mapped
+from cprtools.tables.mapped import MappedTable, MatrixInFile, text_ends, write_mapped
 
 
 def written(path, **columns):
@@ -31,7 +33,7 @@ def test_numbers_flags_and_vectors_are_found_where_they_lie(tmp_path, rows):
     for name, values in columns.items():
         assert (table.numbers(name) == values).all()
     assert (table.numbers("flag") == flags).all()
-    assert (table.numbers("v") == vectors).all()
+    assert (np.asarray(table.numbers("v")) == vectors).all()
 
 
 def test_texts_are_read_one_by_one_with_nulls_and_empty_ones(tmp_path):
@@ -49,15 +51,60 @@ def test_it_is_plain_parquet_for_everybody_else(tmp_path):
     assert pq.read_metadata(tmp_path / "t.parquet").metadata[b"k"] == b"v"
 
 
-def test_a_matrix_too_large_for_a_page_is_put_together_row_by_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(mapped, "_LARGEST_PAGE", 1000)
+@pytest.mark.parametrize("page", [1000, 1 << 30])
+def test_a_matrix_in_one_page_or_in_several_is_read_by_rows_and_in_parts(
+    tmp_path, monkeypatch, page
+):
+    monkeypatch.setattr(mapped, "_LARGEST_PAGE", page)
     vectors = np.arange(600, dtype=np.float32).reshape(100, 6)
-    table = written(tmp_path / "t.parquet", v=vector_array(vectors))
+    table = written(tmp_path / "t.parquet", v=vector_array(vectors), a=np.arange(100))
     found = table.numbers("v")
-    assert isinstance(found, Pieces) and found.shape == (100, 6)
+    assert isinstance(found, MatrixInFile)
+    assert (found.shape, len(found), found.size, found.dtype) == ((100, 6), 100, 600, np.float32)
     rows = np.array([99, 0, 41, 42, 0])
     assert (found[rows] == vectors[rows]).all()
     assert (np.asarray(found) == vectors).all()
+    for start, stop in ((0, 100), (0, 1), (99, 100), (37, 90), (42, 84), (5, 5)):
+        out = np.full((stop - start, 6), -1, dtype=np.float32)
+        assert found.read(start, out) is out
+        assert (out == vectors[start:stop]).all()
+
+
+def test_a_matrix_is_read_from_the_file_that_it_was_whatever_comes_in_its_place(tmp_path):
+    vectors = np.arange(60, dtype=np.float32).reshape(10, 6)
+    found = written(tmp_path / "t.parquet", v=vector_array(vectors)).numbers("v")
+    written(tmp_path / "new.parquet", v=vector_array(-vectors))
+    (tmp_path / "new.parquet").rename(tmp_path / "t.parquet")
+    assert (np.asarray(found) == vectors).all()
+
+
+def test_a_matrix_whose_file_has_become_shorter_is_an_error(tmp_path):
+    vectors = np.arange(60_000, dtype=np.float32).reshape(10_000, 6)
+    found = written(tmp_path / "t.parquet", v=vector_array(vectors)).numbers("v")
+    os.truncate(tmp_path / "t.parquet", 100_000)
+    with pytest.raises(DataError, match="t: ends too early"):
+        np.asarray(found)
+
+
+def test_pages_of_matrices_of_other_widths_are_refused(tmp_path):
+    path = tmp_path / "t.parquet"
+    kind = pa.list_(pa.float32())
+    schema = pa.schema({"v": kind}).with_metadata({mapped.LAYOUT_KEY: b"mapped 1"})
+    options = {"compression": "none", "use_dictionary": False}
+    with pq.ParquetWriter(path, schema, **options) as writer:
+        for width in (2, 3):
+            writer.write_table(pa.table({"v": pa.array([[1.0] * width] * 4, kind)}, schema))
+    with pytest.raises(DataError, match="not laid out"):
+        MappedTable(path, "t").numbers("v")
+
+
+def test_files_are_closed_when_nothing_reads_from_them_any_more(tmp_path):
+    table = written(tmp_path / "t.parquet", v=vector_array(np.ones((3, 2), np.float32)))
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    if before is None:
+        pytest.skip("no list of open files here")
+    del table
+    assert len(os.listdir("/proc/self/fd")) < before
 
 
 def test_another_layout_is_refused(tmp_path):
