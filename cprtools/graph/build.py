@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 
@@ -9,10 +10,13 @@ from cprtools import tables
 from cprtools.errors import SchemaError, UsageError
 from cprtools.graph.queries import EDGES_SQL, FACTS_SQL, NODES_SQL, PREPARE_SQL
 from cprtools.tables import columns as c
+from cprtools.tables.leftovers import temporary_folder
 from cprtools.tables.light import pc
 
 # a clock that is a zone ahead is no mistake
 _LEEWAY = timedelta(days=1)
+# rows of a column that holds one value
+_CHUNK = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,9 @@ def _join(
 ) -> tuple[pa.Table, pa.Table, dict[str, int]]:
     import duckdb
 
-    with duckdb.connect() as connection:
+    with temporary_folder() as folder, duckdb.connect() as connection:
         connection.execute("SET enable_progress_bar = false")
+        connection.execute("SET temp_directory = $1", [str(folder / "spilled")])
         if threads is not None:
             connection.execute(f"SET threads = {int(threads)}")
         for name, table in sources.items():
@@ -129,9 +134,31 @@ def _join(
         for query in PREPARE_SQL:
             connection.execute(query)
         nodes = connection.sql(NODES_SQL).to_arrow_table().cast(tables.NODES.schema)
-        edges = connection.sql(EDGES_SQL).to_arrow_table().cast(tables.EDGES.schema)
+        edges = pa.concat_tables([_edges(connection, relation) for relation in EDGES_SQL])
         facts = connection.sql(FACTS_SQL).to_arrow_table().to_pylist()[0]
     return nodes, edges, facts
+
+
+def _edges(connection: Any, relation: str) -> pa.Table:
+    """The edges of one relation; columns of one value are a chunk that is used again and again."""
+    source_type, target_type, query = EDGES_SQL[relation]
+    found = connection.sql(query).to_arrow_table()
+    source_id, target_id, weight = found.columns
+    columns = {
+        c.SOURCE_TYPE: _repeated(source_type, len(found)),
+        c.SOURCE_ID: source_id,
+        c.RELATION: _repeated(relation, len(found)),
+        c.TARGET_TYPE: _repeated(target_type, len(found)),
+        c.TARGET_ID: target_id,
+        c.WEIGHT: weight,
+    }
+    return pa.table(columns).cast(tables.EDGES.schema)
+
+
+def _repeated(value: str, rows: int) -> pa.ChunkedArray:
+    chunk = pa.repeat(value, min(rows, _CHUNK))
+    whole, rest = divmod(rows, _CHUNK)
+    return pa.chunked_array([*[chunk] * whole, chunk[:rest]], pa.string())
 
 
 def _settings_sql(values: dict[str, int | bool | None]) -> str:

@@ -72,6 +72,9 @@ PREPARE_SQL = (
     WHERE source_id IN (SELECT product_id FROM chosen)
       AND target_id IN (SELECT product_id FROM chosen)
     """,
+    "DROP TABLE together",
+    "DROP TABLE seller_views",
+    "DROP TABLE recent",
 )
 
 NODES_SQL = """
@@ -87,16 +90,25 @@ NODES_SQL = """
     ORDER BY node_type, node_id
 """
 
-EDGES_SQL = """
-    SELECT 'seller' AS source_type, seller_id AS source_id, 'lists' AS relation,
-           'product' AS target_type, product_id AS target_id, views::DOUBLE AS weight
-    FROM lists
-    UNION ALL
-    SELECT 'product', product_id, 'listed-by', 'seller', seller_id, views::DOUBLE FROM lists
-    UNION ALL
-    SELECT 'product', source_id, 'bought-with', 'product', target_id, weight FROM bought_with
-    ORDER BY relation, source_id, target_id
-"""
+# by relation, in the order of their names: types of both ends, and (source_id, target_id, weight);
+# each relation is sorted by itself, without what is the same in all of its rows
+EDGES_SQL = {
+    "bought-with": (
+        "product",
+        "product",
+        "SELECT source_id, target_id, weight FROM bought_with ORDER BY source_id, target_id",
+    ),
+    "listed-by": (
+        "product",
+        "seller",
+        "SELECT product_id, seller_id, views::DOUBLE FROM lists ORDER BY product_id, seller_id",
+    ),
+    "lists": (
+        "seller",
+        "product",
+        "SELECT seller_id, product_id, views::DOUBLE FROM lists ORDER BY seller_id, product_id",
+    ),
+}
 
 # the columns are the fields of GraphReport that SQL can tell
 FACTS_SQL = """

@@ -111,6 +111,21 @@ def test_bought_with_edges_are_symmetric_and_take_the_larger_count(tmp_path):
     assert report.sparsity is None
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+def test_edges_are_sorted_by_relation_and_ends_whatever_their_chunks(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr("cprtools.graph.build._CHUNK", chunk)
+    given = {"listings": FOUR_SELLERS[::-1], "pairs": bought(("6", "1", 4), ("2", "5", 3))}
+    edges = build(tmp_path, given=given)[1]
+    rows = [tuple(row.values())[:5] for row in edges.to_pylist()]
+    listed = [(row["seller_id"], row["product_id"]) for row in FOUR_SELLERS]
+    together = [("1", "6"), ("2", "5"), ("5", "2"), ("6", "1")]
+    assert rows == [
+        *(("product", x, "bought-with", "product", y) for x, y in together),
+        *(("product", p, "listed-by", "seller", s) for p, s in sorted((p, s) for s, p in listed)),
+        *(("seller", s, "lists", "product", p) for s, p in sorted(listed)),
+    ]
+
+
 def test_page_views_count_over_the_last_months_only(tmp_path):
     ts = pa.array(["2024-12-01", "2024-02-01", "2024-01-01"]).cast(pa.timestamp("us"))
     views = pa.table({"product_id": ["p", "p", "p"], "views": [1, 10, 100], "ts": ts})
