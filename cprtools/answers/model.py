@@ -51,6 +51,8 @@ class Model:
     """Sellers only: seller_id, primary_category, num_listings, in row order of the matrix."""
     num_added: int = 0
     """How many of the last products the model was extended by."""
+    is_narrow: bool = False
+    """Whether the sources know no candidates but those that the training had in high demand."""
     _strings: dict[str, list[str | None]] = field(default_factory=dict)
 
     def strings(self, name: str) -> "Texts":
@@ -69,6 +71,8 @@ class Model:
 
     def able_to_return(self, only: npt.NDArray[np.bool_]) -> "Model":
         """A model with these products among its candidates, (products,) bool: mostly this one."""
+        if self.is_narrow and (self.stage.pool.places(np.flatnonzero(only)) < 0).any():
+            return load_model(self.folder)
         return self
 
     @cached_property
@@ -212,10 +216,13 @@ def open_model(name: str, kind: str | None = None) -> Model:
     return load_model(folder)
 
 
-def load_model(folder: Folder) -> Model:
-    """The model of a folder that is open. Raises SchemaError where tables do not fit."""
+def load_model(folder: Folder, *, is_narrow: bool = False) -> Model:
+    """The model of a folder that is open. Raises SchemaError where tables do not fit.
+
+    is_narrow: with what is in high demand as its only candidates, and so less to read.
+    """
     with told_misfits(folder.name):
-        return _load(folder)
+        return _load(folder, is_narrow)
 
 
 @contextlib.contextmanager
@@ -227,8 +234,8 @@ def told_misfits(name: str) -> Iterator[None]:
         raise SchemaError(f"{name}: the model's tables do not fit together; {error}") from error
 
 
-def _load(folder: Folder) -> Model:
-    stage = load_stage(folder, METHODS)
+def _load(folder: Folder, is_narrow: bool) -> Model:
+    stage = load_stage(folder, METHODS, of_pool=is_narrow)
     table = folder.table("products")
     if table.num_rows != stage.problem.num_candidates:
         raise SchemaError(f"{folder.name}: products.parquet has other rows than the model's codes")
@@ -243,7 +250,7 @@ def _load(folder: Folder) -> Model:
             raise SchemaError(
                 f"{folder.name}: sellers.parquet has other rows than the model's listings"
             )
-    return Model(folder, stage, catalogue, sellers)
+    return Model(folder, stage, catalogue, sellers, is_narrow=is_narrow)
 
 
 def _check_texts(folder: Folder, member: str, table: pa.Table, names: tuple[str, ...]) -> None:

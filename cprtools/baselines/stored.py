@@ -13,7 +13,7 @@ from cprtools.baselines.rows import Rows
 from cprtools.errors import DataError, SchemaError
 from cprtools.tables import columns as c
 from cprtools.tables.folders import Folder
-from cprtools.tables.mapped import MappedTable
+from cprtools.tables.mapped import MappedTable, MatrixInFile
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[Any]
@@ -86,6 +86,20 @@ class Stored:
         if "is_candidate" not in codes.names:
             return np.arange(codes.num_rows, dtype=np.int64)
         return np.flatnonzero(codes.numbers("is_candidate"))
+
+
+class Held(Stored):
+    """The same for many queries: matrices that are asked for are read into memory."""
+
+    def numbers(self, member: str, column: str) -> Any:
+        """As that of `Stored`. Raises SchemaError where a matrix holds NaN or infinity."""
+        found = super().numbers(member, column)
+        if not isinstance(found, MatrixInFile):
+            return found
+        matrix = np.asarray(found)
+        if not np.isfinite(matrix).all():
+            raise SchemaError(f"{member}: vectors must hold finite numbers; found NaN or infinity")
+        return matrix
 
 
 class _Under(Stored):

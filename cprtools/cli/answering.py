@@ -95,14 +95,15 @@ def _open(place: str, kind: str, request: Request) -> "Model":
     folder = open_folder(place, (kind,))
     asked = request.product if kind == "complements" else request.seller
     is_single = asked is not None and not request.list_categories
-    is_wider = request.products or request.vectors
-    if is_single and not is_wider and request.search == "exact":
+    # new products are joined to all of the model, and an index is one of its vectors
+    is_narrow = not (request.products or request.vectors) and request.search == "exact"
+    if is_single and is_narrow:
         from cprtools.answers.in_place import open_in_place
         from cprtools.baselines.contract import NotInPlace
 
         with contextlib.suppress(NotInPlace):
             return open_in_place(folder)
-    return load_model(folder)
+    return load_model(folder, is_narrow=is_narrow)
 
 
 def _check(request: Request) -> None:

@@ -1,21 +1,24 @@
 """A two-stage recommender as the tables of a model folder, and back."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from cprtools.baselines.contract import Recommender
+from cprtools.baselines.contract import NotInPlace, Problem, Recommender
 from cprtools.baselines.storage import (
     complement_places,
     load_problem,
     place_tables,
     problem_tables,
 )
+from cprtools.baselines.stored import Held
 from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import load_calibration
 from cprtools.ranking.trees import load_trees
-from cprtools.ranking.two_stage import Settings, TwoStage
+from cprtools.ranking.two_stage import Settings, TwoStage, candidate_pool
+from cprtools.retrieval.pool import Pool
 from cprtools.tables.folders import Folder
 
 
@@ -46,9 +49,13 @@ def stage_members(stage: TwoStage) -> tuple[dict[str, pa.Table], dict[str, Any]]
     return members, facts
 
 
-def load_stage(folder: Folder, registry: Mapping[str, type[Recommender]]) -> TwoStage:
+def load_stage(
+    folder: Folder, registry: Mapping[str, type[Recommender]], *, of_pool: bool = False
+) -> TwoStage:
     """The stored recommender; `registry` names the classes a folder may ask for.
 
+    of_pool: its sources know the candidates that may be returned and no others, whose vectors are
+    not read: millions of them.
     Raises SchemaError for a method this version does not know and for tables that do not fit.
     """
     facts = folder.manifest["facts"]
@@ -65,8 +72,20 @@ def load_stage(folder: Folder, registry: Mapping[str, type[Recommender]]) -> Two
     except (KeyError, TypeError, ValueError) as error:
         raise SchemaError(f"{folder.name}: its manifest lacks {error}") from error
     check_methods(names, registry, folder.name)
-    sources = {name: registry[name].load(problem, folder.table) for name in names}
-    return TwoStage(problem, sources, settings=settings, **load_ranker(folder))
+    pool = candidate_pool(problem) if of_pool else Pool.all_of(problem.num_candidates)
+    held = Held(folder)
+    sources = {name: _source(registry[name], problem, held, pool) for name in names}
+    return TwoStage(problem, sources, settings=settings, scored=pool, **load_ranker(folder))
+
+
+def _source(kind: type[Recommender], problem: Problem, held: Held, pool: Pool) -> Recommender:
+    if pool.is_whole:
+        return kind.load(problem, held.read)
+    if kind.candidate_members():
+        # a model of an earlier version has no members of the pool
+        with contextlib.suppress(NotInPlace):
+            return kind.opened(problem, held)
+    return kind.load(problem, held.read).restricted(pool.members)
 
 
 def check_methods(names: list[str], registry: Mapping[str, Any], place: str) -> None:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from cprtools.errors import DataError, SchemaError, list_names
 from cprtools.tables.formats import UNREADABLE, check_text, name_file, unreadable
 from cprtools.tables.leftovers import claimed
-from cprtools.tables.mapped import MappedTable, write_mapped
+from cprtools.tables.mapped import MappedTable, read_whole, write_mapped
 from cprtools.tables.provenance import PREFIX, Footer, piped_footer
 from cprtools.tables.source import STDIN, spool_stdin
 from cprtools.tables.writing import (
@@ -63,8 +63,7 @@ class Folder:
         """One table, or some columns of it. Raises DataError where it is damaged or missing."""
         path = self.path / f"{member}.parquet"
         try:
-            with pq.ParquetFile(path) as file:
-                found = file.read(columns=columns).replace_schema_metadata(None)
+            found = read_whole(path, columns).replace_schema_metadata(None)
             check_text(found, name_file(self.name, str(path)))
         except UNREADABLE as error:
             raise unreadable(self.name, str(path), error) from error

@@ -4,6 +4,7 @@ Such a file is plain Parquet, uncompressed and without dictionaries, each row gr
 The values of a column are then the last bytes of its chunk, whatever stands before them.
 """
 
+import contextlib
 import mmap
 import os
 import weakref
@@ -164,9 +165,14 @@ class MappedTable:
             raise self._misfit()
         kind = np.dtype(_KINDS[chunk.physical_type])
         values = np.frombuffer(self._last(chunk, chunk.num_values * kind.itemsize), kind)
-        if chunk.num_values == part.num_rows:
-            return values
-        return values.reshape(part.num_rows, -1)
+        is_list = chunk.path_in_schema != name
+        return values.reshape(part.num_rows, -1) if is_list else values
+
+    def is_full(self, name: str) -> bool:
+        """Whether a column is known to hold no null."""
+        groups = range(self.metadata.num_row_groups)
+        told = [self._chunk(group, name).statistics for group in groups]
+        return all(one is not None and one.null_count == 0 for one in told)
 
     def _chunk(self, group: int, name: str) -> Any:
         if name not in self._places:
@@ -197,6 +203,41 @@ class MappedTable:
             return bytes(values[start + _LENGTH : stop]).decode()
         except UnicodeDecodeError as error:
             raise not_text(self.label, name) from error
+
+
+def read_whole(path: Path, only: Sequence[str] | None = None) -> pa.Table:
+    """A table, or some columns of it, of any layout; of one read in place matrices are copied.
+
+    That takes a twentieth of the time of their decoding, and no memory beside them.
+    """
+    with pq.ParquetFile(path) as file:
+        fields = [f for f in file.schema_arrow if only is None or f.name in only]
+        copied = _matrices(path, file, fields)
+        rest = file.read(columns=[f.name for f in fields if f.name not in copied])
+    if not copied:
+        return rest
+    names = [f.name for f in fields]
+    columns = [copied[name] if name in copied else rest.column(name) for name in names]
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+def _matrices(path: Path, file: pq.ParquetFile, fields: Sequence[pa.Field]) -> dict[str, pa.Array]:
+    """The columns that are lists of one length and lie in the file as they lie in memory."""
+    wanted = {f.name: f.type for f in fields if pa.types.is_fixed_size_list(f.type)}
+    is_mapped = (file.metadata.metadata or {}).get(LAYOUT_KEY) == _LAYOUT
+    if not (wanted and is_mapped and file.metadata.num_rows):
+        return {}
+    table = MappedTable(path, str(path))
+    found = {}
+    for name, kind in wanted.items():
+        # what another program has written anew may have kept our mark alone
+        with contextlib.suppress(DataError, ValueError):
+            matrix = table.numbers(name)
+            shape = table.num_rows, kind.list_size
+            if table.is_full(name) and (matrix.shape, matrix.dtype) == (shape, np.float32):
+                flat = pa.array(np.asarray(matrix).ravel(), kind.value_type)
+                found[name] = pa.FixedSizeListArray.from_arrays(flat, type=kind)
+    return found
 
 
 def _end(chunk: Any) -> int:

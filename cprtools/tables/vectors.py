@@ -25,7 +25,8 @@ def read_vectors(source: Source) -> tuple[pa.Array, FloatMatrix]:
 
 def to_matrix(column: pa.ChunkedArray, label: str) -> FloatMatrix:
     """A vector column as a (rows, dim) float32 matrix. Raises SchemaError where it is none."""
-    array = column.combine_chunks()
+    # pyarrow copies a single chunk, too
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if array.null_count:
         raise SchemaError(f"{label}: {array.null_count} vectors are null")
     if pa.types.is_fixed_size_list(array.type):

@@ -9,7 +9,7 @@ import pytest
 
 from cprtools.errors import DataError
 from cprtools.tables import mapped, vector_array
-from cprtools.tables.mapped import MappedTable, MatrixInFile, text_ends, write_mapped
+from cprtools.tables.mapped import MappedTable, MatrixInFile, read_whole, text_ends, write_mapped
 
 
 def written(path, **columns):
@@ -84,6 +84,46 @@ def test_a_matrix_whose_file_has_become_shorter_is_an_error(tmp_path):
     os.truncate(tmp_path / "t.parquet", 100_000)
     with pytest.raises(DataError, match="t: ends too early"):
         np.asarray(found)
+
+
+def test_lists_of_one_number_are_a_matrix(tmp_path):
+    vectors = np.arange(4, dtype=np.float32).reshape(4, 1)
+    found = written(tmp_path / "t.parquet", v=vector_array(vectors)).numbers("v")
+    assert (found.shape, np.asarray(found).tolist()) == ((4, 1), vectors.tolist())
+
+
+@pytest.mark.parametrize("page", [1000, 1 << 30])
+def test_a_whole_table_is_the_one_that_was_written(tmp_path, monkeypatch, page):
+    monkeypatch.setattr(mapped, "_LARGEST_PAGE", page)
+    vectors = np.arange(600, dtype=np.float32).reshape(100, 6)
+    columns = {"s": [None, "x"] * 50, "v": vector_array(vectors), "n": np.arange(100), "w": None}
+    columns["w"] = pa.array([[1.5]] * 100, pa.list_(pa.float32(), 1))
+    path = tmp_path / "t.parquet"
+    written(path, **columns)
+    decoded = pq.read_table(path).replace_schema_metadata(None)
+    found = read_whole(path).replace_schema_metadata(None)
+    assert found.equals(decoded) and found.schema.equals(decoded.schema)
+    assert found.column("v").num_chunks == 1
+    for some in (["v"], ["n"], ["w", "s"]):
+        assert (
+            read_whole(path, some)
+            .replace_schema_metadata(None)
+            .equals(decoded.select([name for name in decoded.column_names if name in some]))
+        )
+
+
+@pytest.mark.parametrize("kind", ["nulls", "another writer", "no rows", "no mark"])
+def test_matrices_that_do_not_lie_in_the_file_are_decoded(tmp_path, kind):
+    lists = [[1.0, 2.0], None if kind == "nulls" else [3.0, 4.0], [5.0, 6.0]]
+    table = pa.table({"v": pa.array(lists, pa.list_(pa.float32(), 2))})
+    path = tmp_path / "t.parquet"
+    written(path, v=table.column("v")[: 0 if kind == "no rows" else 3])
+    if kind == "another writer":
+        pq.write_table(pq.read_table(path), path)
+    if kind == "no mark":
+        pq.write_table(table, path)
+    expected = [] if kind == "no rows" else lists
+    assert read_whole(path).column("v").to_pylist() == expected
 
 
 def test_pages_of_matrices_of_other_widths_are_refused(tmp_path):
