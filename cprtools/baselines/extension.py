@@ -70,7 +70,7 @@ def _numbers(known: FloatArray | None, new: FloatArray | None, count: int) -> An
 def _vectors(known: FloatArray | None, new: Problem) -> FloatArray | None:
     if known is None or new.vectors is None:
         return append_rows(known, new.num_candidates)  # type: ignore[no-any-return]
-    return np.concatenate([known, new.vectors]).astype(np.float32)
+    return np.concatenate([known, new.vectors], dtype=np.float32)
 
 
 def _words(known: csr_matrix | None, new: Problem) -> csr_matrix | None:

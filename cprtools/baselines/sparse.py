@@ -56,6 +56,10 @@ def table_matrix(table: pa.Table, shape: tuple[int, int], label: str) -> csr_mat
     from scipy.sparse import csr_matrix
 
     weights = table.column(WEIGHT).to_numpy().astype(np.float32)
+    if (rows[1:] >= rows[:-1]).all():
+        # as it was stored
+        starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))])
+        return canonical(csr_matrix((weights, cols, starts), shape=shape, dtype=np.float32))
     return canonical(csr_matrix((weights, (rows, cols)), shape=shape, dtype=np.float32))
 
 
@@ -117,58 +121,68 @@ def group_rows(matrix: csr_matrix, groups: npt.NDArray[np.int64], num_groups: in
     return canonical((members @ matrix.astype(np.float64)).tocsr())
 
 
+class ColumnNeighbours:
+    """Cosine similarity of the columns of a matrix, (rows, columns), of those that are asked for.
+
+    `shrinkage` is added to the product of the norms, so that columns with few entries count less.
+    """
+
+    def __init__(self, matrix: csr_matrix, neighbours: int, shrinkage: float = 0.0):
+        self._by_row = canonical(matrix).astype(np.float64)
+        self._norms = np.sqrt(column_sums(self._by_row.multiply(self._by_row).tocsr()))
+        self._by_column = self._by_row.T.tocsr()
+        self._neighbours, self._shrinkage = neighbours, shrinkage
+
+    def rows(self, asked: npt.NDArray[np.int64]) -> csr_matrix:
+        """Of each column that is asked for its most similar others: (len(asked), columns) float32.
+
+        At most `neighbours` entries a row, none of a column with itself; ties at the border go to
+        the lower column.
+        """
+        from scipy.sparse import csr_matrix
+
+        blocks = range(0, len(asked), _BLOCK)
+        parts = [self._block(asked[start : start + _BLOCK]) for start in blocks]
+        counts = np.concatenate([np.zeros(1, np.int64), *(counts for counts, _, _ in parts)])
+        found = np.concatenate([np.zeros(0, np.int64), *(found for _, found, _ in parts)])
+        values = np.concatenate([np.zeros(0), *(values for _, _, values in parts)])
+        shape = len(asked), len(self._norms)
+        return csr_matrix((values.astype(np.float32), found, np.cumsum(counts)), shape=shape)
+
+    def _block(
+        self, asked: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+        products = (self._by_column[asked] @ self._by_row).tocsr()
+        products.sort_indices()
+        row = np.repeat(np.arange(len(asked)), np.diff(products.indptr))
+        own, norms = asked[row], self._norms
+        similar = products.data / (norms[own] * norms[products.indices] + self._shrinkage)
+        similar[products.indices == own] = 0
+        keep = np.zeros(len(similar), dtype=np.bool_)
+        for first, last in zip(products.indptr[:-1], products.indptr[1:], strict=True):
+            keep[first:last] = largest(similar[first:last], self._neighbours)
+        kept = np.bincount(row[keep], minlength=len(asked))
+        return kept, products.indices[keep], similar[keep]
+
+
 def column_neighbours(
     matrix: csr_matrix,
     neighbours: int,
     shrinkage: float = 0.0,
     columns: npt.NDArray[np.int64] | None = None,
 ) -> csr_matrix:
-    """Cosine similarity of each column to its most similar others.
+    """Each column's most similar others, as `ColumnNeighbours`: (columns, columns) float32.
 
-    matrix: (rows, columns). Returns (columns, columns) float32 with at most `neighbours` entries a
-    row and none on the diagonal; ties at the border go to the lower column. Rows that are not among
-    `columns`, ascending, stay empty; None: all are asked for.
-    `shrinkage` is added to the product of the norms, so that columns with few entries count less.
+    Rows that are not among `columns`, ascending, stay empty; None: all are asked for.
     """
     from scipy.sparse import csr_matrix
 
-    known = canonical(matrix).astype(np.float64)
-    norms = np.sqrt(column_sums(known.multiply(known).tocsr()))
-    by_column = known.T.tocsr()
-    size = known.shape[1]
+    size = matrix.shape[1]
     asked = np.arange(size) if columns is None else columns
-    parts = [
-        _block_neighbours(
-            by_column, known, norms, asked[start : start + _BLOCK], neighbours, shrinkage
-        )
-        for start in range(0, len(asked), _BLOCK)
-    ]
+    found = ColumnNeighbours(matrix, neighbours, shrinkage).rows(asked)
     counts = np.zeros(size + 1, dtype=np.int64)
-    counts[asked + 1] = np.concatenate([np.zeros(0), *(lengths for lengths, _, _ in parts)])
-    found = np.concatenate([np.zeros(0, np.int64), *(found for _, found, _ in parts)])
-    values = np.concatenate([np.zeros(0), *(values for _, _, values in parts)]).astype(np.float32)
-    return csr_matrix((values, found, np.cumsum(counts)), shape=(size, size))
-
-
-def _block_neighbours(
-    by_column: csr_matrix,
-    by_row: csr_matrix,
-    norms: npt.NDArray[np.float64],
-    asked: npt.NDArray[np.int64],
-    neighbours: int,
-    shrinkage: float,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    products = (by_column[asked] @ by_row).tocsr()
-    products.sort_indices()
-    row = np.repeat(np.arange(len(asked)), np.diff(products.indptr))
-    own = asked[row]
-    similar = products.data / (norms[own] * norms[products.indices] + shrinkage)
-    similar[products.indices == own] = 0
-    keep = np.zeros(len(similar), dtype=np.bool_)
-    for first, last in zip(products.indptr[:-1], products.indptr[1:], strict=True):
-        keep[first:last] = largest(similar[first:last], neighbours)
-    kept = np.bincount(row[keep], minlength=len(asked))
-    return kept, products.indices[keep], similar[keep]
+    counts[asked + 1] = np.diff(found.indptr)
+    return csr_matrix((found.data, found.indices, np.cumsum(counts)), shape=(size, size))
 
 
 def largest(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.bool_]:

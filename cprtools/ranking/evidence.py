@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cprtools.baselines.contract import Problem, Recommender
 from cprtools.baselines.rows import Rows, dots, entries_at, owners, product
-from cprtools.baselines.sparse import column_neighbours
+from cprtools.baselines.sparse import ColumnNeighbours
 from cprtools.ranking.listed import ListedEvidence, source_columns
 from cprtools.retrieval import Pool
 
@@ -179,8 +179,18 @@ class Evidence:
 
     def _through(self, name: str, query_idx: IntArray) -> FloatArray | None:
         """What other products lead to, the ones that the name says: (len(query_idx), n)."""
+        if name == "similar_queries":
+            return product(self._similar_queries(query_idx), self.problem.matrix)
         operator = self._operator(name)
         return None if operator is None else product(operator[query_idx], self.problem.matrix)
+
+    def _similar_queries(self, query_idx: IntArray) -> Sparse:
+        """For each query the others that share most complements with it, and the cosines."""
+        return self._neighbours.rows(query_idx)
+
+    @cached_property
+    def _neighbours(self) -> ColumnNeighbours:
+        return ColumnNeighbours(_binary(self.problem).T.tocsr(), NEIGHBOURS)
 
     def _operator(self, name: str) -> csr_matrix | None:
         """A sparse (products x products) operator whose product with the matrix is evidence."""
@@ -210,19 +220,19 @@ def normalise_rows(matrix: Sparse) -> Sparse:
 
 
 def _build_operator(problem: Problem, name: str) -> csr_matrix | None:
-    matrix = problem.wide
     if name == "co_viewed":
         if problem.co_views is None or not problem.co_views.nnz:
             return None
         return normalise_rows(problem.co_views)
+    # products bought after the same products: x -> q and x -> c
+    return normalise_rows(_binary(problem)[:, : problem.num_candidates].T.tocsr())
+
+
+def _binary(problem: Problem) -> csr_matrix:
     from scipy.sparse import csr_matrix
 
-    binary = csr_matrix((np.ones_like(matrix.data), matrix.indices, matrix.indptr), matrix.shape)
-    if name == "similar_queries":
-        # queries that share complements with this one
-        return column_neighbours(binary.T.tocsr(), NEIGHBOURS)
-    # products bought after the same products: x -> q and x -> c
-    return normalise_rows(binary[:, : problem.num_candidates].T.tocsr())
+    matrix = problem.wide
+    return csr_matrix((np.ones_like(matrix.data), matrix.indices, matrix.indptr), matrix.shape)
 
 
 def _type_log_lift(problem: Problem) -> DoubleArray:

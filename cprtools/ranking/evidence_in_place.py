@@ -69,7 +69,6 @@ class EvidenceInPlace(Evidence):
         return product(found, problem.matrix)
 
     def _similar_queries(self, query_idx: IntArray) -> Rows:
-        """For each query the others that share most complements with it, and the cosines."""
         parts = [self._similar(query) for query in query_idx.tolist()]
         indices, data = (np.concatenate(side) for side in zip(*parts, strict=True))
         starts = np.cumsum([0, *(len(others) for others, _ in parts)])

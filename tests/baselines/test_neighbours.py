@@ -11,7 +11,13 @@ from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Ease, ItemKnn, Problem, TextKnn
 from cprtools.baselines import sparse as sparse_module
-from cprtools.baselines.sparse import column_neighbours, matrix_table, reweight, table_matrix
+from cprtools.baselines.sparse import (
+    ColumnNeighbours,
+    column_neighbours,
+    matrix_table,
+    reweight,
+    table_matrix,
+)
 from cprtools.errors import SchemaError
 from tests.baselines import oracle_scores
 
@@ -67,6 +73,26 @@ def test_neighbours_do_not_depend_on_the_block(monkeypatch):
     monkeypatch.setattr(sparse_module, "_BLOCK", 5)
     parts = column_neighbours(matrix, 4)
     np.testing.assert_array_equal(parts.toarray(), whole.toarray())
+
+
+def test_rows_are_the_same_in_any_order_and_number():
+    random = np.random.default_rng(0)
+    matrix = csr_matrix(np.floor(random.random((30, 23)) * 1.6).astype(np.float32))
+    whole = column_neighbours(matrix, 4, 1.5).toarray()
+    some = ColumnNeighbours(matrix, 4, 1.5)
+    for asked in ([3], [22, 0, 7, 7], [], list(range(23))):
+        rows = some.rows(np.array(asked, dtype=np.int64))
+        np.testing.assert_array_equal(rows.toarray(), whole[asked])
+
+
+def test_a_table_in_any_order_is_the_same_matrix():
+    random = np.random.default_rng(1)
+    matrix = csr_matrix(np.floor(random.random((9, 14)) * 1.6).astype(np.float32))
+    table = matrix_table(matrix)
+    for rows in (np.arange(table.num_rows), random.permutation(table.num_rows)):
+        found = table_matrix(table.take(rows), matrix.shape, "t")
+        assert found.has_canonical_format and found.dtype == np.float32
+        np.testing.assert_array_equal(found.toarray(), matrix.toarray())
 
 
 @settings(deadline=None, max_examples=80, derandomize=True)
