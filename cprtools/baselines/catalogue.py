@@ -16,6 +16,9 @@ from cprtools.tables.light import pc
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
+# vectors that are looked at together
+_ROWS = 1 << 16
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -127,8 +130,12 @@ def join_vectors(parts: Sequence[FloatArray]) -> FloatArray | None:
 
 def unit_rows(matrix: FloatArray) -> FloatArray:
     """Rows of length 1; zero rows stay zero."""
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    result: FloatArray = (matrix / np.maximum(norms, 1e-12)).astype(np.float32)
+    result = np.empty(matrix.shape, dtype=np.float32)
+    # in parts: there may be gigabytes
+    for start in range(0, len(matrix), _ROWS):
+        part = matrix[start : start + _ROWS]
+        norms = np.linalg.norm(part, axis=1, keepdims=True)
+        result[start : start + _ROWS] = part / np.maximum(norms, 1e-12)
     return result
 
 

@@ -79,15 +79,16 @@ def build_problem(graph: Folder, vectors: Sequence[Source] = ()) -> BuiltProblem
 
 
 def _build(graph: Folder, vectors: Sequence[Source]) -> BuiltProblem:
-    nodes, edges = _member(graph, NODES), _member(graph, EDGES)
+    for spec in (NODES, EDGES):
+        _check_member(graph, spec)
+    nodes = graph.table(NODES.name)
     products = _nodes(nodes, "product", c.PRODUCT_ID)
     sellers = _nodes(nodes, "seller", c.SELLER_ID).select([c.SELLER_ID, c.CATEGORY])
     sellers = sellers.sort_by(c.SELLER_ID)
-    listings = edges.filter(pc.equal(edges.column(c.RELATION), "lists"))
+    del nodes
+    listings = _edges(graph, "lists")
     if not listings.num_rows:
         raise SchemaError(f"{graph.name}: the graph has no listings; build it with --listings")
-    co_purchase_edges = edges.filter(pc.equal(edges.column(c.RELATION), "bought-with"))
-    del nodes, edges
     products = _by_listings(products, listings)
     catalogue = make_catalogue(products)
     shape = (sellers.num_rows, products.num_rows)
@@ -101,6 +102,7 @@ def _build(graph: Folder, vectors: Sequence[Source]) -> BuiltProblem:
     matrix = csr_matrix((ones, (seller_idx, product_idx)), shape=shape)
     weights = listings.column(c.WEIGHT).to_numpy().astype(np.float32)
     views = csr_matrix((weights, (seller_idx, product_idx)), shape=shape)
+    del listings
     parts = vector_parts(catalogue.ids, vectors)
     # of what is in demand nothing is to be learnt: a new quarter's list replaces this one
     described = products.drop_columns([c.IS_HIGH_DEMAND])
@@ -115,15 +117,14 @@ def _build(graph: Folder, vectors: Sequence[Source]) -> BuiltProblem:
         attributes=vocabulary.codes(described),
         prices=numeric_prices(products),
         is_candidate=is_high_demand.astype(bool),
-        co_purchases=_co_purchases(co_purchase_edges, catalogue),
+        co_purchases=_co_purchases(_edges(graph, "bought-with"), catalogue),
     )
     return BuiltProblem(problem, catalogue, sellers, views, vocabulary)
 
 
-def _member(graph: Folder, spec: TableSpec) -> pa.Table:
-    """The graph's table of that name; the columns of our names are there and of their types."""
-    table = graph.table(spec.name)
-    found = {field.name: field.type for field in table.schema}
+def _check_member(graph: Folder, spec: TableSpec) -> None:
+    """Raise SchemaError unless the columns of our names are there and of their types."""
+    found = {field.name: field.type for field in graph.schema(spec.name)}
     for field in spec.fields:
         was = found.get(field.name, "none")
         if was != field.type and (field.required or field.name in found):
@@ -131,7 +132,12 @@ def _member(graph: Folder, spec: TableSpec) -> pa.Table:
                 f"{graph.name}: {spec.name}.parquet needs a column {field.name!r} of type "
                 f"{field.type}; found {was}; build the graph again with this version"
             )
-    return table
+
+
+def _edges(graph: Folder, relation: str) -> pa.Table:
+    """Both ends and the weight of one relation's edges: millions, of which no more is read."""
+    wanted = [c.SOURCE_ID, c.TARGET_ID, c.WEIGHT]
+    return graph.table(EDGES.name, wanted, where=(c.RELATION, relation))
 
 
 def _nodes(nodes: pa.Table, kind: str, id_name: str) -> pa.Table:

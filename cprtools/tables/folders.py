@@ -59,15 +59,38 @@ class Folder:
         """Whether the folder holds that table."""
         return member in self.manifest["members"]
 
-    def table(self, member: str, columns: list[str] | None = None) -> pa.Table:
-        """One table, or some columns of it. Raises DataError where it is damaged or missing."""
+    def table(
+        self,
+        member: str,
+        columns: list[str] | None = None,
+        *,
+        where: tuple[str, str] | None = None,
+    ) -> pa.Table:
+        """One table, or some columns of it, or the rows where a column has one value.
+
+        Raises DataError where it is damaged or missing.
+        """
+        with self._reading(member) as path:
+            if where is None:
+                found = read_whole(path, columns)
+            else:
+                found = pq.read_table(path, columns=columns, filters=[(where[0], "=", where[1])])
+            found = found.replace_schema_metadata(None)
+            check_text(found, name_file(self.name, str(path)))
+        return found
+
+    def schema(self, member: str) -> pa.Schema:
+        """Columns and types of one table. Raises DataError where it is damaged or missing."""
+        with self._reading(member) as path:
+            return pq.read_schema(path)
+
+    @contextlib.contextmanager
+    def _reading(self, member: str) -> Iterator[Path]:
         path = self.path / f"{member}.parquet"
         try:
-            found = read_whole(path, columns).replace_schema_metadata(None)
-            check_text(found, name_file(self.name, str(path)))
+            yield path
         except UNREADABLE as error:
             raise unreadable(self.name, str(path), error) from error
-        return found
 
     @property
     def manifest_file(self) -> str:

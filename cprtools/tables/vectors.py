@@ -25,31 +25,40 @@ def read_vectors(source: Source) -> tuple[pa.Array, FloatMatrix]:
 
 def to_matrix(column: pa.ChunkedArray, label: str) -> FloatMatrix:
     """A vector column as a (rows, dim) float32 matrix. Raises SchemaError where it is none."""
-    # pyarrow copies a single chunk, too
-    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    if array.null_count:
-        raise SchemaError(f"{label}: {array.null_count} vectors are null")
-    if pa.types.is_fixed_size_list(array.type):
-        dim = array.type.list_size
-    elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
-        lengths = np.unique(np.diff(array.offsets.to_numpy())) if len(array) else np.zeros(1)
-        if len(lengths) != 1:
-            raise SchemaError(
-                f"{label}: vectors differ in length ({lengths.min()} to {lengths.max()})"
-            )
-        dim = int(lengths[0])
-    else:
-        raise SchemaError(f"{label}: column 'vector' holds {array.type}; expected lists of floats")
+    if column.null_count:
+        raise SchemaError(f"{label}: {column.null_count} vectors are null")
+    chunks = [chunk for chunk in column.chunks if len(chunk)]
+    dim = _length(column.type, chunks, label)
+    # chunk by chunk: there may be gigabytes
+    parts = [_chunk_matrix(chunk, dim, label) for chunk in chunks]
+    if dim == 0 or not all(np.isfinite(part).all() for part in parts):
+        raise SchemaError(f"{label}: vectors must hold finite numbers; found NaN, infinity or none")
+    if len(parts) == 1:
+        return np.ascontiguousarray(parts[0], dtype=np.float32)
+    return np.concatenate([np.empty((0, dim), np.float32), *parts])
+
+
+def _length(kind: pa.DataType, chunks: list[pa.Array], label: str) -> int:
+    """Numbers in each list. Raises SchemaError where it differs, or where there are no lists."""
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size)
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        raise SchemaError(f"{label}: column 'vector' holds {kind}; expected lists of floats")
+    lengths = [np.unique(np.diff(chunk.offsets.to_numpy())) for chunk in chunks]
+    found = np.unique(np.concatenate(lengths)) if lengths else np.zeros(1)
+    if len(found) != 1:
+        raise SchemaError(f"{label}: vectors differ in length ({found.min()} to {found.max()})")
+    return int(found[0])
+
+
+def _chunk_matrix(chunk: pa.Array, dim: int, label: str) -> FloatMatrix:
     try:
-        values = array.flatten().cast(pa.float32())
+        values = chunk.flatten().cast(pa.float32())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SchemaError(
-            f"{label}: column 'vector' holds {array.type}; expected lists of floats"
+            f"{label}: column 'vector' holds {chunk.type}; expected lists of floats"
         ) from error
-    matrix = values.to_numpy(zero_copy_only=False).reshape(len(array), dim)
-    if dim == 0 or not np.isfinite(matrix).all():
-        raise SchemaError(f"{label}: vectors must hold finite numbers; found NaN, infinity or none")
-    return np.ascontiguousarray(matrix, dtype=np.float32)
+    return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(chunk), dim)
 
 
 def vector_array(matrix: npt.NDArray[np.floating]) -> pa.FixedSizeListArray:
@@ -67,8 +76,9 @@ def align(ids: pa.Array, known: pa.Array, matrix: FloatMatrix) -> FloatMatrix:
     """Rows of `matrix` for each of `ids`, (len(ids), dim) float32; zeros for ids without one."""
     import pyarrow.compute as pc
 
-    found = pc.index_in(ids, known)
-    rows = found.fill_null(-1).to_numpy(zero_copy_only=False)
-    aligned = np.zeros((len(ids), matrix.shape[1]), dtype=np.float32)
-    aligned[rows >= 0] = matrix[rows[rows >= 0]]
+    rows = pc.index_in(ids, known).fill_null(-1).to_numpy(zero_copy_only=False)
+    if not len(matrix):
+        return np.zeros((len(ids), matrix.shape[1]), dtype=np.float32)
+    aligned: FloatMatrix = matrix[np.maximum(rows, 0)]
+    aligned[rows < 0] = 0
     return aligned
