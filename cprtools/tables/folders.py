@@ -74,7 +74,8 @@ class Folder:
             if where is None:
                 found = read_whole(path, columns)
             else:
-                found = pq.read_table(path, columns=columns, filters=[(where[0], "=", where[1])])
+                kept = [(where[0], "=", where[1])]
+                found = pq.read_table(path, columns=columns, filters=kept, partitioning=None)
             found = found.replace_schema_metadata(None)
             check_text(found, name_file(self.name, str(path)))
         return found

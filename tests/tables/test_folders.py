@@ -55,6 +55,25 @@ def test_a_folder_comes_back_as_it_was(graph, tmp_path):
     assert (described["name"], described["rows"]) == ("g", 3)
 
 
+@pytest.mark.parametrize("place", ["g", ".hidden/_g", "relation=lists/g"])
+def test_rows_of_one_value_are_read_alone(tmp_path, place):
+    edges = pa.table({"relation": ["lists", "bought-with", "lists"], "weight": [1.0, 2.0, 3.0]})
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    write(tmp_path / place, nodes=NODES, edges=edges)
+    found = open_it(tmp_path / place)
+    for value, expected in (("lists", [1.0, 3.0]), ("bought-with", [2.0]), ("none", [])):
+        rows = found.table("edges", ["weight"], where=("relation", value))
+        assert rows.to_pydict() == {"weight": expected}
+    assert found.schema("edges").names == ["relation", "weight"]
+    (tmp_path / place / "edges.parquet").write_bytes(b"PAR1 nothing")
+    for ask in (
+        lambda: found.schema("edges"),
+        lambda: found.table("edges", where=("relation", "lists")),
+    ):
+        with pytest.raises(DataError, match=r"edges\.parquet"):
+            ask()
+
+
 def test_a_folder_travels_through_a_pipe(script, piped, graph):
     lines = """
 members = {'nodes': pa.table({'node_id': ['a', 'b']}), 'edges': pa.table({'weight': [0.5]})}

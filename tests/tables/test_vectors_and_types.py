@@ -1,5 +1,6 @@
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cprtools import tables
@@ -30,6 +31,40 @@ def test_lists_and_fixed_size_lists_are_one_matrix(kind):
     assert found.dtype == np.float32
     assert found.flags.c_contiguous
     assert found.tolist() == ROWS
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float64(), 2)], ids=str)
+def test_chunks_are_one_matrix(kind):
+    chunks = [pa.array(rows, kind) for rows in ([], ROWS, [], [[5.0, 6.0]])]
+    found = tables.to_matrix(pa.chunked_array(chunks), "v")
+    assert (found.dtype, found.tolist()) == (np.float32, [*ROWS, [5.0, 6.0]])
+
+
+def test_what_is_wrong_with_a_later_chunk_is_found():
+    kind = pa.list_(pa.float32())
+    for rows, message in (([[1.0]], "1 to 2"), ([[1.0, float("inf")]], "finite"), ([None], "1 ve")):
+        chunks = [pa.array(part, kind) for part in (ROWS, rows)]
+        with pytest.raises(SchemaError, match=message):
+            tables.to_matrix(pa.chunked_array(chunks), "v")
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_vectors_of_any_row_groups_are_read_alike(tmp_path, size):
+    vectors = np.random.default_rng(0).standard_normal((10, 4), dtype=np.float32)
+    ids = pa.array([f"p{i}" for i in range(10)])
+    path = tmp_path / "v.parquet"
+    pq.write_table(tables.vectors_table(ids, vectors), path, row_group_size=size)
+    found, matrix = tables.read_vectors(tables.open_table(str(path), tables.VECTORS))
+    assert found.equals(ids)
+    np.testing.assert_array_equal(matrix, vectors)
+
+
+def test_ids_without_a_vector_have_zeros():
+    vectors = np.array(ROWS, dtype=np.float32)
+    known, ids = pa.array(["a", "b"]), pa.array(["b", "x", "a", "b"])
+    expected = [ROWS[1], [0, 0], ROWS[0], ROWS[1]]
+    assert tables.align(ids, known, vectors).tolist() == expected
+    assert tables.align(ids, known[:0], vectors[:0]).tolist() == [[0, 0]] * 4
 
 
 def test_integers_are_vectors_and_slices_keep_their_rows():
