@@ -24,8 +24,10 @@ from cprtools.tables.provenance import PREFIX, with_metadata
 
 LAYOUT_KEY = (PREFIX + "layout").encode()
 _LAYOUT = b"mapped 1"
-# of one page: its size is a signed 32-bit number
+# bytes of one page, whose size is a signed 32-bit number; and of one of vectors, several of which
+# are no hindrance: while a page is written, it is in memory three times
 _LARGEST_PAGE = 1 << 30
+_VECTORS_PAGE = 1 << 27
 _LENGTH = 4
 _KINDS = {"INT32": "<i4", "INT64": "<i8", "FLOAT": "<f4", "DOUBLE": "<f8"}
 
@@ -34,7 +36,9 @@ def write_mapped(table: pa.Table, out: IO[bytes], metadata: Mapping[bytes, bytes
     """Write a table so that `MappedTable` can read its columns in place."""
     schema = with_metadata(table.schema, {**metadata, LAYOUT_KEY: _LAYOUT})
     table = table.cast(schema)
-    rows = max(1, min(table.num_rows, _LARGEST_PAGE // max(1, table.nbytes // max(1, len(table)))))
+    has_vectors = any(pa.types.is_fixed_size_list(field.type) for field in schema)
+    page = min(_LARGEST_PAGE, _VECTORS_PAGE) if has_vectors else _LARGEST_PAGE
+    rows = max(1, min(table.num_rows, page // max(1, table.nbytes // max(1, len(table)))))
     writer = pq.ParquetWriter(
         out,
         schema,
