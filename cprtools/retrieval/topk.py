@@ -78,6 +78,26 @@ def _candidates(row: FloatArray, k: int) -> IntArray:
     maxima = grid.max(axis=0)
     bound = np.partition(maxima, blocks - k)[blocks - k]
     reaching = np.flatnonzero(maxima >= bound)
+    if len(reaching) > _BLOCKS_PER_K * k:
+        return _with_first_ties(row, bound, k)
     line, block = np.nonzero(grid[:, reaching] >= bound)
     tail = np.arange(blocks * _BLOCK, len(row))
     return np.concatenate([line * blocks + reaching[block], tail])
+
+
+def _with_first_ties(row: FloatArray, bound: np.float32, k: int) -> IntArray:
+    """Columns, ascending, that have the k best among them, where many have the score `bound`.
+
+    Such as 0 where there is no evidence. Of them the lowest columns are enough. At least k entries
+    reach `bound`.
+    """
+    above = np.flatnonzero(row > bound)
+    missing = k - len(above)
+    if missing <= 0:
+        return above
+    end = _BLOCK * k
+    ties = np.flatnonzero(row[:end] == bound)
+    while len(ties) < missing and end < len(row):
+        end *= _BLOCKS_PER_K
+        ties = np.flatnonzero(row[:end] == bound)
+    return np.sort(np.concatenate([above, ties[:missing]]))

@@ -105,6 +105,24 @@ def test_long_rows_have_the_best_that_sorting_finds(kind):
         np.testing.assert_array_equal(values, best)
 
 
+@pytest.mark.parametrize("evidence", [0, 3, 19, 400, 5000])
+@pytest.mark.parametrize("nothing", [0.0, -np.inf])
+def test_rows_of_little_evidence_are_filled_by_the_lowest_of_the_others(evidence, nothing):
+    random = np.random.default_rng(evidence)
+    scores = np.full((5, 7001), nothing, dtype=np.float32)
+    for row in scores:
+        some = random.choice(len(row), evidence, replace=False)
+        row[some] = np.round(random.random(evidence) + 0.5, 2)
+    # the first columns have evidence, too: what fills up comes after them
+    scores[1, :900] = 0.25
+    for k in (1, 20, 40):
+        indices, values = top_k(scores, k)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        best = np.take_along_axis(scores, order, axis=1)
+        np.testing.assert_array_equal(indices, np.where(best > -np.inf, order, -1))
+        np.testing.assert_array_equal(values, best)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.6, 0.9995, 1.0])
 def test_what_is_not_allowed_is_as_if_its_score_were_minus_infinity(share):
     random = np.random.default_rng(7)
