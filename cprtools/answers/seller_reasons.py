@@ -33,11 +33,14 @@ class SellerReasons:
         self.problem = model.stage.problem
         self.model = model
         self.brand_codes = model.brand_codes
+        self._names: dict[int, str] = {}
 
     def __call__(self, seller_idx: IntArray, cols: IntArray) -> list[str]:
         """One line for each (seller, product) pair; both arguments are (pairs,) int64."""
         if not len(cols):
             return []
+        # a seller's own products are named again and again, and other sellers have others
+        self._names.clear()
         sellers, rows = np.unique(seller_idx, return_inverse=True)
         listed = self.problem.matrix[sellers]
         # the pieces of evidence in falling order of what they tell a seller
@@ -81,7 +84,7 @@ class SellerReasons:
         found, first, number = np.unique(pair[best], return_index=True, return_counts=True)
         for at, start, count in zip(found.tolist(), first.tolist(), number.tolist(), strict=True):
             more = f" and {count - 1} more of yours" if count > 1 else ""
-            name = self._name(partners.indices[best[start]])
+            name = self._name(int(partners.indices[best[start]]))
             texts[at] = f"bought together with your {name}{more}"
         return texts
 
@@ -99,10 +102,10 @@ class SellerReasons:
                 continue
             cosines = vectors[cols[asked]] @ vectors[own].T
             best = cosines.argmax(axis=1)
-            for place, at in zip(asked.tolist(), best.tolist(), strict=True):
-                texts[place] = f"like your {self._name(own[at])}"
-            for place in asked[cosines.max(axis=1) < _LIKENESS].tolist():
-                texts[place] = ""
+            is_like = cosines.max(axis=1) >= _LIKENESS
+            near = own[best[is_like]].tolist()
+            for place, col in zip(asked[is_like].tolist(), near, strict=True):
+                texts[place] = f"like your {self._name(col)}"
         return texts
 
     def _popularity(self, cols: IntArray) -> list[str]:
@@ -110,5 +113,8 @@ class SellerReasons:
         return [f"listed by {n} sellers" if n >= MIN_SELLERS else "" for n in counts]
 
     def _name(self, col: int) -> str:
-        text = self.model.text(c.TITLE, col) or self.model.text(c.PRODUCT_ID, col) or ""
-        return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1].rstrip() + "…"
+        if col not in self._names:
+            text = self.model.text(c.TITLE, col) or self.model.text(c.PRODUCT_ID, col) or ""
+            is_long = len(text) > _LONGEST_NAME
+            self._names[col] = text[: _LONGEST_NAME - 1].rstrip() + "…" if is_long else text
+        return self._names[col]
