@@ -72,6 +72,8 @@ def build_problem(graph: Folder, vectors: Sequence[Source] = ()) -> BuiltProblem
 
     Raises SchemaError where the graph holds no listing of a known seller, or other columns.
     """
+    for spec in (NODES, EDGES):
+        _check_member(graph, spec)
     built = _build(graph, vectors)
     # millions of edges as strings were in memory, and are needed no more
     pa.default_memory_pool().release_unused()
@@ -79,8 +81,6 @@ def build_problem(graph: Folder, vectors: Sequence[Source] = ()) -> BuiltProblem
 
 
 def _build(graph: Folder, vectors: Sequence[Source]) -> BuiltProblem:
-    for spec in (NODES, EDGES):
-        _check_member(graph, spec)
     nodes = graph.table(NODES.name)
     products = _nodes(nodes, "product", c.PRODUCT_ID)
     sellers = _nodes(nodes, "seller", c.SELLER_ID).select([c.SELLER_ID, c.CATEGORY])
