@@ -10,6 +10,7 @@ from cprtools import tables
 from cprtools.errors import SchemaError, UsageError
 from cprtools.graph.queries import EDGES_SQL, FACTS_SQL, NODES_SQL, PREPARE_SQL
 from cprtools.tables import columns as c
+from cprtools.tables.duck import is_disk_full, no_room
 from cprtools.tables.leftovers import temporary_folder
 from cprtools.tables.light import pc
 
@@ -83,7 +84,8 @@ def build_graph(
     that occur. Bought-with edges need `min_bought_together` co-purchases in one direction. Views
     count over the last `views_months` months before the newest one; rows without a time count
     only where no row has one, and rows more than a day in the future not at all.
-    Raises UsageError where listings and pairs are both missing, SchemaError for unusable tables.
+    Raises UsageError where listings and pairs are both missing, SchemaError for unusable tables,
+    DataError where what does not fit into memory finds no room in the temporary folder.
     """
     if inputs.listings is None and inputs.pairs is None:
         raise UsageError("build-graph needs --listings or --pairs, or both")
@@ -130,12 +132,23 @@ def _join(
             connection.execute(f"SET threads = {int(threads)}")
         for name, table in sources.items():
             connection.register(name, table)
-        connection.execute("CREATE TEMP TABLE settings AS " + _settings_sql(values))
-        for query in PREPARE_SQL:
-            connection.execute(query)
-        nodes = connection.sql(NODES_SQL).to_arrow_table().cast(tables.NODES.schema)
-        edges = pa.concat_tables([_edges(connection, relation) for relation in EDGES_SQL])
-        facts = connection.sql(FACTS_SQL).to_arrow_table().to_pylist()[0]
+        try:
+            return _joined(connection, values)
+        except duckdb.Error as error:
+            if is_disk_full(error):
+                raise no_room() from error
+            raise
+
+
+def _joined(
+    connection: Any, values: dict[str, int | bool | None]
+) -> tuple[pa.Table, pa.Table, dict[str, int]]:
+    connection.execute("CREATE TEMP TABLE settings AS " + _settings_sql(values))
+    for query in PREPARE_SQL:
+        connection.execute(query)
+    nodes = connection.sql(NODES_SQL).to_arrow_table().cast(tables.NODES.schema)
+    edges = pa.concat_tables([_edges(connection, relation) for relation in EDGES_SQL])
+    facts = connection.sql(FACTS_SQL).to_arrow_table().to_pylist()[0]
     return nodes, edges, facts
 
 

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cprtools import tables
-from cprtools.errors import SchemaError, UsageError
+from cprtools.errors import DataError, SchemaError, UsageError
 from cprtools.graph import GraphInputs, build_graph
 
 SPECS = {
@@ -234,6 +235,20 @@ def test_duplicates_and_unknown_ids_are_counted(tmp_path):
 def test_unusable_tables_are_refused(tmp_path, given, message):
     with pytest.raises(SchemaError, match=message):
         build(tmp_path, given=given)
+
+
+def test_a_temporary_folder_that_is_full_is_said_so(tmp_path, monkeypatch):
+    full = duckdb.OutOfMemoryException("failed to offload data block: temp_directory is full")
+
+    def no_space(*_):
+        raise full
+
+    monkeypatch.setattr("cprtools.graph.build._edges", no_space)
+    with pytest.raises(DataError, match="temporary folder is full"):
+        build(tmp_path, given={"listings": FOUR_SELLERS})
+    full = duckdb.BinderException("no such column")
+    with pytest.raises(duckdb.BinderException):
+        build(tmp_path, given={"listings": FOUR_SELLERS})
 
 
 def test_listings_or_pairs_are_needed():
