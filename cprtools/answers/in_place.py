@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cprtools.answers.methods import METHODS
-from cprtools.answers.model import SELLERS, Model, Texts, load_model, told_misfits
+from cprtools.answers.model import SELLERS, Model, Texts, told_misfits
 from cprtools.answers.places import PLACES, TextTable
 from cprtools.baselines.catalogue import Catalogue
 from cprtools.baselines.contract import NotInPlace
@@ -22,7 +22,6 @@ from cprtools.tables import columns as c
 from cprtools.tables.folders import Folder
 
 IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 class ModelInPlace(Model):
@@ -80,12 +79,6 @@ class ModelInPlace(Model):
         """Of what lies in the files only the form was looked at before."""
         with told_misfits(self.folder.name):
             yield from blocks
-
-    def able_to_return(self, only: BoolArray) -> Model:
-        """The model in memory where a new list names what is outside the pool, else this one."""
-        beyond = only.copy()
-        beyond[self._stored.pool] = False
-        return load_model(self.folder) if beyond.any() else self
 
     def has_column(self, name: str) -> bool:
         """Whether the products have it."""

@@ -51,8 +51,6 @@ class Model:
     """Sellers only: seller_id, primary_category, num_listings, in row order of the matrix."""
     num_added: int = 0
     """How many of the last products the model was extended by."""
-    is_narrow: bool = False
-    """Whether the sources know no candidates but those that the training had in high demand."""
     _strings: dict[str, list[str | None]] = field(default_factory=dict)
 
     def strings(self, name: str) -> "Texts":
@@ -71,9 +69,8 @@ class Model:
 
     def able_to_return(self, only: npt.NDArray[np.bool_]) -> "Model":
         """A model with these products among its candidates, (products,) bool: mostly this one."""
-        if self.is_narrow and (self.stage.pool.places(np.flatnonzero(only)) < 0).any():
-            return load_model(self.folder)
-        return self
+        is_beyond = self.stage.pool.places(np.flatnonzero(only)) < 0
+        return load_model(self.folder) if is_beyond.any() else self
 
     @cached_property
     def popularity(self) -> npt.NDArray[np.float32]:
@@ -250,7 +247,7 @@ def _load(folder: Folder, is_narrow: bool) -> Model:
             raise SchemaError(
                 f"{folder.name}: sellers.parquet has other rows than the model's listings"
             )
-    return Model(folder, stage, catalogue, sellers, is_narrow=is_narrow)
+    return Model(folder, stage, catalogue, sellers)
 
 
 def _check_texts(folder: Folder, member: str, table: pa.Table, names: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from cprtools.baselines.contract import POOL, STARTS, NotInPlace, Problem, Sums
 from cprtools.baselines.rows import Rows
 from cprtools.errors import DataError, SchemaError
 from cprtools.tables import columns as c
+from cprtools.tables import to_matrix
 from cprtools.tables.folders import Folder
 from cprtools.tables.mapped import MappedTable, MatrixInFile
 
@@ -92,14 +93,11 @@ class Held(Stored):
     """The same for many queries: matrices that are asked for are read into memory."""
 
     def numbers(self, member: str, column: str) -> Any:
-        """As that of `Stored`. Raises SchemaError where a matrix holds NaN or infinity."""
+        """As that of `Stored`. Raises SchemaError as `to_matrix`."""
         found = super().numbers(member, column)
-        if not isinstance(found, MatrixInFile):
-            return found
-        matrix = np.asarray(found)
-        if not np.isfinite(matrix).all():
-            raise SchemaError(f"{member}: vectors must hold finite numbers; found NaN or infinity")
-        return matrix
+        if isinstance(found, MatrixInFile):
+            return to_matrix(self.read(member).column(column), member)
+        return found
 
 
 class _Under(Stored):

@@ -21,6 +21,7 @@ from cprtools.tables.formats import (
     refuse_newer,
     unreadable,
 )
+from cprtools.tables.mapped import read_all
 from cprtools.tables.scanning import read_text
 from cprtools.tables.schemas import Field
 from cprtools.tables.source import Source
@@ -109,7 +110,7 @@ def _read_parquet(
         with pq.ParquetFile(path) as file:
             refuse_newer(file.schema_arrow.metadata, where)
             present = [c for c in columns if c in file.schema_arrow.names] if columns else None
-            part = _read_all(file, present)
+            part = read_all(file, present)
         check_text(part, where)
         part = _plain_strings(part)
     except UNREADABLE as error:
@@ -118,18 +119,6 @@ def _read_parquet(
         if key in names.values() and key not in part.column_names:
             part = part.append_column(key, pa.array([value] * part.num_rows, pa.string()))
     return part
-
-
-def _read_all(file: pq.ParquetFile, columns: list[str] | None) -> pa.Table:
-    """All rows, of lists one row group after the other.
-
-    Together they take pyarrow six times as long, and four times their memory.
-    """
-    fields = [f for f in file.schema_arrow if columns is None or f.name in columns]
-    if file.num_row_groups < 2 or not any(pa.types.is_nested(f.type) for f in fields):
-        return file.read(columns=columns)
-    groups = range(file.num_row_groups)
-    return pa.concat_tables([file.read_row_group(group, columns=columns) for group in groups])
 
 
 def _plain_strings(table: pa.Table) -> pa.Table:

@@ -87,6 +87,15 @@ def test_the_scores_given_are_left_as_they_are():
     assert scores.tolist() == [[3.0, 1.0, 2.0]]
 
 
+def assert_as_sorted(scores, ks):
+    for k in ks:
+        indices, values = top_k(scores, k)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        best = np.take_along_axis(scores, order, axis=1)
+        np.testing.assert_array_equal(indices, np.where(best > -np.inf, order, -1))
+        np.testing.assert_array_equal(values, best)
+
+
 @pytest.mark.parametrize("kind", ["distinct", "ties", "few allowed", "all alike"])
 def test_long_rows_have_the_best_that_sorting_finds(kind):
     random = np.random.default_rng(5)
@@ -97,12 +106,7 @@ def test_long_rows_have_the_best_that_sorting_finds(kind):
         scores[random.random(scores.shape) < 0.999] = -np.inf
     elif kind == "all alike":
         scores[:] = 2
-    for k in (1, 7, 20):
-        indices, values = top_k(scores, k)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        best = np.take_along_axis(scores, order, axis=1)
-        np.testing.assert_array_equal(indices, np.where(best > -np.inf, order, -1))
-        np.testing.assert_array_equal(values, best)
+    assert_as_sorted(scores, (1, 7, 20))
 
 
 @pytest.mark.parametrize("evidence", [0, 3, 19, 400, 5000])
@@ -115,12 +119,7 @@ def test_rows_of_little_evidence_are_filled_by_the_lowest_of_the_others(evidence
         row[some] = np.round(random.random(evidence) + 0.5, 2)
     # the first columns have evidence, too: what fills up comes after them
     scores[1, :900] = 0.25
-    for k in (1, 20, 40):
-        indices, values = top_k(scores, k)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        best = np.take_along_axis(scores, order, axis=1)
-        np.testing.assert_array_equal(indices, np.where(best > -np.inf, order, -1))
-        np.testing.assert_array_equal(values, best)
+    assert_as_sorted(scores, (1, 20, 40))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.6, 0.9995, 1.0])
