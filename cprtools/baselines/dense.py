@@ -22,8 +22,8 @@ _MUCH = 1 << 26
 _BUFFERED = 1 << 16
 # rows of one product, tallest first; a single row is like itself
 _HEIGHTS = (96, 48, 24, 12, 8, 4, 1)
-TALLEST = _HEIGHTS[0]
-"""Rows in multiples of this are taken without filling up."""
+# rows of one product where there are as many: columns are laid out anew for each
+_TALLER = (384, 192)
 # numbers that are repeated in a trial, a prime, so that no two rows are equal; and the shifts and
 # factors of "lowbias32", github.com/skeeto/hash-prospector
 _DRAWN = 65_537
@@ -134,12 +134,14 @@ def _fill(rows: FloatArray, columns: FloatArray, tile: _Tile, result: FloatArray
     stacked = as_strided(
         columns, (count, width, dim), (step * columns.strides[0], *columns.strides)
     ).transpose(0, 2, 1)
-    for start in range(0, len(rows), tile.height):
-        some = rows[start : start + tile.height]
-        height = height_alike(dim, len(some))
+    start = 0
+    while start < len(rows):
+        height = height_alike(dim, len(rows) - start)
+        some = rows[start : start + height]
         full = np.zeros((height, dim), dtype=np.float32)
         full[: len(some)] = some
-        out = result[start : start + len(some)]
+        out = result[start : start + height]
+        start += height
         if not edge and len(some) == height and out.shape[1] == count * step:
             np.matmul(full, stacked, out=_by_tile(out, step))
             continue
@@ -171,12 +173,22 @@ def tile_for(dim: int) -> _Tile:
     return next((tile for tile in tiles if _turns(tile, dim)), _Tile(*_SIZES[0], 1))
 
 
-def height_alike(dim: int, num_rows: int) -> int:
-    """Least height for so many rows, or the tile's own, at which rows have the tile's bits.
+def without_filling(num_rows: int) -> int:
+    """The most of so many rows that are products of one height, or all where they are few."""
+    height = next((height for height in (*_TALLER, _HEIGHTS[0]) if height <= num_rows), 1)
+    return num_rows - num_rows % height
 
-    Heights in between are not tried, since an answer of one query waits for this.
+
+def height_alike(dim: int, num_rows: int) -> int:
+    """Rows of the next product of so many, by a height at which they have the tile's bits.
+
+    Of more than the tile the tallest that they fill, else the least that they fit in. Heights in
+    between are not tried, since an answer of one query waits for this.
     """
     tile = tile_for(dim)
+    taller = (height for height in _TALLER if num_rows >= height > tile.height)
+    if height := next((height for height in taller if _is_alike(tile, dim, height)), 0):
+        return height
     lower = (height for height in reversed(_HEIGHTS) if num_rows <= height < tile.height)
     return next((height for height in lower if _is_alike(tile, dim, height)), tile.height)
 
@@ -214,6 +226,10 @@ def _is_alike(tile: _Tile, dim: int, height: int) -> bool:
     """Whether a product of this height has the tile's bits."""
     rows, columns, expected = _tried(tile, dim)
     used = slice(tile.edge, tile.width - tile.edge)
+    if height > tile.height:
+        turned = np.resize(np.roll(rows, _TURN[0], axis=0), (height, dim))
+        same = np.resize(np.roll(expected, _TURN[0], axis=0), (height, tile.width))
+        return np.array_equal((turned @ columns.T)[:, used], same[:, used])
     starts = range(0, min(max(height, _TRIED), tile.height) - height + 1, height)
     return all(
         np.array_equal(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cprtools.baselines.contract import Problem, Recommender
-from cprtools.baselines.dense import TALLEST
+from cprtools.baselines.dense import without_filling
 from cprtools.baselines.rows import Rows
 from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import Calibration
@@ -250,8 +250,8 @@ def retrieve(
 
 def query_blocks(query_idx: IntArray, num_candidates: int, sources: int) -> Iterator[IntArray]:
     """The queries in blocks whose dense scores fit in memory."""
-    size = max(1, min(512, _BLOCK_ENTRIES // max(1, num_candidates * max(1, sources) // 4)))
-    size -= size % TALLEST if size > TALLEST else 0
+    most = max(1, min(512, _BLOCK_ENTRIES // max(1, num_candidates * max(1, sources) // 4)))
+    size = without_filling(most)
     for start in range(0, len(query_idx), size):
         yield query_idx[start : start + size]
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from cprtools.baselines.dense import height_alike, stable_product, tile_for
+from cprtools.baselines.dense import height_alike, stable_product, tile_for, without_filling
 from cprtools.tables import mapped, vector_array
 
 SHAPES = [(3, 1), (33, 57), (50, 16), (128, 900), (64, 5000), (300, 5003), (500, 4097), (8, 9000)]
 
 
-def random_sides(dim, num_columns, num_rows=300):
+def random_sides(dim, num_columns, num_rows=500):
     random = np.random.default_rng(0)
     sizes = ((num_rows, dim), (num_columns, dim))
     return [random.standard_normal(size).astype(np.float32) for size in sizes]
@@ -27,7 +27,7 @@ def test_product_is_the_same_in_any_batch(dim, num_columns):
     rows, columns = random_sides(dim, num_columns)
     whole = stable_product(rows, columns)
     np.testing.assert_allclose(whole, rows @ columns.T, rtol=1e-4, atol=1e-4)
-    for start, stop in ((0, 1), (3, 70), (5, 40), (100, 104), (149, 150), (60, 290)):
+    for start, stop in ((0, 1), (3, 70), (5, 40), (100, 104), (149, 150), (60, 290), (50, 490)):
         np.testing.assert_array_equal(stable_product(rows[start:stop], columns), whole[start:stop])
     np.testing.assert_array_equal(stable_product(rows[::-1], columns), whole[::-1])
 
@@ -83,6 +83,16 @@ def test_there_is_a_height_for_every_dimension_and_number_of_rows():
         assert heights == sorted(heights)
         assert all(height >= rows for rows, height in enumerate(heights, 1))
         assert heights[-1] == tallest
+        # more than the tile: never more than there are
+        taller = [height_alike(dim, num_rows) for num_rows in range(tallest, 1000)]
+        assert all(height <= rows for rows, height in enumerate(taller, tallest))
+
+
+def test_blocks_without_filling_are_of_whole_heights():
+    assert [without_filling(rows) for rows in (1, 7, 95)] == [1, 7, 95]
+    assert [without_filling(rows) for rows in (96, 160, 192, 300, 512, 900)] == [
+        *(96, 96, 192, 192, 384, 768)
+    ]
 
 
 @pytest.mark.parametrize(("dim", "num_columns"), SHAPES)
