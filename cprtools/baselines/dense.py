@@ -1,7 +1,6 @@
 """Dense products of the same bits in any batch, in any place and on any number of threads."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -24,6 +23,8 @@ _BUFFERED = 1 << 16
 _HEIGHTS = (96, 48, 24, 12, 8, 4, 1)
 # rows of one product where there are as many: columns are laid out anew for each
 _TALLER = (384, 192)
+# rows of a product that is turned round, least first: OpenBLAS lays out the smaller side anew
+_FEW = (2, 4, 8)
 # numbers that are repeated in a trial, a prime, so that no two rows are equal; and the shifts and
 # factors of "lowbias32", github.com/skeeto/hash-prospector
 _DRAWN = 65_537
@@ -81,6 +82,9 @@ def stable_product(rows: FloatArray, columns: FloatArray | MatrixInFile) -> Floa
             for tiles in shares:
                 fill(tiles)
         else:
+            # imported here: most single answers do without
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(fill, shares))
         for at in range(-(-num_columns // step)):
@@ -136,13 +140,14 @@ def _fill(rows: FloatArray, columns: FloatArray, tile: _Tile, result: FloatArray
     ).transpose(0, 2, 1)
     start = 0
     while start < len(rows):
-        height = height_alike(dim, len(rows) - start)
+        few = few_alike(dim, len(rows) - start)
+        height = few or height_alike(dim, len(rows) - start)
         some = rows[start : start + height]
         full = np.zeros((height, dim), dtype=np.float32)
         full[: len(some)] = some
         out = result[start : start + height]
         start += height
-        if not edge and len(some) == height and out.shape[1] == count * step:
+        if not few and not edge and len(some) == height and out.shape[1] == count * step:
             np.matmul(full, stacked, out=_by_tile(out, step))
             continue
         # through a buffer that the processor's cache holds
@@ -150,10 +155,19 @@ def _fill(rows: FloatArray, columns: FloatArray, tile: _Tile, result: FloatArray
         buffer = np.empty((together, height, width), dtype=np.float32)
         for at in range(0, count, together):
             those = stacked[at : at + together]
-            found = np.matmul(full, those, out=buffer[: len(those)])
+            if few:
+                found = _turned_round(full, those)
+            else:
+                found = np.matmul(full, those, out=buffer[: len(those)])
             part = out[:, at * step : (at + len(those)) * step]
             used = min(step, part.shape[1])
             _by_tile(part, used)[:] = found[:, : len(some), edge : edge + used]
+
+
+def _turned_round(rows: FloatArray, columns: FloatArray) -> FloatArray:
+    """The dot products, (..., rows, width), of columns (..., dim, width) times the rows."""
+    result: FloatArray = np.matmul(columns.swapaxes(-1, -2), rows.T)
+    return result.swapaxes(-1, -2)
 
 
 def _by_tile(result: FloatArray, step: int) -> FloatArray:
@@ -193,6 +207,13 @@ def height_alike(dim: int, num_rows: int) -> int:
     return next((height for height in lower if _is_alike(tile, dim, height)), tile.height)
 
 
+def few_alike(dim: int, num_rows: int) -> int:
+    """Least height for so few rows at which a product turned round has the tile's bits, or 0."""
+    tile = tile_for(dim)
+    fit = (height for height in _FEW if num_rows <= height <= tile.height)
+    return next((height for height in fit if _is_alike(tile, dim, height, is_turned=True)), 0)
+
+
 @lru_cache(maxsize=8)
 def _tried(tile: _Tile, dim: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     some = np.resize(_some_numbers(), (tile.height + tile.width, dim))
@@ -222,18 +243,19 @@ def _turns(tile: _Tile, dim: int) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _is_alike(tile: _Tile, dim: int, height: int) -> bool:
-    """Whether a product of this height has the tile's bits."""
+def _is_alike(tile: _Tile, dim: int, height: int, *, is_turned: bool = False) -> bool:
+    """Whether a product of this height, turned round or not, has the tile's bits."""
     rows, columns, expected = _tried(tile, dim)
     used = slice(tile.edge, tile.width - tile.edge)
     if height > tile.height:
         turned = np.resize(np.roll(rows, _TURN[0], axis=0), (height, dim))
         same = np.resize(np.roll(expected, _TURN[0], axis=0), (height, tile.width))
         return np.array_equal((turned @ columns.T)[:, used], same[:, used])
+    product = _turned_round if is_turned else np.matmul
     starts = range(0, min(max(height, _TRIED), tile.height) - height + 1, height)
     return all(
         np.array_equal(
-            (rows[at : at + height] @ columns.T)[:, used], expected[at : at + height, used]
+            product(rows[at : at + height], columns.T)[:, used], expected[at : at + height, used]
         )
         for at in starts
     )

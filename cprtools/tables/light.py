@@ -33,10 +33,10 @@ def number_array(
 
 
 class _NoPandas:
-    """A finder to whom pandas is not installed."""
+    """A finder to whom pandas, and dateutil, of whose values there are none, are not installed."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
+        if name in ("pandas", "dateutil"):
             raise ModuleNotFoundError(name)
 
 

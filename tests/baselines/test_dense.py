@@ -10,7 +10,13 @@ import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from cprtools.baselines.dense import height_alike, stable_product, tile_for, without_filling
+from cprtools.baselines.dense import (
+    few_alike,
+    height_alike,
+    stable_product,
+    tile_for,
+    without_filling,
+)
 from cprtools.tables import mapped, vector_array
 
 SHAPES = [(3, 1), (33, 57), (50, 16), (128, 900), (64, 5000), (300, 5003), (500, 4097), (8, 9000)]
@@ -27,7 +33,17 @@ def test_product_is_the_same_in_any_batch(dim, num_columns):
     rows, columns = random_sides(dim, num_columns)
     whole = stable_product(rows, columns)
     np.testing.assert_allclose(whole, rows @ columns.T, rtol=1e-4, atol=1e-4)
-    for start, stop in ((0, 1), (3, 70), (5, 40), (100, 104), (149, 150), (60, 290), (50, 490)):
+    for start, stop in (
+        (0, 1),
+        (3, 70),
+        (5, 40),
+        (100, 104),
+        (149, 150),
+        (200, 206),
+        (7, 9),
+        (60, 290),
+        (50, 490),
+    ):
         np.testing.assert_array_equal(stable_product(rows[start:stop], columns), whole[start:stop])
     np.testing.assert_array_equal(stable_product(rows[::-1], columns), whole[::-1])
 
@@ -86,6 +102,14 @@ def test_there_is_a_height_for_every_dimension_and_number_of_rows():
         # more than the tile: never more than there are
         taller = [height_alike(dim, num_rows) for num_rows in range(tallest, 1000)]
         assert all(height <= rows for rows, height in enumerate(taller, tallest))
+
+
+def test_few_rows_fit_into_a_product_turned_round_or_there_is_none():
+    for dim in (1, 128, 300):
+        for num_rows in range(1, 12):
+            height = few_alike(dim, num_rows)
+            assert not height or num_rows <= height <= 8
+            assert not height or height // 2 < max(num_rows, 2)
 
 
 def test_blocks_without_filling_are_of_whole_heights():

@@ -117,7 +117,10 @@ def test_matrices_that_do_not_lie_in_the_file_are_decoded(tmp_path, kind):
     lists = [[1.0, 2.0], None if kind == "nulls" else [3.0, 4.0], [5.0, 6.0]]
     table = pa.table({"v": pa.array(lists, pa.list_(pa.float32(), 2))})
     path = tmp_path / "t.parquet"
-    written(path, v=table.column("v")[: 0 if kind == "no rows" else 3])
+    try:
+        written(path, v=table.column("v")[: 0 if kind == "no rows" else 3])
+    except pa.ArrowNotImplementedError:
+        pytest.skip("this pyarrow writes no nulls among lists of one length")
     if kind == "another writer":
         pq.write_table(pq.read_table(path), path)
     if kind == "no mark":
