@@ -19,8 +19,8 @@ from cprtools.ranking.scales import Scale
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-# rows that fit the processor's cache, and so few that all trees are walked at once
-_BLOCK, _FEW = 4096, 2048
+# rows that are worth a call of numpy for each test, and so few that all trees are walked at once
+_BLOCK, _FEW = 16_384, 2048
 _MOST_LEAVES = 64
 _ROWS_FOR_THREADS = 300_000
 # of one tree, in logs of a count, before the learning rate
@@ -80,7 +80,7 @@ class Trees:
             return self._started(self._walk(features), features)
         result = np.zeros(len(features))
         for start in range(0, len(features), _BLOCK):
-            block = np.ascontiguousarray(features[start : start + _BLOCK].T, dtype=np.float64)
+            block = np.ascontiguousarray(features[start : start + _BLOCK].T, dtype=np.float32)
             total = result[start : start + _BLOCK]
             for tree in self._plans:
                 total += tree.predict(block)
@@ -195,20 +195,22 @@ class _Tree:
     test x <= threshold strikes out the leaves on its left, and the first leaf left is the row's.
     """
 
-    tests: list[tuple[int, float, np.unsignedinteger[Any]]]
-    """Feature, threshold, and the bits of the leaves that a larger value strikes out."""
+    tests: list[tuple[int, np.float32, np.unsignedinteger[Any]]]
+    """Feature, threshold, and the bits of the leaves that a larger value strikes out. The largest
+    float32 up to the threshold tells the same of a float32 value, in half the time."""
     values: npt.NDArray[np.float64]
     """Of the leaves."""
     kind: type[np.unsignedinteger[Any]]
     """The smallest integer with a bit for each leaf."""
 
-    def predict(self, block: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Leaf values of columns (features, rows): (rows,)."""
+    def predict(self, block: FloatArray) -> npt.NDArray[np.float64]:
+        """Leaf values of columns (features, rows) float32: (rows,)."""
         struck = np.zeros(block.shape[1], dtype=self.kind)
-        part = np.empty_like(struck)
+        part, is_larger = np.empty_like(struck), np.empty(block.shape[1], dtype=bool)
         for feature, threshold, bits in self.tests:
-            np.multiply(block[feature] > threshold, bits, out=part)
-            struck |= part
+            np.greater(block[feature], threshold, out=is_larger)
+            np.multiply(is_larger, bits, out=part)
+            np.bitwise_or(struck, part, out=struck)
         left = ~struck
         # all bits below the lowest that is set
         below = (left & (struck + self.kind(1))) - self.kind(1)
@@ -233,7 +235,17 @@ def _plan(trees: Trees, root: int) -> _Tree:
     visit(root)
     kinds = (np.uint8, np.uint16, np.uint32, np.uint64)
     kind = next(k for k in kinds if np.iinfo(k).bits >= len(values))
-    return _Tree([(f, t, kind(b)) for f, t, b in tests], np.array(values), kind)
+    planned = [(f, _at_most(t), kind(b)) for f, t, b in tests]
+    return _Tree(planned, np.array(values), kind)
+
+
+def _at_most(number: float) -> np.float32:
+    """The largest float32 up to a number."""
+    with np.errstate(over="ignore"):
+        nearest = np.float32(number)
+    # as floats of Python: numpy would compare float32s
+    is_below = float(nearest) <= number
+    return nearest if is_below else np.nextafter(nearest, np.float32(-np.inf))
 
 
 def _most_leaves(roots: IntArray, left: IntArray, right: IntArray) -> int | None:

@@ -111,6 +111,19 @@ def test_rows_get_the_leaf_that_a_walk_from_the_root_ends_in():
     np.testing.assert_allclose(trees.predict(features[:300]), expected, rtol=1e-12)
 
 
+def test_many_rows_get_what_few_rows_get_next_to_every_threshold():
+    trees = fit()
+    # what no float32 holds, and what is beyond all of them
+    trees.threshold[trees.roots[:4]] = [1e300, -1e300, 1e-300, -1e-300]
+    at = trees.threshold[trees.left != np.arange(len(trees.left))].clip(-1e38, 1e38)
+    at = at.astype(np.float32)
+    values = [np.nextafter(at, np.float32(side)) for side in (-np.inf, np.inf)]
+    values = np.concatenate([at, *values, np.float32([-np.inf, 0, np.inf])])
+    features = np.random.default_rng(0).choice(values, (5000, 3))
+    few = [trees.predict(features[start : start + 100]) for start in range(0, 5000, 100)]
+    np.testing.assert_array_equal(trees.predict(features), np.concatenate(few))
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
     [
