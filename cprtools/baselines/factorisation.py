@@ -24,14 +24,17 @@ _START: Settings = {"factors": 64, "alpha": 10.0, "regularisation": 1.0, "weight
 _CAUTIOUS: Settings = {"alpha": 1.0, "regularisation": 30.0}
 # of very many pairs, where a way takes minutes, it must begin near what the first one reached
 _NEAR = 0.9
+_ALPHAS = [0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 100.0, 300.0]
 # cheap fits first; alpha comes again since more factors want it smaller
 _STEPS: list[tuple[str, list[Any]]] = [
-    ("alpha", [1.0, 3.0, 10.0, 20.0, 40.0, 100.0]),
-    ("regularisation", [0.01, 0.1, 1.0, 10.0, 30.0, 100.0]),
+    ("alpha", _ALPHAS),
+    ("regularisation", [0.01, 0.1, 1.0, 10.0, 30.0, 100.0, 300.0]),
     ("weighting", ["binary", "log", "raw"]),
-    ("factors", [8, 16, 32, 64, 128]),
-    ("alpha", [1.0, 3.0, 10.0, 20.0, 40.0, 100.0]),
+    ("factors", [8, 16, 32, 64, 128, 256, 512]),
+    ("alpha", _ALPHAS),
 ]
+# of very many pairs more factors take hours, for a few hundredths more
+_MOST_FACTORS_OF_MANY = 128
 
 
 class Factorisation(FactorModel):
@@ -75,7 +78,9 @@ class Factorisation(FactorModel):
         part = thinned(problem, seed)
         validation = hold_out(part, seed) if tune and steps else None
         if validation is not None:
-            near = 0.0 if part is problem else _NEAR
+            near = 0.0
+            if part is not problem:
+                near, steps = _NEAR, _of_many(steps)
             settings = _tune(part, validation, settings, steps, seed, near)
         return settings
 
@@ -107,6 +112,14 @@ def _check(options: Settings) -> Settings:
     if "weighting" in options:
         check_choice("mf", "weighting", options["weighting"], WEIGHTINGS)
     return {**options}
+
+
+def _of_many(steps: list[tuple[str, list[Any]]]) -> list[tuple[str, list[Any]]]:
+    """The steps where a fit of all pairs takes minutes."""
+    return [
+        (name, [v for v in values if name != "factors" or v <= _MOST_FACTORS_OF_MANY])
+        for name, values in steps
+    ]
 
 
 def _tune(

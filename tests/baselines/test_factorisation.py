@@ -126,6 +126,23 @@ def test_of_very_many_pairs_a_second_place_far_behind_is_not_climbed_from(monkey
     assert len(cautious) == 1 if is_large else len(cautious) > 1
 
 
+@pytest.mark.parametrize(("is_large", "most"), [(False, 512), (True, 128)])
+def test_of_very_many_pairs_hundreds_of_factors_are_not_tried(monkeypatch, is_large, most):
+    problem, _ = low_rank_problem()
+    if is_large:
+        monkeypatch.setattr(tuning, "_MOST_PAIRS", problem.matrix.nnz - 1)
+    tried = []
+
+    def factorise(given, settings, seed):
+        tried.append(settings["factors"])
+        return np.ones((given.num_queries, 1), np.float32), np.ones((given.num_candidates, 1))
+
+    monkeypatch.setattr(factorisation, "_factorise", factorise)
+    # more is always better
+    monkeypatch.setattr(Validation, "measure", lambda self, score, **_: float(tried[-1]))
+    assert Factorisation.settings_for(problem)["factors"] == max(tried) == most
+
+
 def test_long_indices_factorise_like_short_ones():
     problem, _ = low_rank_problem()
     long = problem.matrix.copy()
