@@ -23,7 +23,7 @@ _MARGIN = 2
 _LARGEST_SHARE = 20
 _RECALL_AT, _RECALL_QUERIES = 100, 500
 # seconds: a multiplication, the choice of the best per candidate, a walk, a candidate of the index
-_PRODUCT, _SELECT, _WALK, _READ = 1.5e-11, 2e-9, 3e-4, 3e-6
+_PRODUCT, _SELECT, _WALK, _READ = 1.2e-11, 1.3e-9, 3e-4, 2.5e-6
 
 
 @dataclass(frozen=True)
