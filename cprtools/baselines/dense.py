@@ -23,7 +23,7 @@ _BUFFERED = 1 << 16
 _HEIGHTS = (96, 48, 24, 12, 8, 4, 1)
 # rows of one product where there are as many: columns are laid out anew for each
 _TALLER = (384, 192)
-# rows of a product that is turned round, least first: OpenBLAS lays out the smaller side anew
+# rows of a product whose sides are swapped, least first: OpenBLAS lays out the second one anew
 _FEW = (2, 4, 8)
 # numbers that are repeated in a trial, a prime, so that no two rows are equal; and the shifts and
 # factors of "lowbias32", github.com/skeeto/hash-prospector
@@ -156,7 +156,7 @@ def _fill(rows: FloatArray, columns: FloatArray, tile: _Tile, result: FloatArray
         for at in range(0, count, together):
             those = stacked[at : at + together]
             if few:
-                found = _turned_round(full, those)
+                found = _sides_swapped(full, those)
             else:
                 found = np.matmul(full, those, out=buffer[: len(those)])
             part = out[:, at * step : (at + len(those)) * step]
@@ -164,7 +164,7 @@ def _fill(rows: FloatArray, columns: FloatArray, tile: _Tile, result: FloatArray
             _by_tile(part, used)[:] = found[:, : len(some), edge : edge + used]
 
 
-def _turned_round(rows: FloatArray, columns: FloatArray) -> FloatArray:
+def _sides_swapped(rows: FloatArray, columns: FloatArray) -> FloatArray:
     """The dot products, (..., rows, width), of columns (..., dim, width) times the rows."""
     result: FloatArray = np.matmul(columns.swapaxes(-1, -2), rows.T)
     return result.swapaxes(-1, -2)
@@ -208,10 +208,10 @@ def height_alike(dim: int, num_rows: int) -> int:
 
 
 def few_alike(dim: int, num_rows: int) -> int:
-    """Least height for so few rows at which a product turned round has the tile's bits, or 0."""
+    """Least height for so few rows at which a product with swapped sides has the bits, or 0."""
     tile = tile_for(dim)
     fit = (height for height in _FEW if num_rows <= height <= tile.height)
-    return next((height for height in fit if _is_alike(tile, dim, height, is_turned=True)), 0)
+    return next((height for height in fit if _is_alike(tile, dim, height, is_swapped=True)), 0)
 
 
 @lru_cache(maxsize=8)
@@ -243,15 +243,15 @@ def _turns(tile: _Tile, dim: int) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _is_alike(tile: _Tile, dim: int, height: int, *, is_turned: bool = False) -> bool:
-    """Whether a product of this height, turned round or not, has the tile's bits."""
+def _is_alike(tile: _Tile, dim: int, height: int, *, is_swapped: bool = False) -> bool:
+    """Whether a product of this height, its sides swapped or not, has the tile's bits."""
     rows, columns, expected = _tried(tile, dim)
     used = slice(tile.edge, tile.width - tile.edge)
     if height > tile.height:
         turned = np.resize(np.roll(rows, _TURN[0], axis=0), (height, dim))
         same = np.resize(np.roll(expected, _TURN[0], axis=0), (height, tile.width))
         return np.array_equal((turned @ columns.T)[:, used], same[:, used])
-    product = _turned_round if is_turned else np.matmul
+    product = _sides_swapped if is_swapped else np.matmul
     starts = range(0, min(max(height, _TRIED), tile.height) - height + 1, height)
     return all(
         np.array_equal(

@@ -104,7 +104,7 @@ def test_there_is_a_height_for_every_dimension_and_number_of_rows():
         assert all(height <= rows for rows, height in enumerate(taller, tallest))
 
 
-def test_few_rows_fit_into_a_product_turned_round_or_there_is_none():
+def test_few_rows_fit_into_a_product_with_swapped_sides_or_there_is_none():
     for dim in (1, 128, 300):
         for num_rows in range(1, 12):
             height = few_alike(dim, num_rows)
