@@ -30,6 +30,8 @@ from cprtools.text.streaming import stream_stored
 METHODS = ("transformer", "static", "doc2vec")
 # a later way of encoding must not take over vectors of an earlier one
 _STORED = "1"
+# texts whose encoding takes minutes: what it would take to keep them is said
+_WORTH_KEEPING = 50_000
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,11 @@ def _transformed(
             settings.model, precision, device=settings.device, batch_size=settings.batch_size
         )
 
+    # of a hub's model nothing is kept
+    could_keep = is_packaged(settings.model) or find_model(settings.model) is not None
+    is_long = len(texts) - texts.null_count >= _WORTH_KEEPING
+    if settings.cache is None and could_keep and is_long:
+        say("interrupted, this would begin anew; with --cache FOLDER it would go on")
     with contextlib.ExitStack() as stack:
         folder = settings.cache or stack.enter_context(temporary_folder())
         store = VectorStore(Path(folder), key)

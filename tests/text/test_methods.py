@@ -1,0 +1,39 @@
+"""From options to rows of vectors: what is said on the way."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cprtools.text import Settings, methods, open_rows
+
+TITLES = ["wireless mouse", "tomato soup", None]
+
+
+class Encoder:
+    """Vectors of the lengths of the texts."""
+
+    def tokenise(self, texts):
+        return texts
+
+    def encode_tokens(self, texts):
+        return np.array([[len(text), 1.0] for text in texts], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("worth_keeping", "has_cache", "is_said"),
+    [(2, False, True), (2, True, False), (3, False, False)],
+)
+def test_long_work_without_a_cache_is_told_that_it_would_begin_anew(
+    monkeypatch, tmp_path, worth_keeping, has_cache, is_said
+):
+    monkeypatch.setattr(methods, "_WORTH_KEEPING", worth_keeping)
+    monkeypatch.setattr(methods, "load_encoder", lambda *_, **__: Encoder())
+    monkeypatch.setattr(methods, "_identity", lambda *_, **__: ("short", "key"))
+    products = pa.table({"product_id": ["a", "b", "c"], "title": TITLES})
+    settings = Settings(cache=str(tmp_path / "kept") if has_cache else None)
+    said = []
+    with open_rows(
+        products, pa.array(TITLES), settings, lambda steps, *_: steps, said.append
+    ) as made:
+        assert made.rows.read_all().column("product_id").to_pylist() == ["a", "b"]
+    assert any("--cache" in line for line in said) == is_said
