@@ -58,8 +58,9 @@ def stable_product(rows: FloatArray, columns: FloatArray | MatrixInFile) -> Floa
     rows: (num_rows, dim) float32; columns: (num_columns, dim) float32, in memory or in a file.
     BLAS picks its kernel, and with it the order of summation, by the size of a product and by the
     place in it. So products are made of tiles of one size, in which all rows and columns turn out
-    alike on this machine; zeros fill up what is smaller. A query's scores are then independent of
-    the queries it is asked with, and equal columns have equal scores.
+    alike on this machine, and of those of more or fewer rows that have the same bits; zeros fill up
+    what is smaller. A query's scores are then independent of the queries it is asked with, and
+    equal columns have equal scores.
     Raises ValueError where rows and columns are of different dimensions.
     """
     if rows.shape[1] != columns.shape[1]:
@@ -155,10 +156,8 @@ def _fill(rows: FloatArray, columns: FloatArray, tile: _Tile, result: FloatArray
         buffer = np.empty((together, height, width), dtype=np.float32)
         for at in range(0, count, together):
             those = stacked[at : at + together]
-            if few:
-                found = _sides_swapped(full, those)
-            else:
-                found = np.matmul(full, those, out=buffer[: len(those)])
+            into = buffer[: len(those)]
+            found = _sides_swapped(full, those) if few else np.matmul(full, those, out=into)
             part = out[:, at * step : (at + len(those)) * step]
             used = min(step, part.shape[1])
             _by_tile(part, used)[:] = found[:, : len(some), edge : edge + used]

@@ -115,10 +115,8 @@ def _transformed(
             settings.model, precision, device=settings.device, batch_size=settings.batch_size
         )
 
-    # of a hub's model nothing is kept
-    could_keep = is_packaged(settings.model) or find_model(settings.model) is not None
     is_long = len(texts) - texts.null_count >= _WORTH_KEEPING
-    if settings.cache is None and could_keep and is_long:
+    if settings.cache is None and is_long and not _is_of_a_hub(settings.model):
         say("interrupted, this would begin anew; with --cache FOLDER it would go on")
     with contextlib.ExitStack() as stack:
         folder = settings.cache or stack.enter_context(temporary_folder())
@@ -131,13 +129,18 @@ def _transformed(
 
 def _identity(model: str | None, precision: str, *, is_kept: bool) -> tuple[str, str]:
     """The model's name for the footer, and the key of its vectors in a store."""
+    if is_kept and _is_of_a_hub(model):
+        raise UsageError("--cache takes the packaged model or one in a folder: a hub's may change")
     folder = find_model(model)
     if is_packaged(model):
         name, weights = DEFAULT_MODEL, DEFAULT_WEIGHTS_SHA256
     elif folder is not None:
         name, weights = folder.resolve().name, digest_tree(folder, MODEL_FILES)
-    elif is_kept:
-        raise UsageError("--cache takes the packaged model or one in a folder: a hub's may change")
     else:
         name = weights = str(model)
     return name, digest_texts([_STORED, weights, precision])[:16]
+
+
+def _is_of_a_hub(model: str | None) -> bool:
+    """Whether nothing but its name says which model it is: nothing of it is kept."""
+    return not is_packaged(model) and find_model(model) is None
