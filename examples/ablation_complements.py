@@ -92,7 +92,7 @@ class Evidence:
         """Scores by a ranker that sees neither these columns nor what only their source found."""
         kept = [i for i, name in enumerate(self.names) if not dropped(name)]
         names = tuple(self.names[i] for i in kept)
-        rows = self._retrieved([name for name in self.stage.sources if name in names])
+        rows = self._retrieved(names)
         scores = np.full(len(rows), -np.inf)
         fold = (
             np.random.default_rng(self.setting.seed + 1).permutation(
@@ -118,11 +118,14 @@ class Evidence:
         """The scores of one source."""
         return self.found.features[:, self.names.index(source)].astype(np.float64)
 
-    def _retrieved(self, sources: list[str]) -> BoolArray:
-        """What the sources find themselves: each its own best candidates of a query."""
-        rows = self.found.features[:, self.names.index("bought")] > 0
-        for source in sources:
-            rows |= places(self.found.groups, self.alone(source)) < self.setting.settings.per_source
+    def _retrieved(self, names: tuple[str, ...]) -> BoolArray:
+        """What is found without the rest: the best candidates of each source, and known pairs."""
+        known = [self.names.index(name) for name in ("bought", "reverse") if name in names]
+        rows: BoolArray = np.any(self.found.features[:, known] > 0, axis=1)
+        for source in self.stage.sources:
+            if source in names:
+                best = places(self.found.groups, self.alone(source))
+                rows |= best < self.setting.settings.per_source
         return rows
 
     def hits(self, scores: FloatArray) -> dict[str, list[float]]:

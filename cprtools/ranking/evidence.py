@@ -144,6 +144,15 @@ class Evidence:
     def _listed(self) -> ListedEvidence:
         return ListedEvidence(self.problem, self._attributes(), self.pool)
 
+    def towards(self, query_idx: IntArray) -> Sparse:
+        """Complements: the known pairs that lead to each query, (len(query_idx), num_queries)."""
+        return self._reverse[query_idx]
+
+    @cached_property
+    def _reverse(self) -> Sparse:
+        turned: csr_matrix = self.problem.matrix.T.tocsr()
+        return turned
+
     def _back(self, queries: IntArray, cols: IntArray) -> FloatArray:
         """Counts of the pairs from these candidates to these queries."""
         return entries_at(self.problem.matrix, cols, queries)

@@ -19,6 +19,10 @@ from cprtools.ranking.groups import group_share, group_size, kinds_of_groups
 class EvidenceInPlace(Evidence):
     """Evidence where the problem's matrices are `Rows`."""
 
+    def towards(self, query_idx: IntArray) -> Rows:
+        """As of `Evidence`."""
+        return self._backward[query_idx]
+
     def _back(self, queries: IntArray, cols: IntArray) -> FloatArray:
         return entries_at(self._backward, queries, cols)
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cprtools.baselines.contract import Problem, Recommender
 from cprtools.baselines.dense import without_filling
-from cprtools.baselines.rows import Rows
+from cprtools.baselines.rows import Rows, owners
 from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import Calibration
 from cprtools.ranking.evidence import Evidence, Pairs
 from cprtools.ranking.trees import Trees
 from cprtools.retrieval import Pool, top_k
+
+if TYPE_CHECKING:
+    from cprtools.baselines.rows import Sparse
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -137,12 +140,11 @@ class TwoStage:
             raise SchemaError("the model is damaged: its vectors hold NaN or infinity")
         return scores
 
-    def _known_scores(self, query_idx: IntArray) -> dict[str, FloatArray]:
-        """Counts of known complements, -inf elsewhere: they are retrieved, too, where allowed."""
+    def _linked(self, query_idx: IntArray) -> tuple[Sparse, ...]:
+        """Complements: the pairs known from each query, and those towards it, by their rows."""
         if not self.problem.is_square:
-            return {}
-        counts = self.problem.matrix[query_idx].toarray()
-        return {"known": np.where(counts > 0, counts, -np.inf).astype(np.float32)}
+            return ()
+        return self.problem.matrix[query_idx], self._evidence().towards(query_idx)
 
     def _rank(self, trees: Trees, pairs: Pairs) -> FloatArray:
         """The trees' scores; where these learned from unknown pairs alone, known ones go first."""
@@ -180,8 +182,8 @@ class TwoStage:
         scores = {
             name: self._checked(source.score(query_idx)) for name, source in self.sources.items()
         }
-        known = self._known_scores(query_idx)
-        rows, places = retrieve({**scores, **known}, allowed, self.settings.per_source)
+        linked = self._linked(query_idx)
+        rows, places = retrieve(scores, allowed, self.settings.per_source, linked)
         return self._with_features(query_idx, rows, self.pool.members[places], scores)
 
     def _with_features(
@@ -235,17 +237,36 @@ class TwoStage:
 
 
 def retrieve(
-    scores: Mapping[str, FloatArray], allowed: BoolArray, per_source: int
+    scores: Mapping[str, FloatArray],
+    allowed: BoolArray,
+    per_source: int,
+    linked: Sequence[Sparse] = (),
 ) -> tuple[IntArray, IntArray]:
-    """The union of each source's best allowed candidates: flat (rows, cols), sorted."""
+    """The union of each source's best allowed candidates: flat (rows, cols), sorted.
+
+    linked: (queries, candidates) each, whose largest entries are candidates as well.
+    """
     chosen = np.zeros(allowed.shape, dtype=bool)
     for dense in scores.values():
         best, values = top_k(dense, min(per_source, dense.shape[1]), allowed)
         rows = np.repeat(np.arange(len(best)), best.shape[1])
         found = (best.ravel() >= 0) & np.isfinite(values.ravel())
         chosen[rows[found], best.ravel()[found]] = True
+    for pairs in linked:
+        chosen[_largest_entries(pairs, allowed, per_source)] = True
     rows, cols = np.nonzero(chosen)
     return rows, cols
+
+
+def _largest_entries(pairs: Sparse, allowed: BoolArray, number: int) -> tuple[IntArray, IntArray]:
+    """Of each row the `number` largest allowed entries, ties to the lower column: (rows, cols)."""
+    row, col = owners(pairs), pairs.indices
+    free = allowed[row, col] & (pairs.data > 0)
+    row, col, weight = row[free], col[free], pairs.data[free]
+    order = np.lexsort((col, -weight, row))
+    row, col = row[order], col[order]
+    first = np.arange(len(row)) - np.searchsorted(row, row) < number
+    return row[first], col[first]
 
 
 def query_blocks(query_idx: IntArray, num_candidates: int, sources: int) -> Iterator[IntArray]:

@@ -16,7 +16,7 @@ from cprtools.ranking.holdout import (
     hold_out_pairs,
     unlisted_by_draw,
 )
-from cprtools.ranking.two_stage import at_equal_prior, candidate_pool, known_mask, retrieve
+from cprtools.ranking.two_stage import at_equal_prior, candidate_pool, known_mask
 from cprtools.retrieval import Pool
 
 
@@ -190,17 +190,6 @@ def test_a_list_is_as_long_as_what_is_left():
     allowed[:, [3, 7]] = True
     for cols, _ in stage.lists(np.arange(5), allowed, 10):
         assert sorted(cols.tolist()) == [3, 7]
-
-
-def test_retrieval_is_the_union_of_each_sources_best():
-    scores = {
-        "a": np.array([[5, 4, 3, 2, 1]], dtype=np.float32),
-        "b": np.array([[1, 2, 3, 4, 5]], dtype=np.float32),
-    }
-    allowed = np.array([[True, True, True, True, False]])
-    rows, cols = retrieve(scores, allowed, 1)
-    assert rows.tolist() == [0, 0]
-    assert cols.tolist() == [0, 3]
 
 
 def test_sources_are_refitted_on_everything_after_the_ranker():
