@@ -12,6 +12,7 @@ from cprtools.baselines.contract import Problem, Recommender
 from cprtools.ranking.calibration import Calibration, fit_calibration
 from cprtools.ranking.collecting import Collected, collect_evidence, evidence_of, usual_rows
 from cprtools.ranking.evidence import EXPECTED, monotone_columns
+from cprtools.ranking.lines import Lines, fit_lines
 from cprtools.ranking.listed import RELATIVE
 from cprtools.ranking.scales import match_quantiles
 from cprtools.ranking.trees import Trees, fit_trees
@@ -76,7 +77,12 @@ def fit_two_stage(
         if not problem.is_square:
             learnt = _learn(stage, fit, found, queries, usual, seed, say)
         elif fit is not None:
-            learnt = _Learnt(fit(np.ones(len(queries), dtype=bool)))
+            learnt = _Learnt(
+                fit(np.ones(len(queries), dtype=bool)),
+                lines=None
+                if keep_known
+                else fit_lines(found.features, found.counts, names, degree=PRIOR, seed=seed),
+            )
         del fit
     # its sources, which `fit` knows too, are as large as those that come now
     del stage
@@ -87,6 +93,7 @@ def fit_two_stage(
     return replace(
         whole,
         trees=learnt.trees,
+        lines=learnt.lines,
         calibration=learnt.curve,
         retrieval_calibration=learnt.own_curve,
     )
@@ -97,6 +104,7 @@ class _Learnt:
     """What the second stage adds to its sources."""
 
     trees: Trees | None = None
+    lines: Lines | None = None
     curve: Calibration | None = None
     """Of the final score."""
     own_curve: Calibration | None = None
@@ -128,13 +136,13 @@ def _learn(
     own = found.features[:, names.index(next(iter(stage.sources)))]
     own_curve = curve_of(own)
     if fit is None:
-        return _Learnt(None, own_curve, own_curve, own, own)
+        return _Learnt(None, None, own_curve, own_curve, own, own)
     staged = _scores_out_of_fold(fit, found.features, labels, queries, stage.settings, seed)
     num_trees = enough_trees(staged, labels, queries, usual, depth)
     say(f"ranker: {num_trees} trees")
     scores = at_equal_prior(staged[num_trees], found.features, names)
     trees = fit(np.ones(len(queries), dtype=bool)).first(num_trees)
-    return _Learnt(trees, curve_of(scores), own_curve, scores, own)
+    return _Learnt(trees, None, curve_of(scores), own_curve, scores, own)
 
 
 def _at_scale_of(
@@ -170,6 +178,7 @@ def _at_scale_of(
         scale = match_quantiles(learnt.scores[rows], scores)
     return _Learnt(
         trees,
+        None,
         None if learnt.curve is None else learnt.curve.moved(scale),
         None if learnt.own_curve is None else learnt.own_curve.moved(own_scale),
     )

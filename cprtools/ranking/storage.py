@@ -16,8 +16,9 @@ from cprtools.baselines.storage import (
 from cprtools.baselines.stored import Held
 from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import load_calibration
+from cprtools.ranking.lines import load_lines
 from cprtools.ranking.trees import load_trees
-from cprtools.ranking.two_stage import Settings, TwoStage, candidate_pool
+from cprtools.ranking.two_stage import PRIOR, Settings, TwoStage, candidate_pool
 from cprtools.retrieval.pool import Pool
 from cprtools.tables.folders import Folder
 
@@ -29,6 +30,8 @@ def stage_members(stage: TwoStage) -> tuple[dict[str, pa.Table], dict[str, Any]]
         members.update(source.tables())
     if stage.trees is not None:
         members.update(stage.trees.tables())
+    if stage.lines is not None:
+        members.update(stage.lines.tables())
     if stage.calibration is not None:
         members["calibration"] = stage.calibration.table()
     if stage.retrieval_calibration is not None:
@@ -96,7 +99,7 @@ def check_methods(names: list[str], registry: Mapping[str, Any], place: str) -> 
 
 
 def load_ranker(folder: Folder) -> dict[str, Any]:
-    """The stored trees and calibrations, by the names of TwoStage's fields."""
+    """The stored trees, lines and calibrations, by the names of TwoStage's fields."""
     found: dict[str, Any] = {
         name: load_calibration(folder.table(name))
         for name in ("calibration", "retrieval_calibration")
@@ -104,4 +107,7 @@ def load_ranker(folder: Folder) -> dict[str, Any]:
     }
     if folder.has("ranker"):
         found["trees"] = load_trees(folder.table("ranker"), folder.table("ranker_features"))
+        if folder.has("ranker_lines"):
+            names = found["trees"].names
+            found["lines"] = load_lines(folder.table("ranker_lines"), names, PRIOR)
     return found

@@ -16,6 +16,7 @@ from cprtools.baselines.rows import Rows, owners
 from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import Calibration
 from cprtools.ranking.evidence import Evidence, Pairs
+from cprtools.ranking.lines import SHARE, Lines
 from cprtools.ranking.trees import Trees
 from cprtools.retrieval import Pool, top_k
 
@@ -83,6 +84,8 @@ class TwoStage:
     problem: Problem
     sources: Mapping[str, Recommender]
     trees: Trees | None = None
+    lines: Lines | None = None
+    """Beside the trees; complements that nobody has bought yet alone."""
     calibration: Calibration | None = None
     """Of the final score: the ranker's, or without one the model's."""
     retrieval_calibration: Calibration | None = None
@@ -147,8 +150,11 @@ class TwoStage:
         return self.problem.matrix[query_idx], self._evidence().towards(query_idx)
 
     def _rank(self, trees: Trees, pairs: Pairs) -> FloatArray:
-        """The trees' scores; where these learned from unknown pairs alone, known ones go first."""
-        scores = trees.predict(pairs.features).astype(np.float32)
+        """The ranker's scores; where it learned from unknown pairs alone, known ones go first."""
+        odds = trees.predict(pairs.features)
+        if self.lines is not None:
+            odds += SHARE * (self.lines.predict(pairs.features) - odds)
+        scores = odds.astype(np.float32)
         if not self.problem.is_square:
             return at_equal_prior(scores, pairs.features, trees.names)
         if trees.start is None:
@@ -210,6 +216,10 @@ class TwoStage:
         scores = {name: source.score(query_idx) for name, source in self.sources.items()}
         pairs = self._with_features(query_idx, np.zeros(len(cols), np.int64), cols, scores)
         base, added = self.trees.contributions(pairs.features)
+        if self.lines is not None and len(cols):
+            own, more = self.lines.contributions(pairs.features)
+            base += SHARE * (float(own[0]) - base)
+            added += SHARE * (more - added)
         names = self.trees.names
         if not self.problem.is_square:
             added[:, names.index(PRIOR)] += at_equal_prior(0.0, pairs.features, names)

@@ -200,6 +200,7 @@ DAMAGE = {
     "factors": ("mf_candidates", "factor", None),
     "sums": ("sums", "given", None),
     "trees": ("ranker", "left", lambda v: v * 0),
+    "lines": ("ranker_lines", "weight", lambda v: v * np.nan),
     "places": ("products_places", "end_product_id", lambda v: v * 1000),
 }
 

@@ -11,8 +11,8 @@ from cprtools.cpr.problem import build_problem
 
 def test_a_pair_known_the_other_way_round_is_a_reason_of_its_own(tmp_path):
     pairs = pa.table({
-        "query_id": ["a", "b", "c"], "candidate_id": ["b", "a", "a"], "co_purchase": [3, 3, 2], "co_view": [0] * 3,
-        "complement": [True] * 3, "similar": [False] * 3,
+        "query_id": ["a", "b", "c"], "candidate_id": ["b", "a", "a"], "co_purchase": [3, 3, 2],
+        "co_view": [0] * 3, "complement": [True] * 3, "similar": [False] * 3,
     })  # fmt: skip
     built = build_problem(pairs, pa.table({"product_id": ["a", "b", "c"]}), [])
     stage = recipe.train(built.problem, "reverse", options={}, with_ranker=True)

@@ -1,0 +1,147 @@
+"""A logistic regression over the trees' evidence, beside them: it orders what they take for equal.
+
+A forest gives the best candidates of a query few different answers; a line is smooth there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cprtools.errors import SchemaError
+
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+SHARE = 1 / 3
+"""Of the line's log-odds in the score; the rest are the trees'."""
+
+# deviations from the mean at most: evidence has long tails
+_FURTHEST = 8.0
+# of each kind of query: with more the others tell nothing new; with fewer there is no line
+_MOST_NEGATIVES, _LEAST_POSITIVES = 200_000, 100
+_PENALTY = 1.0
+_INTERCEPT = ""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Two lines: of queries without known pairs of their own (row 0), and of those with some."""
+
+    names: tuple[str, ...]
+    """Feature names, in column order."""
+    degree: str
+    """The feature that is 0 where a query has no pairs."""
+    mean: DoubleArray
+    """(2, names) of the candidates learnt from."""
+    deviation: DoubleArray
+    """(2, names) above 0."""
+    weight: DoubleArray
+    """(2, names) log-odds for each deviation from the mean."""
+    intercept: DoubleArray
+    """(2,) log-odds."""
+
+    def predict(self, features: FloatArray) -> DoubleArray:
+        """Log-odds, (rows,) float64 of features (rows, len(names)) float32."""
+        base, added = self.contributions(features)
+        # one after the other: a sum of columns, the same bits for any number of rows
+        for column in added.T:
+            base += column
+        return base
+
+    def contributions(self, features: FloatArray) -> tuple[DoubleArray, DoubleArray]:
+        """The intercept, (rows,), and what each feature adds, (rows, names), both float64."""
+        kind = self._kinds(features)
+        far = (features - self.mean[kind]) / self.deviation[kind]
+        return self.intercept[kind], np.clip(far, -_FURTHEST, _FURTHEST) * self.weight[kind]
+
+    def _kinds(self, features: FloatArray) -> IntArray:
+        return (features[:, self.names.index(self.degree)] > 0).astype(np.int64)
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Member `ranker_lines`, a row for each line and feature; the intercept's has no name."""
+        columns: dict[str, list[Any]] = {
+            name: [] for name in ("has_pairs", "feature", "mean", "deviation", "weight")
+        }
+        for kind in (0, 1):
+            columns["has_pairs"] += [bool(kind)] * (len(self.names) + 1)
+            columns["feature"] += [_INTERCEPT, *self.names]
+            columns["mean"] += [0.0, *self.mean[kind].tolist()]
+            columns["deviation"] += [1.0, *self.deviation[kind].tolist()]
+            columns["weight"] += [float(self.intercept[kind]), *self.weight[kind].tolist()]
+        return {"ranker_lines": pa.table(columns)}
+
+
+def load_lines(table: pa.Table, names: tuple[str, ...], degree: str) -> Lines:
+    """The stored lines. Raises SchemaError where they are not of these features."""
+    size = len(names) + 1
+    numbers = [np.asarray(table.column(n), float) for n in ("mean", "deviation", "weight")]
+    sound = table.column("feature").to_pylist() == [_INTERCEPT, *names] * 2 and degree in names
+    if not sound or not np.isfinite(numbers).all() or (numbers[1] <= 0).any():
+        raise SchemaError("the model's ranker is damaged")
+    mean, deviation, weight = (values.reshape(2, size) for values in numbers)
+    return Lines(names, degree, mean[:, 1:], deviation[:, 1:], weight[:, 1:], weight[:, 0])
+
+
+def fit_lines(
+    features: FloatArray,
+    counts: FloatArray,
+    names: tuple[str, ...],
+    *,
+    degree: str,
+    seed: int = 0,
+) -> Lines | None:
+    """Logistic regressions with a quadratic penalty on standardised evidence.
+
+    features (rows, len(names)) float32 without NaN; counts (rows,) as often as the held-out pair
+    was bought, 0 where there is none: it counts as often. None where one of the two kinds of
+    queries has too few held-out pairs among its candidates.
+    """
+    has_pairs = features[:, names.index(degree)] > 0
+    found = []
+    for kind in (~has_pairs, has_pairs):
+        positives = np.flatnonzero(kind & (counts > 0))
+        negatives = np.flatnonzero(kind & (counts <= 0))
+        if len(positives) < _LEAST_POSITIVES or not len(negatives):
+            return None
+        drawn = negatives
+        if len(negatives) > _MOST_NEGATIVES:
+            random = np.random.default_rng(seed)
+            drawn = random.choice(negatives, _MOST_NEGATIVES, replace=False)
+        rows = np.sort(np.concatenate([positives, drawn]))
+        is_true = counts[rows] > 0
+        each = np.where(is_true, np.maximum(counts[rows], 1), len(negatives) / len(drawn))
+        found.append(_fit_line(features[rows], is_true, each))
+    return Lines(names, degree, *(np.stack(parts) for parts in zip(*found, strict=True)))
+
+
+def _fit_line(
+    features: FloatArray, is_true: npt.NDArray[np.bool_], each: DoubleArray
+) -> tuple[DoubleArray, DoubleArray, DoubleArray, DoubleArray]:
+    """Mean, deviation and weight of every feature, and the intercept: the fields of `Lines`."""
+    from scipy.optimize import minimize
+
+    values = features.astype(np.float64)
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    deviation[deviation == 0] = 1.0
+    values = np.clip((values - mean) / deviation, -_FURTHEST, _FURTHEST)
+
+    def loss(line: DoubleArray) -> tuple[float, DoubleArray]:
+        odds = values @ line[1:] + line[0]
+        slope = each * (1 / (1 + np.exp(-odds)) - is_true)
+        cost = (each * (np.logaddexp(0, odds) - is_true * odds)).sum()
+        penalty = _PENALTY * (line[1:] ** 2).sum() / 2
+        return cost + penalty, np.concatenate(
+            [[slope.sum()], values.T @ slope + _PENALTY * line[1:]]
+        )
+
+    start = np.zeros(values.shape[1] + 1)
+    share = (each * is_true).sum() / each.sum()
+    start[0] = np.log(share / (1 - share))
+    line = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
+    return mean, deviation, line[1:], line[0]
