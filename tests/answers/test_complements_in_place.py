@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from cprtools.answers.in_place import open_in_place
 from cprtools.baselines.contract import NotInPlace
 from cprtools.cpr import recipe
 from cprtools.cpr.problem import build_problem
+from cprtools.ranking.two_stage import known_mask
 from tests.answers.newcomer_market import FAST, shop_pairs, shop_products, train_shop
 from tests.answers.test_in_place import HEAVY, IN_PLACE_ONLY, PROBE
 
@@ -121,6 +123,23 @@ def test_every_column_of_evidence_is_that_of_the_model_in_memory(ranked):
         assert (own.cols == whole.cols[rows]).all()
         for at, name in enumerate(memory.trees.names):
             assert (own.features[:, at] == whole.features[rows, at]).all(), name
+
+
+def test_what_lines_and_trees_add_makes_up_the_scores(ranked):
+    memory = answers.open_model(str(ranked)).stage
+    in_place = open_in_place(tables.open_folder(str(ranked), (answers.COMPLEMENTS,))).stage
+    assert memory.lines is not None
+    query = np.array([7])
+    allowed = known_mask(memory.problem, query, memory.pool)
+    ((cols, scores),) = memory.lists(query, allowed, 5)
+    for stage in (memory, in_place):
+        explained = stage.explain(7, cols[:5], scores[:5])
+        assert explained.is_ranked.all()
+        total = explained.base + explained.added.sum(axis=1)
+        np.testing.assert_allclose(total, scores[:5], rtol=1e-5)
+    # without the lines they are others
+    ((_, bare),) = replace(memory, lines=None).lists(query, allowed, 5)
+    assert not np.allclose(bare[:5], scores[:5], rtol=1e-3)
 
 
 def test_every_product_is_found_by_its_id_and_no_other(models):
