@@ -4,11 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cprtools.answers.model import Model
-from cprtools.baselines.contract import Problem
 from cprtools.baselines.rows import entries_at
 from cprtools.tables import columns as c
 
-FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 _PARTS = 2
@@ -18,7 +16,7 @@ def complement_reasons(model: Model, query_idx: IntArray, cols: IntArray) -> lis
     """One line for each (query, candidate) pair; both arguments are (pairs,) int64."""
     problem = model.stage.problem
     together = entries_at(problem.matrix, query_idx, cols)
-    reverse = _reverse_counts(problem, query_idx, cols)
+    reverse = entries_at(problem.towards, query_idx, cols)
     popularity = model.popularity
     names = model.type_names
     brands = model.strings(c.BRAND)
@@ -39,13 +37,6 @@ def complement_reasons(model: Model, query_idx: IntArray, cols: IntArray) -> lis
             parts.append(f"bought with other products {_times(popularity[col])}")
         reasons.append("; ".join(parts[:_PARTS]) or "nearest by its features")
     return reasons
-
-
-def _reverse_counts(problem: Problem, query_idx: IntArray, cols: IntArray) -> FloatArray:
-    """Counts of the pairs from the candidates to the queries, (pairs,)."""
-    if problem.backward is not None:
-        return entries_at(problem.backward, query_idx, cols)
-    return entries_at(problem.matrix, cols, query_idx)
 
 
 def _times(count: float) -> str:

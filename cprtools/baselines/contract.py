@@ -18,6 +18,7 @@ from cprtools.retrieval import top_k
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+    from cprtools.baselines.rows import Sparse
     from cprtools.baselines.stored import Stored
 
 FloatArray = npt.NDArray[np.float32]
@@ -117,6 +118,14 @@ class Problem:
         if self.sums is not None and self.sums.given is not None:
             return self.sums.given
         return row_sums(self.matrix)
+
+    @cached_property
+    def towards(self) -> "Sparse":
+        """Complements: the known pairs by their candidates; row q holds what leads to q."""
+        if self.backward is not None:
+            return self.backward
+        turned: csr_matrix = self.matrix.T.tocsr()
+        return turned
 
     @property
     def wide(self) -> "csr_matrix":

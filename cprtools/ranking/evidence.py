@@ -119,7 +119,7 @@ class Evidence:
     def _known(self, queries: IntArray, cols: IntArray) -> dict[str, Any]:
         """Counts of the pair itself and of its reverse, where those are known."""
         bought = entries_at(self.problem.matrix, queries, cols)
-        back = self._back(queries, cols)
+        back = entries_at(self.problem.towards, queries, cols)
         totals = self.problem.weight_given.astype(np.float32)
         return {
             "bought": np.log1p(bought),
@@ -143,19 +143,6 @@ class Evidence:
     @cached_property
     def _listed(self) -> ListedEvidence:
         return ListedEvidence(self.problem, self._attributes(), self.pool)
-
-    def towards(self, query_idx: IntArray) -> Sparse:
-        """Complements: the known pairs that lead to each query, (len(query_idx), num_queries)."""
-        return self._reverse[query_idx]
-
-    @cached_property
-    def _reverse(self) -> Sparse:
-        turned: csr_matrix = self.problem.matrix.T.tocsr()
-        return turned
-
-    def _back(self, queries: IntArray, cols: IntArray) -> FloatArray:
-        """Counts of the pairs from these candidates to these queries."""
-        return entries_at(self.problem.matrix, cols, queries)
 
     def _alike(self, query_idx: IntArray) -> dict[str, tuple[FloatArray, FloatArray]]:
         """Of each kind of group the shares, (len(query_idx), n), and the sizes of the queries'."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cprtools.baselines.contract import FloatArray, IntArray, NotInPlace
-from cprtools.baselines.rows import Rows, counted, entries_at, product
+from cprtools.baselines.rows import Rows, counted, product
 from cprtools.baselines.sparse import largest
 from cprtools.ranking.evidence import NEIGHBOURS, Evidence, log_lift, normalise_rows
 from cprtools.ranking.groups import group_share, group_size, kinds_of_groups
@@ -18,13 +18,6 @@ from cprtools.ranking.groups import group_share, group_size, kinds_of_groups
 
 class EvidenceInPlace(Evidence):
     """Evidence where the problem's matrices are `Rows`."""
-
-    def towards(self, query_idx: IntArray) -> Rows:
-        """As of `Evidence`."""
-        return self._backward[query_idx]
-
-    def _back(self, queries: IntArray, cols: IntArray) -> FloatArray:
-        return entries_at(self._backward, queries, cols)
 
     def _alike(self, query_idx: IntArray) -> dict[str, tuple[FloatArray, FloatArray]]:
         found = {}

@@ -24,6 +24,7 @@ from cprtools.ranking.two_stage import (
     at_equal_prior,
     candidate_pool,
 )
+from cprtools.retrieval import first_rows
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -77,12 +78,10 @@ def fit_two_stage(
         if not problem.is_square:
             learnt = _learn(stage, fit, found, queries, usual, seed, say)
         elif fit is not None:
-            learnt = _Learnt(
-                fit(np.ones(len(queries), dtype=bool)),
-                lines=None
-                if keep_known
-                else fit_lines(found.features, found.counts, names, degree=PRIOR, seed=seed),
-            )
+            learnt = _Learnt(fit(np.ones(len(queries), dtype=bool)))
+            if not keep_known:
+                lines = fit_lines(found.features, found.counts, names, degree=PRIOR, seed=seed)
+                learnt = replace(learnt, lines=lines)
         del fit
     # its sources, which `fit` knows too, are as large as those that come now
     del stage
@@ -104,7 +103,6 @@ class _Learnt:
     """What the second stage adds to its sources."""
 
     trees: Trees | None = None
-    lines: Lines | None = None
     curve: Calibration | None = None
     """Of the final score."""
     own_curve: Calibration | None = None
@@ -113,6 +111,8 @@ class _Learnt:
     """(rows,) final scores of the candidates learnt from."""
     own_scores: npt.NDArray[np.floating] | None = None
     """(rows,) the model's own scores of them."""
+    lines: Lines | None = None
+    """Beside the trees, of complements."""
 
 
 def _learn(
@@ -136,13 +136,13 @@ def _learn(
     own = found.features[:, names.index(next(iter(stage.sources)))]
     own_curve = curve_of(own)
     if fit is None:
-        return _Learnt(None, None, own_curve, own_curve, own, own)
+        return _Learnt(None, own_curve, own_curve, own, own)
     staged = _scores_out_of_fold(fit, found.features, labels, queries, stage.settings, seed)
     num_trees = enough_trees(staged, labels, queries, usual, depth)
     say(f"ranker: {num_trees} trees")
     scores = at_equal_prior(staged[num_trees], found.features, names)
     trees = fit(np.ones(len(queries), dtype=bool)).first(num_trees)
-    return _Learnt(trees, None, curve_of(scores), own_curve, scores, own)
+    return _Learnt(trees, curve_of(scores), own_curve, scores, own)
 
 
 def _at_scale_of(
@@ -178,7 +178,6 @@ def _at_scale_of(
         scale = match_quantiles(learnt.scores[rows], scores)
     return _Learnt(
         trees,
-        None,
         None if learnt.curve is None else learnt.curve.moved(scale),
         None if learnt.own_curve is None else learnt.own_curve.moved(own_scale),
     )
@@ -221,17 +220,10 @@ def _calibrate(
 
     Candidates further down are easy negatives: with them any threshold would look precise.
     """
-    best = _first_rows(scores, groups, depth)
+    best = first_rows(scores, groups, depth)
     if not labels[best].any() or labels[best].all():
         return None
     return fit_calibration(scores[best], labels[best])
-
-
-def _first_rows(scores: npt.NDArray[np.floating], groups: IntArray, depth: int) -> IntArray:
-    """The rows of each group's `depth` highest scores, group by group."""
-    order = np.lexsort((-scores, groups))
-    first = np.searchsorted(groups[order], groups[order])
-    return np.asarray(order[np.arange(len(order)) - first < depth])
 
 
 def ranker_fitter(
@@ -330,7 +322,7 @@ def _recalls(
     scores: npt.NDArray[np.float64], labels: FloatArray, queries: IntArray, depth: int
 ) -> npt.NDArray[np.float64]:
     """Recall among each query's first `depth`, of the queries with a positive."""
-    best = _first_rows(scores, queries, depth)
+    best = first_rows(scores, queries, depth)
     size = int(queries.max(initial=-1)) + 1
     positives = np.bincount(queries, labels, minlength=size)
     hits = np.bincount(queries[best], labels[best], minlength=size)

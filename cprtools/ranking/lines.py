@@ -16,11 +16,9 @@ from cprtools.errors import SchemaError
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
-SHARE = 1 / 3
-"""Of the line's log-odds in the score; the rest are the trees'."""
-
+# of the line's log-odds in the score; the rest are the trees'
+_SHARE = 1 / 3
 # deviations from the mean at most: evidence has long tails
 _FURTHEST = 8.0
 # of each kind of query: with more the others tell nothing new; with fewer there is no line
@@ -56,12 +54,12 @@ class Lines:
 
     def contributions(self, features: FloatArray) -> tuple[DoubleArray, DoubleArray]:
         """The intercept, (rows,), and what each feature adds, (rows, names), both float64."""
-        kind = self._kinds(features)
-        far = (features - self.mean[kind]) / self.deviation[kind]
-        return self.intercept[kind], np.clip(far, -_FURTHEST, _FURTHEST) * self.weight[kind]
-
-    def _kinds(self, features: FloatArray) -> IntArray:
-        return (features[:, self.names.index(self.degree)] > 0).astype(np.int64)
+        has_pairs = features[:, self.names.index(self.degree)] > 0
+        added = np.empty(features.shape)
+        for kind, rows in enumerate((~has_pairs, has_pairs)):
+            far = (features[rows] - self.mean[kind]) / self.deviation[kind]
+            added[rows] = np.clip(far, -_FURTHEST, _FURTHEST) * self.weight[kind]
+        return self.intercept[has_pairs.astype(np.int64)], added
 
     def tables(self) -> dict[str, pa.Table]:
         """Member `ranker_lines`, a row for each line and feature; the intercept's has no name."""
@@ -75,6 +73,11 @@ class Lines:
             columns["deviation"] += [1.0, *self.deviation[kind].tolist()]
             columns["weight"] += [float(self.intercept[kind]), *self.weight[kind].tolist()]
         return {"ranker_lines": pa.table(columns)}
+
+
+def beside(of_trees: Any, of_lines: Any) -> Any:
+    """Log-odds, or parts of them, of trees and lines together: numbers or arrays of one shape."""
+    return of_trees + _SHARE * (of_lines - of_trees)
 
 
 def load_lines(table: pa.Table, names: tuple[str, ...], degree: str) -> Lines:

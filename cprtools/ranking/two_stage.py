@@ -16,9 +16,9 @@ from cprtools.baselines.rows import Rows, owners
 from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import Calibration
 from cprtools.ranking.evidence import Evidence, Pairs
-from cprtools.ranking.lines import SHARE, Lines
+from cprtools.ranking.lines import Lines, beside
 from cprtools.ranking.trees import Trees
-from cprtools.retrieval import Pool, top_k
+from cprtools.retrieval import Pool, first_rows, top_k
 
 if TYPE_CHECKING:
     from cprtools.baselines.rows import Sparse
@@ -147,13 +147,13 @@ class TwoStage:
         """Complements: the pairs known from each query, and those towards it, by their rows."""
         if not self.problem.is_square:
             return ()
-        return self.problem.matrix[query_idx], self._evidence().towards(query_idx)
+        return self.problem.matrix[query_idx], self.problem.towards[query_idx]
 
     def _rank(self, trees: Trees, pairs: Pairs) -> FloatArray:
         """The ranker's scores; where it learned from unknown pairs alone, known ones go first."""
         odds = trees.predict(pairs.features)
         if self.lines is not None:
-            odds += SHARE * (self.lines.predict(pairs.features) - odds)
+            odds = beside(odds, self.lines.predict(pairs.features))
         scores = odds.astype(np.float32)
         if not self.problem.is_square:
             return at_equal_prior(scores, pairs.features, trees.names)
@@ -218,8 +218,7 @@ class TwoStage:
         base, added = self.trees.contributions(pairs.features)
         if self.lines is not None and len(cols):
             own, more = self.lines.contributions(pairs.features)
-            base += SHARE * (float(own[0]) - base)
-            added += SHARE * (more - added)
+            base, added = beside(base, float(own[0])), beside(added, more)
         names = self.trees.names
         if not self.problem.is_square:
             added[:, names.index(PRIOR)] += at_equal_prior(0.0, pairs.features, names)
@@ -269,14 +268,12 @@ def retrieve(
 
 
 def _largest_entries(pairs: Sparse, allowed: BoolArray, number: int) -> tuple[IntArray, IntArray]:
-    """Of each row the `number` largest allowed entries, ties to the lower column: (rows, cols)."""
+    """Of each row the `number` largest allowed entries, ties to the first: (rows, cols)."""
     row, col = owners(pairs), pairs.indices
     free = allowed[row, col] & (pairs.data > 0)
     row, col, weight = row[free], col[free], pairs.data[free]
-    order = np.lexsort((col, -weight, row))
-    row, col = row[order], col[order]
-    first = np.arange(len(row)) - np.searchsorted(row, row) < number
-    return row[first], col[first]
+    best = first_rows(weight, row, number)
+    return row[best], col[best]
 
 
 def query_blocks(query_idx: IntArray, num_candidates: int, sources: int) -> Iterator[IntArray]:

@@ -6,14 +6,14 @@ from cprtools import on_demand
 
 if TYPE_CHECKING:
     from cprtools.retrieval.pool import Pool
-    from cprtools.retrieval.topk import top_k
+    from cprtools.retrieval.topk import first_rows, top_k
 
 __getattr__ = on_demand(
     __name__,
     {
         "pool": "Pool",
-        "topk": "top_k",
+        "topk": "first_rows top_k",
     },
 )
 
-__all__ = ["Pool", "top_k"]
+__all__ = ["Pool", "first_rows", "top_k"]

@@ -35,6 +35,16 @@ def top_k(
     return indices, values
 
 
+def first_rows(scores: npt.NDArray[np.floating], groups: IntArray, depth: int) -> IntArray:
+    """The rows of each group's `depth` highest scores, group by group, ties to the first row.
+
+    scores, groups: (rows,) of flat lists.
+    """
+    order = np.lexsort((-scores, groups))
+    first = np.searchsorted(groups[order], groups[order])
+    return np.asarray(order[np.arange(len(order)) - first < depth])
+
+
 def _top_of_row(row: FloatArray, k: int, allowed: BoolArray | None) -> IntArray:
     if k < 1 or not len(row):
         return np.empty(0, dtype=np.int64)
