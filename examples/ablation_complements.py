@@ -1,7 +1,8 @@
 """What each ingredient of the default complement model is worth: one row without each.
 
 Usage: python examples/ablation_complements.py TRAIN --products PRODUCTS [--vectors VECTORS]...
-           [--earlier EARLIER --later LATER] [--queries 5000] [--seed 0] [--ranker-only]
+           [--earlier EARLIER --later LATER [--recent RECENT]] [--queries 5000] [--seed 0]
+           [--ranker-only]
 
 No test data are read. As in training, pairs are held out inside TRAIN (with EARLIER and LATER: the
 later orders' counts), the sources are fitted without them, and the evidence about the candidates
@@ -199,6 +200,7 @@ def main() -> None:
     parser.add_argument("--vectors", action="append", default=[])
     parser.add_argument("--earlier")
     parser.add_argument("--later")
+    parser.add_argument("--recent")
     parser.add_argument("--queries", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ranker-only", action="store_true", help="leave the network as it is")
@@ -207,9 +209,8 @@ def main() -> None:
     def read(name: str, schema: Any) -> Any:
         return tables.read(tables.open_table(name, schema))
 
-    parts = None
-    if options.later:
-        parts = read(options.earlier, tables.PAIRS), read(options.later, tables.PAIRS)
+    given = (options.earlier, options.later, options.recent) if options.later else ()
+    parts = [read(name, tables.PAIRS) for name in given if name]
     problem = build_problem(
         read(options.pairs, tables.PAIRS),
         read(options.products, tables.PRODUCTS),
@@ -220,7 +221,7 @@ def main() -> None:
         hold_out_later(problem) if parts else hold_out_pairs(problem, seed=options.seed)
     )
     settings = Settings(max_queries=options.queries)
-    setting = Setting(inner, positives, parts is not None, settings, options.seed)
+    setting = Setting(inner, positives, bool(parts), settings, options.seed)
     networks = {} if options.ranker_only else NETWORK
     for number, (label, hits) in enumerate(rows_of(setting, networks)):
         if not number:

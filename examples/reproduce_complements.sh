@@ -9,6 +9,7 @@
 #   SPLIT=orders  10% of the orders (sessions) are test: their pairs, known ones among them, are to
 #                 be foretold. A tenth of the other orders serves to choose settings and ranker.
 #   SPLIT=time    as orders, by time: the last orders are test (AT), those before (LATER) choose.
+#                 With RECENT the last orders before those are what was bought of late.
 # Candidates: the whole catalogue but similar products. Default: pairs for relations, else orders.
 # QUERIES=0.1 answers a tenth of the queries only; MIN_COUNT is that of mine-pairs. GO_ON=1 keeps
 # FOLDER with its split and the methods that are there already. EMBED="--method static" are options
@@ -55,7 +56,14 @@ else
   cprtools mine-pairs earlier_events.parquet "${count[@]}" -o earlier.parquet
   cprtools mine-pairs later_events.parquet --min-count 1 -o later.parquet
   cprtools mine-pairs test_events.parquet --min-count 1 -o truth/pairs.parquet
-  later=(--earlier earlier.parquet --later later.parquet) keep=(--keep-train) exclude=()
+  later=(--earlier earlier.parquet --later later.parquet)
+  if [ -n "${RECENT:-}" ]; then
+    cprtools split earlier_events.parquet --at "$RECENT" -o before_events.parquet \
+      --test-out recent_events.parquet
+    cprtools mine-pairs recent_events.parquet --min-count 1 -o recent.parquet
+    later+=(--recent recent.parquet)
+  fi
+  keep=(--keep-train) exclude=()
   segments=("all" "rare queries" "middle queries" "frequent queries")
 fi
 truth=truth

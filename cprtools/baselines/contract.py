@@ -46,6 +46,8 @@ class Sums:
     towards: DoubleArray | None = None
     given: DoubleArray | None = None
     """Complements: what `weight_towards` and `weight_given` are."""
+    recent: DoubleArray | None = None
+    """Complements: (num_candidates,) weight of the recent pairs towards each candidate."""
     type_pairs: DoubleArray | None = None
     """Complements: (num_types,) known pairs from a product with a type towards each type."""
 
@@ -91,6 +93,10 @@ class Problem:
     """Complements: (num_candidates, num_candidates) float32 counts of two parts of the orders
     behind `matrix`: settings and ranker are chosen by foretelling the later one from the earlier
     one. None: by predicting pairs that are held out at random."""
+    recent: "csr_matrix | None" = None
+    earlier_recent: "csr_matrix | None" = None
+    """Complements: (num_candidates, num_candidates) float32 counts of the last of the orders behind
+    `matrix`, and of the last of those behind `earlier`. None: no order is known to be recent."""
     is_square: bool = False
     sums: "Sums | None" = None
     """Of a model that is read in place; else they are taken from the matrix."""
@@ -118,6 +124,15 @@ class Problem:
         if self.sums is not None and self.sums.given is not None:
             return self.sums.given
         return row_sums(self.matrix)
+
+    @cached_property
+    def recent_towards(self) -> DoubleArray:
+        """(num_candidates,) float64 weight of the recent pairs towards each candidate."""
+        if self.sums is not None and self.sums.recent is not None:
+            return self.sums.recent
+        if self.recent is None:
+            return np.zeros(self.num_candidates)
+        return column_sums(self.recent)
 
     @cached_property
     def towards(self) -> "Sparse":

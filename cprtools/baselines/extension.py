@@ -14,7 +14,7 @@ from cprtools.baselines.sparse import widen
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-_SQUARES = ("co_purchases", "similar", "co_views", "earlier", "later")
+_SQUARES = ("co_purchases", "similar", "co_views", "earlier", "later", "recent", "earlier_recent")
 
 
 def append_products(problem: Problem, new: Problem) -> Problem:

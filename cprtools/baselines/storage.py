@@ -23,7 +23,7 @@ from cprtools.tables import to_matrix, vector_array
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-_SQUARES = ("co_purchases", "similar", "co_views")
+_SQUARES = ("co_purchases", "similar", "co_views", "recent")
 
 
 def problem_tables(problem: Problem) -> dict[str, pa.Table]:
@@ -90,6 +90,8 @@ def complement_places(problem: Problem) -> dict[str, pa.Table]:
         "towards": problem.weight_towards,
         "given": problem.weight_given,
     }
+    if problem.recent is not None:
+        sums["recent"] = problem.recent_towards
     return {
         SUMS: pa.table(sums),
         TYPE_SUMS: pa.table({"pairs": type_pairs(problem)}),
@@ -148,6 +150,7 @@ def load_problem(
         co_purchases=squares["co_purchases"],
         similar=None if similar is None else csr_matrix(similar, dtype=bool),
         co_views=squares["co_views"],
+        recent=squares["recent"],
         context=_any_width(read, "context", n) if "context" in has else None,
         is_square=is_square,
     )

@@ -156,17 +156,18 @@ def _of_complements(stored: Stored, n: int, num_types: int) -> dict[str, Any]:
     width = len(stored.numbers(BACKWARD + STARTS, "start")) - 1
     found: dict[str, Any] = {
         name: stored.rows(name, (n, n)) if stored.has(name) else None
-        for name in ("similar", "co_views")
+        for name in ("similar", "co_views", "recent")
     }
     weight, number, towards, given = _columns(
         stored, SUMS, n, "weight", "number", "towards", "given"
     )
+    recent = _columns(stored, SUMS, n, "recent")[0] if found["recent"] is not None else None
     # a table without rows has no columns in place
     pairs = _columns(stored, TYPE_SUMS, num_types, "pairs")[0] if num_types else np.zeros(0)
     return found | {
         "backward": stored.rows(BACKWARD, (width, n)),
         "context": stored.rows("context", (n, width - n)) if stored.has("context") else None,
-        "sums": Sums(weight, number, towards=towards, given=given, type_pairs=pairs),
+        "sums": Sums(weight, number, towards=towards, given=given, recent=recent, type_pairs=pairs),
     }
 
 

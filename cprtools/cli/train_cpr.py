@@ -41,6 +41,14 @@ def train_cpr(
             "them, known pairs among them, from --earlier; default: pairs held out at random.",
         ),
     ] = None,
+    recent: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="With --earlier, --later: pairs of the last of the earlier orders; what was "
+            "bought of late becomes evidence.",
+        ),
+    ] = None,
     method: Annotated[
         str, typer.Option(help="p-companion or a baseline: popularity, item-knn, mf, ...")
     ] = "p-companion",
@@ -81,13 +89,13 @@ def train_cpr(
     parse_choice("--method", method, recipe.METHODS)
     check_index(index, method)
     mapping = parse_columns(columns)
-    if (earlier is None) != (later is None):
-        raise UsageError("--earlier and --later go together: pairs of two parts of the orders")
     parse_choice("--labels", labels, building.LABELS)
     options = recipe.method_options(method, preset=preset, epochs=epochs, variant=variant)
     pairs_source = tables.open_table(pairs, tables.PAIRS, mapping)
     products_source = tables.open_table(products, tables.PRODUCTS, mapping) if products else None
-    parts = [tables.open_table(part, tables.PAIRS, mapping) for part in (earlier, later) if part]
+    parts = [
+        tables.open_table(part, tables.PAIRS, mapping) for part in _parts(earlier, later, recent)
+    ]
     vector_sources = open_vectors(vectors, mapping)
     footer = console.footer(pairs_source, products_source, *parts, *vector_sources)
     run = training_run(recipe.TRAINED, method, device, checkpoint, resume, footer)
@@ -95,7 +103,7 @@ def train_cpr(
         tables.read(pairs_source),
         tables.read(products_source) if products_source else None,
         vector_sources,
-        parts=(tables.read(parts[0]), tables.read(parts[1])) if parts else None,
+        parts=[tables.read(part) for part in parts],
         labels=labels,
         seed=seed,
     )
@@ -112,3 +120,12 @@ def train_cpr(
     found = make_index(index, stage, seed)
     members, facts = answers.model_members(stage, built.catalogue, None, built.vocabulary, found)
     tables.write_folder(members, output, answers.COMPLEMENTS, footer, facts)
+
+
+def _parts(earlier: str | None, later: str | None, recent: str | None) -> list[str]:
+    """The tables of parts of the orders that are given. Raises UsageError where one is missing."""
+    if (earlier is None) != (later is None):
+        raise UsageError("--earlier and --later go together: pairs of two parts of the orders")
+    if recent is not None and later is None:
+        raise UsageError("--recent needs --earlier and --later: it is of the last earlier orders")
+    return [part for part in (earlier, later, recent) if part]

@@ -21,6 +21,7 @@ from cprtools.baselines.catalogue import (
     vector_parts,
 )
 from cprtools.baselines.contract import FloatArray
+from cprtools.baselines.sparse import canonical
 from cprtools.baselines.vocabulary import Vocabulary, learn_vocabulary
 from cprtools.errors import SchemaError
 from cprtools.tables import Source
@@ -61,7 +62,7 @@ def build_problem(
     products: pa.Table | None,
     vectors: Sequence[Source] = (),
     *,
-    parts: tuple[pa.Table, pa.Table] | None = None,
+    parts: Sequence[pa.Table] = (),
     labels: str = "cleaned",
     seed: int = 0,
 ) -> BuiltProblem:
@@ -70,7 +71,8 @@ def build_problem(
     Every row of `products` is a query and a candidate; without that table every id of the pairs is.
     Types: product_type, else category, else clusters of the vectors. labels: `cleaned` learns from
     complements alone, `all` from every co-purchase pair, whatever its views say. parts: pairs of
-    the earlier and of the later orders behind `pairs`, to choose settings and ranker by.
+    the earlier and of the later orders behind `pairs`, to choose settings and ranker by, and of the
+    last of the earlier ones, as what was bought of late: `later` is that of all orders.
     Raises SchemaError where no such pair is left inside the catalogue, ValueError for other labels.
     """
     if labels not in LABELS:
@@ -88,7 +90,8 @@ def build_problem(
             f"no {what} pair joins two of the {products.num_rows:,} products; "
             "do the product ids of both tables agree?"
         )
-    earlier, later = _parts(parts, catalogue, flag)
+    counts = [canonical(_matrix(part, catalogue, flag, c.CO_PURCHASE)[0]) for part in parts]
+    earlier, later, recent = [*counts, None, None, None][:3]
     similar, _ = _matrix(pairs, catalogue, c.SIMILAR, c.CO_VIEW)
     co_views, _ = _matrix(pairs, catalogue, None, c.CO_VIEW)
     problem = Problem(
@@ -103,9 +106,11 @@ def build_problem(
         similar=csr_matrix(similar + similar.T, dtype=bool) if similar.nnz else None,
         co_views=co_views if co_views.nnz else None,
         # counted over all orders it would tell the earlier ones of the later ones
-        context=_context(pairs, catalogue, flag) if parts is None else None,
+        context=_context(pairs, catalogue, flag) if not parts else None,
         earlier=earlier,
         later=later,
+        recent=None if recent is None else later,
+        earlier_recent=recent,
         is_square=True,
     )
     return BuiltProblem(problem, catalogue, outside, vocabulary)
@@ -122,15 +127,6 @@ def _typed(
     products = _with_column(products, c.PRODUCT_TYPE, types)
     catalogue = make_catalogue(products)
     return products, catalogue, np.stack([centre_of[name] for name in catalogue.type_names])
-
-
-def _parts(
-    parts: tuple[pa.Table, pa.Table] | None, catalogue: Catalogue, flag: str | None
-) -> tuple[csr_matrix | None, csr_matrix | None]:
-    if parts is None:
-        return None, None
-    earlier, later = (_matrix(part, catalogue, flag, c.CO_PURCHASE)[0] for part in parts)
-    return earlier, later
 
 
 def _every_id(pairs: pa.Table) -> pa.Table:

@@ -37,6 +37,8 @@ _PRIOR = "type-popularity"
 # purchases that the query's type counts for, beside the pair's own
 _PSEUDO_COUNTS = 300
 _LEAST_EXPECTED = 1e-3
+# purchases of late count for so many more in the first guess
+_RECENT_WEIGHT = 2
 # similar queries that lend their complements
 NEIGHBOURS = 100
 
@@ -78,7 +80,8 @@ class Evidence:
         if self.problem.is_square:
             columns.update(self._pair_columns(query_idx, rows, cols))
             prior = scores[_PRIOR][rows, cols] if _PRIOR in scores else None
-            columns[EXPECTED] = self._expected(columns["bought"], prior, cols)
+            columns.update(self._recent(query_idx[rows], cols, columns["bought"]))
+            columns[EXPECTED] = self._expected(columns, prior, cols)
         else:
             columns.update(self._listed.features(query_idx, rows, cols))
         return {name: _clean(values) for name, values in columns.items()}
@@ -128,11 +131,30 @@ class Evidence:
             "reverse_confidence": back / np.maximum(totals[cols], 1),
         }
 
-    def _expected(self, bought: FloatArray, prior: FloatArray | None, cols: IntArray) -> FloatArray:
+    def _recent(self, queries: IntArray, cols: IntArray, bought: FloatArray) -> dict[str, Any]:
+        """What was bought of late, where that is known: of the pair, and of the candidate."""
+        problem = self.problem
+        if problem.recent is None:
+            return {}
+        recent = entries_at(problem.recent, queries, cols)
+        of_late = (problem.recent_towards + 1) / (problem.weight_towards + 1)
+        overall = problem.recent_towards.sum() / max(problem.weight_towards.sum(), 1)
+        return {
+            "recent": np.log1p(recent),
+            "recent_share": recent / np.maximum(np.expm1(bought), 1),
+            "trend": np.log(of_late / max(overall, 1e-9))[cols],
+        }
+
+    def _expected(
+        self, columns: Mapping[str, Any], prior: FloatArray | None, cols: IntArray
+    ) -> FloatArray:
         """Log of the pair's count, smoothed by P(candidate | the query's type) or popularity."""
         weight = self._weight
         share = weight[cols] / max(float(weight.sum()), 1.0) if prior is None else prior
-        expected: FloatArray = np.log(np.expm1(bought) + _PSEUDO_COUNTS * share + _LEAST_EXPECTED)
+        count = np.expm1(columns["bought"])
+        if "recent" in columns:
+            count = count + _RECENT_WEIGHT * np.expm1(columns["recent"])
+        expected: FloatArray = np.log(count + _PSEUDO_COUNTS * share + _LEAST_EXPECTED)
         return expected
 
     @cached_property

@@ -175,7 +175,15 @@ def hold_out_later(problem: Problem) -> tuple[Problem, csr_matrix]:
     Raises ValueError where there are none.
     """
     earlier, later = divide_later(problem)
-    return replace(problem, matrix=earlier, earlier=None, later=None), later
+    inner = replace(
+        problem,
+        matrix=earlier,
+        earlier=None,
+        later=None,
+        recent=problem.earlier_recent,
+        earlier_recent=None,
+    )
+    return inner, later
 
 
 def _divide(problem: Problem, held: BoolArray) -> tuple[Problem, csr_matrix]:

@@ -144,10 +144,11 @@ class TwoStage:
         return scores
 
     def _linked(self, query_idx: IntArray) -> tuple[Sparse, ...]:
-        """Complements: the pairs known from each query, and those towards it, by their rows."""
+        """Complements: the pairs known from each query, towards it, and of late, by their rows."""
         if not self.problem.is_square:
             return ()
-        return self.problem.matrix[query_idx], self.problem.towards[query_idx]
+        known = (self.problem.matrix, self.problem.towards, self.problem.recent)
+        return tuple(pairs[query_idx] for pairs in known if pairs is not None)
 
     def _rank(self, trees: Trees, pairs: Pairs) -> FloatArray:
         """The ranker's scores; where it learned from unknown pairs alone, known ones go first."""

@@ -78,10 +78,18 @@ def shop_vectors(folder):
     return sources
 
 
-def train_shop(folder, method="p-companion", *, products=None, with_ranker=False, **options):
+def parts_by_time():
+    """The shop's pairs again as those of earlier orders, of later ones and of the last earlier."""
+    pairs, number = shop_pairs(), np.arange(shop_pairs().num_rows)
+    return [pairs, *(pairs.filter(pa.array(number % every == 1)) for every in (2, 3))]
+
+
+def train_shop(
+    folder, method="p-companion", *, products=None, parts=(), with_ranker=False, **options
+):
     """The full model in folder/full.model, and folder/late.model, which does not know LATE."""
     products = shop_products() if products is None else products
-    built = build_problem(shop_pairs(), products, shop_vectors(folder))
+    built = build_problem(shop_pairs(), products, shop_vectors(folder), parts=parts)
     assert built.catalogue.ids[-1].as_py() == LATE
     stage = recipe.train(built.problem, method, options=options, with_ranker=with_ranker)
     members, facts = answers.model_members(stage, built.catalogue, vocabulary=built.vocabulary)

@@ -18,7 +18,7 @@ from cprtools.baselines.contract import NotInPlace
 from cprtools.cpr import recipe
 from cprtools.cpr.problem import build_problem
 from cprtools.ranking.two_stage import known_mask
-from tests.answers.newcomer_market import FAST, shop_pairs, shop_products, train_shop
+from tests.answers.newcomer_market import FAST, parts_by_time, shop_pairs, shop_products, train_shop
 from tests.answers.test_in_place import HEAVY, IN_PLACE_ONLY, PROBE
 
 
@@ -34,6 +34,7 @@ CASES = {
     "default": ("p-companion", RANKED),
     "paper": ("p-companion", {"preset": "paper", **RANKED}),
     "article": ("p-companion", {"preset": "article", **RANKED}),
+    "of late": ("p-companion", {"parts": parts_by_time(), **RANKED}),
     "without types": ("p-companion", {"products": untyped_products(), **RANKED}),
     "without a ranker": ("p-companion", FAST),
     "popularity": ("popularity", {}),
@@ -68,6 +69,13 @@ def models(request, tmp_path_factory):
 def ranked(tmp_path_factory):
     """A model with its ranker, and the folder it lies in."""
     return train_shop(tmp_path_factory.mktemp("ranked"), **RANKED) / "full.model"
+
+
+@pytest.fixture(scope="module")
+def of_late(tmp_path_factory):
+    """The same of a shop that knows what was bought of late."""
+    folder = tmp_path_factory.mktemp("late")
+    return train_shop(folder, parts=parts_by_time(), **RANKED) / "full.model"
 
 
 @pytest.mark.parametrize("method", ["item-knn", "popularity", "co-purchase"])
@@ -109,12 +117,15 @@ def test_every_products_answer_is_that_of_the_model_in_memory(models, asked):
     assert pa.concat_tables(alone).equals(together)
 
 
-def test_every_column_of_evidence_is_that_of_the_model_in_memory(ranked):
-    memory = answers.open_model(str(ranked)).stage
-    in_place = open_in_place(tables.open_folder(str(ranked), (answers.COMPLEMENTS,))).stage
-    assert {"similar_queries", "siblings", "co_viewed", "words", "text", "price_ratio"} <= set(
-        memory.feature_names()
-    )
+@pytest.mark.parametrize("shop", ["ranked", "of_late"])
+def test_every_column_of_evidence_is_that_of_the_model_in_memory(request, shop):
+    folder = str(request.getfixturevalue(shop))
+    memory = answers.open_model(folder).stage
+    in_place = open_in_place(tables.open_folder(folder, (answers.COMPLEMENTS,))).stage
+    names = {"similar_queries", "siblings", "co_viewed", "words", "text", "price_ratio"}
+    late = {"recent", "recent_share", "trend"}
+    assert names <= set(memory.feature_names())
+    assert (late & set(memory.feature_names())) == (late if shop == "of_late" else set())
     every = np.arange(memory.problem.num_queries)
     whole = memory.evidence_block(every, np.ones((len(every), len(every)), bool))
     for query in every:

@@ -17,6 +17,7 @@ from tests.cli.commands import fails, ok, planted_pairs, run, write
         (2, ("pairs.parquet", "--preset", "magic"), "--preset must be one of"),
         (2, ("pairs.parquet", "--method", "mf", "--epochs", "2"), "options of p-companion"),
         (2, ("pairs.parquet", "--later", "pairs.parquet"), "--earlier and --later go together"),
+        (2, ("pairs.parquet", "--recent", "pairs.parquet"), "--recent needs --earlier and --later"),
         (2, ("pairs.parquet", "--labels", "some"), "--labels must be one of cleaned, all"),
         (2, ("pairs.parquet", "--variant", "lift"), "--variant is an option of co-purchase and"),
         (2, ("pairs.parquet", "--method", "reverse", "--variant", "x"), "count, lift, confidence"),
@@ -149,12 +150,19 @@ def test_later_pairs_choose_the_ranker_and_known_pairs_are_measured(home):
     ok(home, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--earlier",
        "earlier.parquet", "--later", "later.parquet", "--epochs", "1", "-o",
        "later.model")  # fmt: skip
+    ok(home, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--earlier",
+       "earlier.parquet", "--later", "later.parquet", "--recent", "earlier.parquet", "--epochs",
+       "1", "-o", "recent.model")  # fmt: skip
     ok(home, "recommend", "--model", "later.model", "--all", "--types", "0", "-o", "r.parquet")
     ok(home, "evaluate", "r.parquet", "--truth", "later.parquet", "--train", "pairs.parquet",
        "--keep-train", "-o", "m.parquet")  # fmt: skip
 
     features = pq.read_table(home / "later.model" / "ranker_features.parquet").to_pylist()
     assert [row["feature"] for row in features if row["is_start"]] == ["expected"]
+    assert not (home / "later.model" / "recent.parquet").exists()
+    shown = ok(home, "recommend", "--model", "recent.model", "--product",
+               pairs.column("query_id")[0].as_py(), "--explain", "--format", "table")  # fmt: skip
+    assert b"bought together of late" in shown
     metrics = pq.read_table(home / "m.parquet").to_pylist()
     hit = {(m["metric"], m["k"]): m["value"] for m in metrics if m["segment"] == "all"}
     # every later pair is known, and each product has but a few

@@ -151,3 +151,12 @@ def test_pairs_of_two_parts_are_laid_out_like_the_pairs_and_context_is_left_out(
     assert built.problem.later[place["a"], place["b"]] == 2
     assert built.problem.later.nnz == 1
     assert built.problem.context is None
+    assert built.problem.recent is None
+
+
+def test_the_last_orders_of_all_are_the_later_ones_and_those_of_the_earlier_ones_are_told():
+    products = pa.table({"product_id": ["a", "b", "c", "d"]})
+    parts = [pairs(("a", "b", count, 0, True, False)) for count in (3, 2, 1)]
+    problem = build_problem(pairs(*ROWS), products, parts=parts).problem
+    assert problem.recent is problem.later
+    assert problem.earlier_recent.data.tolist() == [1]

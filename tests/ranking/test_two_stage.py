@@ -11,7 +11,6 @@ from cprtools.baselines import Popularity, Problem
 from cprtools.baselines.contract import Recommender
 from cprtools.ranking import Collected, Evidence, Settings, TwoStage, fit_two_stage
 from cprtools.ranking.holdout import (
-    hold_out_later,
     hold_out_listings,
     hold_out_pairs,
     unlisted_by_draw,
@@ -262,23 +261,6 @@ def test_complement_evidence_counts_by_hand():
     assert columns["siblings"][0] == 0
 
 
-def test_the_ranker_learns_from_earlier_orders_what_later_ones_hold():
-    whole, early, late = (csr_matrix(np.array(m, np.float32)) for m in (
-        [[0, 5], [2, 0]], [[0, 5], [1, 0]], [[0, 1], [1, 0]],
-    ))  # fmt: skip
-    problem = Problem(
-        matrix=whole, types=np.zeros(2, np.int64), num_types=1, earlier=early, later=late,
-        is_square=True,
-    )  # fmt: skip
-
-    inner, positives = hold_out_later(problem)
-
-    # one customer bought the pair in both parts: 5 in the whole, and 5 known before the later part
-    assert inner.matrix.toarray().tolist() == [[0, 5], [1, 0]]
-    assert positives.toarray().tolist() == [[0, 1], [1, 0]]
-    assert inner.later is None
-
-
 def test_ids_outside_leave_with_the_queries_that_are_held_out():
     n = 40
     matrix = csr_matrix(np.ones((n, n), np.float32) - np.eye(n, dtype=np.float32))
@@ -293,41 +275,6 @@ def test_ids_outside_leave_with_the_queries_that_are_held_out():
     assert 0 < silent.sum() < n
     assert (np.diff(inner.context.indptr)[silent] == 0).all()
     assert (np.diff(inner.context.indptr)[~silent] == 3).all()
-
-
-def test_a_ranker_of_later_orders_finds_known_pairs_again():
-    rng = np.random.default_rng(0)
-    n = 60
-    popular = rng.gamma(0.5, size=n) + 0.02
-    rate = rng.gamma(0.3, size=(n, n)) * popular
-    np.fill_diagonal(rate, 0)
-    earlier, later, future = (rng.poisson(rate * share) for share in (27, 3, 3))
-    problem = Problem(
-        matrix=csr_matrix((earlier + later).astype(np.float32)),
-        types=np.zeros(n, np.int64),
-        num_types=1,
-        earlier=csr_matrix(earlier.astype(np.float32)),
-        later=csr_matrix(later.astype(np.float32)),
-        is_square=True,
-    )
-    inner, positives = hold_out_later(problem)
-
-    stage = fit_two_stage(
-        problem, [(inner, positives)], lambda p: {"popularity": Popularity.fit(p)}, keep_known=True
-    )
-
-    assert stage.trees.start == "expected"
-    queries = np.arange(n)
-    allowed = known_mask(problem, queries, candidate_pool(problem), keep_known=True)
-    assert allowed.sum() == n * (n - 1)
-    lists = stage.lists(queries, allowed, 5)
-    found = sum(future[q, cols[:5]].sum() for q, (cols, _) in enumerate(lists)) / future.sum()
-    best = np.argsort(-np.where(allowed, problem.matrix.toarray(), -1), axis=1)[:, :5]
-    known = sum(future[q, best[q]].sum() for q in range(n)) / future.sum()
-    by_popularity = stage.lists(queries, allowed, 5, use_ranker=False)
-    simple = sum(future[q, cols[:5]].sum() for q, (cols, _) in enumerate(by_popularity))
-    assert found > 1.2 * simple / future.sum()
-    assert found > known - 0.02
 
 
 def test_with_few_pairs_others_are_held_out_too_and_learnt_from():
