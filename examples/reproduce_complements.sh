@@ -9,7 +9,8 @@
 #   SPLIT=orders  10% of the orders (sessions) are test: their pairs, known ones among them, are to
 #                 be foretold. A tenth of the other orders serves to choose settings and ranker.
 #   SPLIT=time    as orders, by time: the last orders are test (AT), those before (LATER) choose.
-#                 With RECENT the last orders before those are what was bought of late.
+#                 With RECENT the last orders before those are what was bought of late, and the
+#                 method recent-counts is co-purchase where the latest purchases count three times.
 # Candidates: the whole catalogue but similar products. Default: pairs for relations, else orders.
 # QUERIES=0.1 answers a tenth of the queries only; MIN_COUNT is that of mine-pairs. GO_ON=1 keeps
 # FOLDER with its split and the methods that are there already. EMBED="--method static" are options
@@ -62,6 +63,7 @@ else
       --test-out recent_events.parquet
     cprtools mine-pairs recent_events.parquet --min-count 1 -o recent.parquet
     later+=(--recent recent.parquet)
+    python "$examples/recent_counts.py" train.parquet later.parquet -o recent_counts.parquet
   fi
   keep=(--keep-train) exclude=()
   segments=("all" "rare queries" "middle queries" "frequent queries")
@@ -81,8 +83,10 @@ fi
 for method in $methods; do
   [ ! -e "$method.metrics.parquet" ] || continue
   start=$SECONDS
-  cprtools train-cpr train.parquet --products "$products" "${vectors[@]}" "${later[@]}" \
-    --method "$method" --seed "$seed" -o "$method.model"
+  trained=$method pairs=train.parquet
+  [ "$method" != recent-counts ] || trained=co-purchase pairs=recent_counts.parquet
+  cprtools train-cpr "$pairs" --products "$products" "${vectors[@]}" "${later[@]}" \
+    --method "$trained" --seed "$seed" -o "$method.model"
   echo "$method: $((SECONDS - start)) s to train" >&2
   cprtools recommend --model "$method.model" --queries "$truth" "${exclude[@]}" \
     --types "${TYPES:-0}" -o "$method.parquet"

@@ -17,7 +17,6 @@ SMALL_MARKET = "--products 400 --sellers 60 --events 8000"
 NOT_RUN = {
     "bench.sh",
     "bench_large.sh",
-    "reproduce_complements.sh",
     "ablation_sellers.sh",
     "reproduce_sellers.sh",
     "sellers_over_seeds.sh",
@@ -49,8 +48,14 @@ def test_every_script_is_run_here():
     demo_text = (EXAMPLES / "demo.sh").read_text(encoding="utf-8")
     run_by_demo = {name for name in scripts if f"/{name}" in demo_text}
 
-    assert scripts == run_by_demo | {"demo.sh", "tutorial.sh", "complements_over_seeds.sh",
-                                     "new_products_sellers.sh"}  # fmt: skip
+    alone = {
+        "demo.sh",
+        "tutorial.sh",
+        "complements_over_seeds.sh",
+        "reproduce_complements.sh",
+        "new_products_sellers.sh",
+    }
+    assert scripts == run_by_demo | alone
 
 
 def test_every_conversion_of_an_original_is_run_by_a_test():
@@ -207,3 +212,30 @@ def test_methods_over_seeds_are_measured_together(demo, tmp_path, monkeypatch):
     }
     assert queries[""] == queries["s0"] + queries["s1"]
     assert "queries without co-purchases" in done.stdout
+
+
+def test_recent_purchases_count_three_times_where_their_dates_are_named(
+    demo, tmp_path, monkeypatch
+):
+    folder, _ = demo
+    for name, value in {
+        "SPLIT": "time", "AT": "2024-03-20", "LATER": "2024-03-01", "RECENT": "2024-02-10",
+        "METHODS": "co-purchase recent-counts", "EMBED": "--method doc2vec --dim 8",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    done = run("bash", EXAMPLES / "reproduce_complements.sh", folder / "market", "r", cwd=tmp_path)
+
+    counts = {
+        name: dict(
+            duckdb.read_parquet(str(tmp_path / "r" / f"{name}.parquet"))
+            .project("(query_id, candidate_id), co_purchase")
+            .fetchall()
+        )
+        for name in ("train", "later", "recent_counts")
+    }
+    both = counts["train"].keys() & counts["later"].keys()
+    assert both
+    for pair, count in counts["train"].items():
+        assert counts["recent_counts"][pair] == count + 2 * counts["later"].get(pair, 0)
+    # both tables hold every method
+    assert done.stdout.count("| recent-counts |") == 4
