@@ -25,7 +25,7 @@ def main() -> None:
         ORDER BY query_id, candidate_id
     """
     given = {"pairs": options.pairs, "recent": options.recent}
-    pq.write_table(duckdb.sql(query, params=given).to_arrow_table(), options.output)
+    pq.write_table(duckdb.execute(query, given).to_arrow_table(), options.output)
 
 
 if __name__ == "__main__":
