@@ -40,6 +40,14 @@ def train_linkpred(
         str, typer.Option(help="gnn: neighbours per node and layer, or one number per layer.")
     ] = "3",
     epochs: Annotated[int | None, typer.Option(min=1, help="gnn: epochs at most.")] = None,
+    networks: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="gnn: networks to train and average (default 3 with fewer than 100,000 "
+            "listings, else 1).",
+        ),
+    ] = None,
     sampling: Annotated[
         str, typer.Option(help="gnn: stratified or uniform choice of training edges.")
     ] = "stratified",
@@ -94,6 +102,7 @@ def train_linkpred(
         num_layers=num_layers,
         fanout=fanout,
         epochs=epochs,
+        networks=networks,
         sampling=sampling,
         sampler=sampler,
         init=init,
@@ -116,8 +125,6 @@ def train_linkpred(
         say=console.note,
         run=run,
     )
-    made = make_index(index, stage, seed)
-    members, facts = answers.model_members(
-        stage, built.catalogue, built.seller_table(), built.vocabulary, made
-    )
+    sellers, made = built.seller_table(), make_index(index, stage, seed)
+    members, facts = answers.model_members(stage, built.catalogue, sellers, built.vocabulary, made)
     tables.write_folder(members, output, answers.SELLERS, footer, facts | recipe.told(options))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -13,8 +14,8 @@ from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable
 from cprtools.baselines.dense import stable_product
 from cprtools.baselines.options import require_sellers
 from cprtools.baselines.tuning import Validation, hold_out
-from cprtools.baselines.weights import load_weights, weights_table
 from cprtools.errors import SchemaError
+from cprtools.linkpred.cold import ColdEncoder, joined
 from cprtools.tables import columns as c
 from cprtools.tables import to_matrix, vector_array
 from cprtools.training.run import Run
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from cprtools.baselines.stored import Stored
+    from cprtools.graph.homogeneous import HomogeneousGraph
+    from cprtools.linkpred.options import TrainingOptions
     from cprtools.linkpred.training import Trainer
 
+# between the seeds of two networks: far from the next seed that a user would take
+_NEXT_NETWORK = 1000
 _SELLERS, _PRODUCTS, _ENCODER = "gnn_sellers", "gnn_products", "gnn_encoder"
 
 
@@ -40,6 +45,14 @@ class Effort:
     seconds: float
     """Of the processor, for drawing batches and learning from them; validation is left out."""
 
+    @classmethod
+    def total(cls, parts: Sequence[Effort]) -> Effort:
+        """Of several trainings: all their epochs, and the average over those."""
+        epochs = [part.epochs for part in parts]
+        costs = [(part.root_edges, part.sampled_edges, part.seconds) for part in parts]
+        weights = np.array(epochs, dtype=np.float64) / max(1, sum(epochs))
+        return cls(sum(epochs), *(weights @ np.array(costs)).tolist())
+
     def __str__(self) -> str:
         return (
             f"{self.epochs} epochs, each of {self.root_edges:,.0f} root edges, "
@@ -47,44 +60,10 @@ class Effort:
         )
 
 
-@dataclass(frozen=True)
-class ColdEncoder:
-    """The trained encoder for a product without neighbours, in numpy: new products need no torch.
-
-    weights: by their name in GraphEncoder's state, with `rms`, the scale of initial vectors; that
-    is 0 where nodes started from learned vectors: such an encoder knows nothing of a new product.
-    """
-
-    weights: dict[str, FloatArray]
-
-    def __call__(self, vectors: FloatArray) -> FloatArray:
-        """Unit vectors of products that are in no graph: (rows, embedding_dim) float32.
-
-        vectors: (rows, feature_dim) float32. Rows of zeros stay zero: nothing is known of them.
-        Raises SchemaError where the model was trained on vectors of another length.
-        """
-        w = self.weights
-        if w["rms"].any() and vectors.shape[1] != w["project.weight"].shape[1]:
-            raise SchemaError(
-                f"the model was trained on vectors of length {w['project.weight'].shape[1]}; "
-                f"found {vectors.shape[1]}"
-            )
-        if not w["rms"].any():
-            return np.zeros((len(vectors), w["output.weight"].shape[0]), dtype=np.float32)
-        first = _unit(vectors) * w["rms"][0, 0] * vectors.shape[1] ** 0.5
-        state = first @ w["project.weight"].T + w["project.bias"] + w["node_type.weight"][1]
-        for layer in range(sum(name.endswith("own.weight") for name in w)):
-            at = f"layers.{layer}."
-            change = state @ w[at + "own.weight"].T + w[at + "own.bias"]
-            state = _layer_norm(state + np.maximum(change, 0))
-            state = state * w[at + "norm.weight"] + w[at + "norm.bias"]
-        out = state @ w["output.weight"].T + w["output.bias"] + first @ w["shortcut.weight"].T
-        known = (vectors != 0).any(axis=1, keepdims=True)
-        return np.asarray(_unit(out) * known, dtype=np.float32)
-
-
 class GraphModel(Recommender):
     """Scores by the cosine of the seller's and the product's graph embeddings.
+
+    Of several networks by the mean of their cosines: the vectors lie side by side.
 
     Source: the seller article (a graph neural network on the augmented seller-product graph);
     layers, loss and departures from it are told in docs/methods/sellers.md.
@@ -100,8 +79,8 @@ class GraphModel(Recommender):
         self._cold = cold
         self.epochs = epochs
         self.validation = float("nan")
-        self.trainer: Trainer | None = None
-        """What fitted it, in this process."""
+        self.trainers: Sequence[Trainer] = ()
+        """What fitted its networks, in this process."""
         self.effort: Effort | None = None
         """Of that training."""
 
@@ -122,68 +101,42 @@ class GraphModel(Recommender):
         options: the fields of TrainingOptions. Raises SchemaError for a problem of products and
         for a checkpoint of another fit, UsageError for options out of range.
         """
-        from cprtools.graph.homogeneous import make_graph
         from cprtools.linkpred.options import TrainingOptions
-        from cprtools.linkpred.training import train
 
         chosen = TrainingOptions.checked(options)
         require_sellers(cls.method, problem)
-        vectors = None if chosen.init == "random" else problem.vectors
-        seen, measure = problem.matrix, None
-        if chosen.validation:
-            split = hold_out(problem, seed, chosen.validation)
-            if split is not None:
-                seen, measure = split.train, _Validation(split).measure
         run = run or Run()
-        checkpoint = None
-        if run.checkpoints is not None:
-            from cprtools.training.checkpoint import fingerprint
-
-            settings = {**asdict(chosen), "seed": seed}
-            checkpoint = run.checkpoints.next_fit(fingerprint(settings, problem, views=views))
-        trainer = train(
-            make_graph(seen, problem.co_purchases, views),
-            vectors,
-            problem.is_candidate,
-            chosen,
-            seed,
-            measure,
-            run,
-            checkpoint,
-        )
-        # listings held out to stop by carry messages again: nothing is predicted any more
-        effort = _effort(trainer)
-        trainer.finish()
-        if seen is not problem.matrix:
-            trainer.move(lambda: make_graph(problem.matrix, problem.co_purchases, views))
-        model = cls._embedded(trainer)
-        model.effort, model.trainer = effort, trainer
+        fits = [
+            _train(problem, views, chosen, seed + _NEXT_NETWORK * number, run)
+            for number in range(chosen.networks)
+        ]
+        trainers, efforts = zip(*fits, strict=True)
+        model = cls._embedded(trainers)
+        model.effort, model.trainers = Effort.total(efforts), trainers
         return model
 
     @classmethod
     def moved(
-        cls, trainer: Trainer, problem: Problem, views: csr_matrix | FloatArray | None = None
+        cls,
+        trainers: Sequence[Trainer],
+        problem: Problem,
+        views: csr_matrix | FloatArray | None = None,
     ) -> Self:
         """The weights of a fit on another graph of the same nodes, such as with more listings."""
-        from cprtools.graph.homogeneous import make_graph
-
-        trainer.move(lambda: make_graph(problem.matrix, problem.co_purchases, views))
-        return cls._embedded(trainer)
+        for trainer in trainers:
+            trainer.move(_graph_maker(problem, views))
+        return cls._embedded(trainers)
 
     @classmethod
-    def _embedded(cls, trainer: Trainer) -> Self:
-        graph, vectors = trainer.graph, trainer.vectors
-        nodes = trainer.embed()
-        known = np.diff(graph.indptr) > 0
-        if vectors is not None:
-            known[graph.num_sellers :] |= (vectors != 0).any(axis=1)
-        nodes[~known] = 0
-        sellers, products = nodes[: graph.num_sellers], nodes[graph.num_sellers :]
-        weights = trainer.weights()
-        if vectors is None:
-            weights["rms"] = np.zeros((1, 1), dtype=np.float32)
-        model = cls(sellers, products, ColdEncoder(weights), trainer.best_epoch)
-        model.validation = trainer.best_value
+    def _embedded(cls, trainers: Sequence[Trainer]) -> Self:
+        parts = [_embed(trainer) for trainer in trainers]
+        num_sellers = trainers[0].graph.num_sellers
+        # side by side and at length 1: the product is the mean of the networks' cosines
+        nodes = joined([nodes for nodes, _ in parts])
+        cold = ColdEncoder(tuple(weights for _, weights in parts))
+        epochs = round(sum(trainer.best_epoch for trainer in trainers) / len(trainers))
+        model = cls(nodes[:num_sellers], nodes[num_sellers:], cold, epochs)
+        model.validation = sum(trainer.best_value for trainer in trainers) / len(trainers)
         return model
 
     @property
@@ -230,12 +183,12 @@ class GraphModel(Recommender):
 
     def tables(self) -> dict[str, pa.Table]:
         """Vectors of sellers and products, one row each, and the encoder for new products."""
-        weights = self._cold.weights
+        encoder = self._cold.table()
         return {
             _SELLERS: pa.table({c.VECTOR: vector_array(self._sellers)}),
             _PRODUCTS: pa.table({c.VECTOR: vector_array(self._products)}),
-            _ENCODER: weights_table(weights).append_column(
-                "epochs", pa.array([self.epochs] * len(weights), pa.int32())
+            _ENCODER: encoder.append_column(
+                "epochs", pa.array([self.epochs] * encoder.num_rows, pa.int32())
             ),
         }
 
@@ -248,8 +201,8 @@ class GraphModel(Recommender):
         if shape != problem.matrix.shape or sellers.shape[1] != products.shape[1]:
             raise SchemaError(f"{_SELLERS}: vectors of {shape} rows; need {problem.matrix.shape}")
         encoder = read(_ENCODER)
-        weights = load_weights(encoder, _ENCODER)
-        return cls(sellers, products, ColdEncoder(weights), encoder.column("epochs")[0].as_py())
+        cold = ColdEncoder.load(encoder, _ENCODER)
+        return cls(sellers, products, cold, encoder.column("epochs")[0].as_py())
 
     @classmethod
     def candidate_members(cls) -> tuple[str, ...]:
@@ -262,12 +215,66 @@ class GraphModel(Recommender):
         sellers, products = stored.numbers(_SELLERS, c.VECTOR), stored.pooled(_PRODUCTS, c.VECTOR)
         if (len(sellers), len(products)) != (problem.num_queries, len(stored.pool)):
             raise SchemaError(f"{_SELLERS}: does not fit the rest of the model")
-        return cls(sellers, products, ColdEncoder({}))
+        return cls(sellers, products, ColdEncoder(()))
 
     @property
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""
         return len(self._products)
+
+
+def _train(
+    problem: Problem,
+    views: csr_matrix | FloatArray | None,
+    chosen: TrainingOptions,
+    seed: int,
+    run: Run,
+) -> tuple[Trainer, Effort]:
+    """One network, brought to the problem's whole graph, and what its training cost."""
+    from cprtools.linkpred.training import train
+
+    vectors = None if chosen.init == "random" else problem.vectors
+    seen, measure = problem.matrix, None
+    if chosen.validation:
+        split = hold_out(problem, seed, chosen.validation)
+        if split is not None:
+            seen, measure = split.train, _Validation(split).measure
+    checkpoint = None
+    if run.checkpoints is not None:
+        from cprtools.training.checkpoint import fingerprint
+
+        settings = {**asdict(chosen), "seed": seed}
+        checkpoint = run.checkpoints.next_fit(fingerprint(settings, problem, views=views))
+    graph = _graph_maker(replace(problem, matrix=seen), views)()
+    trainer = train(graph, vectors, problem.is_candidate, chosen, seed, measure, run, checkpoint)
+    # listings held out to stop by carry messages again: nothing is predicted any more
+    effort = _effort(trainer)
+    trainer.finish()
+    if seen is not problem.matrix:
+        trainer.move(_graph_maker(problem, views))
+    return trainer, effort
+
+
+def _graph_maker(
+    problem: Problem, views: csr_matrix | FloatArray | None
+) -> Callable[[], HomogeneousGraph]:
+    from cprtools.graph.homogeneous import make_graph
+
+    return lambda: make_graph(problem.matrix, problem.co_purchases, views)
+
+
+def _embed(trainer: Trainer) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Unit vectors of all nodes, zeros where nothing is known, and the weights for new products."""
+    graph, vectors = trainer.graph, trainer.vectors
+    nodes = trainer.embed()
+    known = np.diff(graph.indptr) > 0
+    if vectors is not None:
+        known[graph.num_sellers :] |= (vectors != 0).any(axis=1)
+    nodes[~known] = 0
+    weights = trainer.weights()
+    if vectors is None:
+        weights["rms"] = np.zeros((1, 1), dtype=np.float32)
+    return nodes, weights
 
 
 def _effort(trainer: Trainer) -> Effort:
@@ -287,14 +294,3 @@ class _Validation:
         """Averaged over sellers, of the vectors of all nodes."""
         products = nodes[self.split.train.shape[0] :][self.split.pool]
         return self.split.measure(lambda rows: np.asarray(nodes[rows] @ products.T))
-
-
-def _unit(rows: FloatArray) -> FloatArray:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(length, 1e-12), dtype=np.float32)
-
-
-def _layer_norm(rows: FloatArray) -> FloatArray:
-    # as in torch: the variance is over all entries, 1e-5 keeps it from 0
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    return np.asarray(centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5))

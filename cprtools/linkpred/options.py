@@ -10,6 +10,15 @@ from cprtools.graph.homogeneous import SAMPLERS, SAMPLINGS
 
 INITS = ("vectors", "random")
 PRECISIONS = ("float32", "bfloat16")
+_AT_LEAST_ONE = (
+    "embedding_dim",
+    "num_layers",
+    "epochs",
+    "batch_size",
+    "patience",
+    "networks",
+    "threads",
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,8 @@ class TrainingOptions:
     """Share of the listings to stop early by; 0: train all epochs on everything."""
     patience: int = 4
     """Epochs without a better validation after which training stops."""
+    networks: int = 1
+    """Trained one after the other, each from a seed of its own; a score is their mean."""
     precision: str = "float32"
     """Of what maps multiply in training, and of each product; the rest stays float32."""
     threads: int = 1
@@ -43,7 +54,7 @@ class TrainingOptions:
         unknown = {name: value for name, value in options.items() if name not in known}
         refuse_unknown("gnn", unknown, known)
         result = cls(**options)
-        for name in ("embedding_dim", "num_layers", "epochs", "batch_size", "patience", "threads"):
+        for name in _AT_LEAST_ONE:
             check_least("gnn", name, getattr(result, name), 1)
         for name, least in (("num_negatives", 0), ("learning_rate", 1e-9), ("dropout", 0)):
             check_least("gnn", name, getattr(result, name), least)

@@ -1,6 +1,6 @@
 """How a seller model is put together: the method asked for, and what backs it up."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scipy.sparse import csr_matrix
@@ -55,6 +55,8 @@ METHODS = (TRAINED, *_SELLER_BASELINES)
 Say = Callable[[str], None]
 # listings from which on the weights learnt without the held-out ones serve the whole graph
 _TRAINED_ONCE = 200_000
+# networks that are trained on fewer listings than this: what one learns there depends on its seed
+_NETWORKS, _FEW_LISTINGS = 3, 100_000
 # share of the co-purchases with a seller of both products from which on it is worth a word
 _AT_SELLERS = 0.95
 # multiplications from which on comparing all listed with all candidate texts takes too long; the
@@ -128,7 +130,8 @@ def train(
     is_gnn = method == GraphModel.method
     own = dict(options or {})
     if is_gnn:
-        own["run"] = run
+        few = built.problem.matrix.nnz < _FEW_LISTINGS
+        own = {"run": run, "networks": _NETWORKS if few else 1, **own}
     with_ranker = is_gnn and with_ranker
     # only a ranker learns from them; to a curve they are not what candidates look like
     products = _NEW_PRODUCTS if with_ranker else 0.0
@@ -173,7 +176,7 @@ class SourceFitter:
         self.seed = seed
         self.with_support = with_support
         self.tuned: dict[str, Any] = {}
-        self.trainer: Trainer | None = None
+        self.trainers: Sequence[Trainer] = ()
         self.compares_texts: bool | None = None
 
     def __call__(self, problem: Problem) -> Mapping[str, Recommender]:
@@ -196,8 +199,8 @@ class SourceFitter:
         return sources
 
     def _graph_model(self, problem: Problem, views: csr_matrix) -> GraphModel:
-        if self.trainer is not None and problem.matrix.nnz >= _TRAINED_ONCE:
-            return GraphModel.moved(self.trainer, problem, views)
+        if self.trainers and problem.matrix.nnz >= _TRAINED_ONCE:
+            return GraphModel.moved(self.trainers, problem, views)
         fitted = GraphModel.fit(problem, seed=self.seed, views=views, **self.options)
         if fitted.effort is not None and fitted.effort.epochs:
             # a fit taken whole from a checkpoint cost nothing
@@ -205,7 +208,7 @@ class SourceFitter:
         # the second fit trains as long as the first found best, on everything
         self.options |= fitted.chosen
         # and not the model: its vectors are large, and are made anew
-        self.trainer = fitted.trainer
+        self.trainers = fitted.trainers
         return fitted
 
     def _baseline(self, name: str, problem: Problem) -> Recommender:

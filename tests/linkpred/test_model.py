@@ -48,12 +48,38 @@ def test_a_trained_model_finds_hidden_specialities(specialists):
     assert reached > recall(popular, problem, held_out) + 0.4
 
 
-def test_a_loaded_model_embeds_new_products_like_the_encoder(specialists):
+def test_several_networks_score_by_the_mean_of_what_each_would(specialists):
+    problem, _ = specialists
+    joint = GraphModel.fit(problem, seed=5, networks=2, **SMALL)
+    alone = [GraphModel.fit(problem, seed=seed, **SMALL) for seed in (5, 1005)]
+    sellers, new = np.arange(problem.num_queries), problem.vectors[:4]
+    mean = sum(model.score(sellers) for model in alone) / 2
+    np.testing.assert_allclose(joint.score(sellers), mean, atol=1e-6)
+    assert np.abs(alone[0].score(sellers) - alone[1].score(sellers)).max() > 0.01
+    loaded = GraphModel.load(problem, contract.parquet_reader(joint.tables()))
+    for model in (joint, loaded):
+        vectors = np.concatenate([one.embed(new) for one in alone], axis=1) / 2**0.5
+        np.testing.assert_allclose(model.embed(new), vectors, atol=1e-6)
+        np.testing.assert_array_equal(model.score(sellers), joint.score(sellers))
+    assert joint.effort.epochs == sum(model.effort.epochs for model in alone)
+    assert joint.chosen["epochs"] == round(sum(model.epochs for model in alone) / 2)
+
+
+def test_one_network_is_stored_as_it_always_was(specialists):
+    problem, _ = specialists
+    names = GraphModel.fit(problem, **SMALL).tables()["gnn_encoder"].column("name").to_pylist()
+    assert "project.weight" in names
+    more = GraphModel.fit(problem, networks=2, **SMALL).tables()["gnn_encoder"].column("name")
+    assert more.to_pylist() == [f"{number}.{name}" for number in (0, 1) for name in names]
+
+
+@pytest.mark.parametrize("networks", [1, 2])
+def test_a_loaded_model_embeds_new_products_like_the_encoder(specialists, networks):
     problem, _ = specialists
     empty = problem.matrix.toarray()
     empty[:, 7] = 0
     problem = replace(problem, matrix=csr_matrix(empty))
-    model = GraphModel.fit(problem, **SMALL)
+    model = GraphModel.fit(problem, networks=networks, **SMALL)
     loaded = GraphModel.load(problem, contract.parquet_reader(model.tables()))
     found = loaded.embed(problem.vectors[[7]] * 3)
     np.testing.assert_allclose(found[0], model.product_vectors[7], atol=1e-5)

@@ -22,7 +22,7 @@ def test_texts_are_compared_with_all_listings_where_they_were_without_those_held
     work = problem.matrix.nnz * problem.matrix.shape[1] * problem.vectors.shape[1]
     # the limit lies between the two, or below both
     monkeypatch.setattr(recipe, "_MOST_TEXT_WORK", share * work)
-    fitted = SimpleNamespace(effort=None, chosen={}, trainer=None)
+    fitted = SimpleNamespace(effort=None, chosen={}, trainers=())
     monkeypatch.setattr(GraphModel, "fit", lambda *given, **options: fitted)
     fit = recipe.SourceFitter(
         "gnn", {}, problem.matrix, 0, with_support=True, say=lambda line: None
@@ -30,6 +30,29 @@ def test_texts_are_compared_with_all_listings_where_they_were_without_those_held
     names = [list(fit(given)) for given in (inner, problem)]
     assert names[0] == names[1]
     assert ("text-knn" in names[0]) == (share > 0.8)
+
+
+@pytest.mark.parametrize(
+    ("given", "listings", "expected"),
+    [({}, "few", 3), ({}, "many", 1), ({"networks": 2}, "few", 2)],
+)
+def test_several_networks_are_averaged_where_there_are_few_listings(
+    specialists, monkeypatch, given, listings, expected
+):
+    problem, _ = specialists
+    limit = problem.matrix.nnz + (1 if listings == "few" else 0)
+    monkeypatch.setattr(recipe, "_FEW_LISTINGS", limit)
+
+    class AskedError(Exception):
+        pass
+
+    def fit(*given, **options):
+        raise AskedError(options["networks"])
+
+    monkeypatch.setattr(GraphModel, "fit", fit)
+    built = SimpleNamespace(problem=problem, views=problem.matrix)
+    with pytest.raises(AskedError, match=f"^{expected}$"):
+        recipe.train(built, "gnn", options=given)
 
 
 @pytest.mark.parametrize("is_native", [True, False])

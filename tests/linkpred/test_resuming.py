@@ -58,25 +58,27 @@ class _Problems:
         self.problem, self.views = problem, problem.matrix
 
 
+@pytest.mark.parametrize("networks", [1, 2])
 def test_cut_off_in_the_second_fit_the_first_is_not_trained_again(
-    specialists, tmp_path, monkeypatch
+    specialists, tmp_path, monkeypatch, networks
 ):
     problem, _ = specialists
+    options = {**SHORT, "networks": networks}
     better = iter(range(100))
     # every epoch is better than the one before
     monkeypatch.setattr(_Validation, "measure", lambda self, nodes: next(better))
-    whole = train(_Problems(problem), "gnn", seed=0, options=SHORT, with_ranker=False)
+    whole = train(_Problems(problem), "gnn", seed=0, options=options, with_ranker=False)
     fits = []
 
     def second_breaks_off(steps, label, total):
         fits.append(total)
-        return cut_after(STEPS if len(fits) == 2 else -1, "gnn")(steps, label, total)
+        return cut_after(STEPS if len(fits) == networks + 1 else -1, "gnn")(steps, label, total)
 
     with pytest.raises(CutError):
         run = Run(progress=second_breaks_off, checkpoints=keep(tmp_path / "state"))
-        train(_Problems(problem), "gnn", seed=0, options=SHORT, with_ranker=False, run=run)
+        train(_Problems(problem), "gnn", seed=0, options=options, with_ranker=False, run=run)
     assert whole.model.epochs > 1
-    assert fits == [4 * STEPS, whole.model.epochs * STEPS]
+    assert fits == [4 * STEPS] * networks + [whole.model.epochs * STEPS]
     trained = []
 
     def watch(steps, label, total):
@@ -84,9 +86,10 @@ def test_cut_off_in_the_second_fit_the_first_is_not_trained_again(
         return iter(steps)
 
     run = Run(progress=watch, checkpoints=keep(tmp_path / "state", resume=True))
-    resumed = train(_Problems(problem), "gnn", seed=0, options=SHORT, with_ranker=False, run=run)
+    resumed = train(_Problems(problem), "gnn", seed=0, options=options, with_ranker=False, run=run)
     # of the first fit nothing is left to show
-    assert trained == [(whole.model.epochs - 1) * STEPS]
+    epochs = whole.model.epochs
+    assert trained == [(epochs - 1) * STEPS] + [epochs * STEPS] * (networks - 1)
     same_model(resumed.model, whole.model)
 
 
