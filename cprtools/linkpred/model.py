@@ -107,7 +107,13 @@ class GraphModel(Recommender):
         require_sellers(cls.method, problem)
         run = run or Run()
         fits = [
-            _train(problem, views, chosen, seed + _NEXT_NETWORK * number, run)
+            _train(
+                problem,
+                views,
+                chosen,
+                seed + _NEXT_NETWORK * number,
+                run.one_of(number, chosen.networks),
+            )
             for number in range(chosen.networks)
         ]
         trainers, efforts = zip(*fits, strict=True)
@@ -245,8 +251,17 @@ def _train(
 
         settings = {**asdict(chosen), "seed": seed}
         checkpoint = run.checkpoints.next_fit(fingerprint(settings, problem, views=views))
-    graph = _graph_maker(replace(problem, matrix=seen), views)()
-    trainer = train(graph, vectors, problem.is_candidate, chosen, seed, measure, run, checkpoint)
+    trainer = train(
+        # no name of its own here: it is let go before the whole graph is made
+        _graph_maker(replace(problem, matrix=seen), views)(),
+        vectors,
+        problem.is_candidate,
+        chosen,
+        seed,
+        measure,
+        run,
+        checkpoint,
+    )
     # listings held out to stop by carry messages again: nothing is predicted any more
     effort = _effort(trainer)
     trainer.finish()

@@ -43,6 +43,20 @@ class Run:
         numbers = range(start, stop)
         yield from numbers if self.progress is None else self.progress(numbers, label, len(numbers))
 
+    def one_of(self, number: int, count: int) -> "Run":
+        """What surrounds one of several fits that are alike: its number is shown, notes come once.
+
+        number: from 0 to count - 1.
+        """
+        if count == 1:
+            return self
+        show = self.progress
+
+        def numbered(steps: Iterable[int], label: str, total: int | None) -> Iterator[int]:
+            return iter(steps) if show is None else show(steps, f"{label} {number + 1}", total)
+
+        return replace(self, progress=numbered, say=self.say if number == 0 else lambda _: None)
+
 
 def make_run(
     trained: str,

@@ -61,8 +61,9 @@ def test_killed_at_any_write_and_resumed_the_same_bytes_are_written(home):
     assert done.returncode == 0, done.stderr.decode()
     same_files(plain, home / "kept.model")
     state = pq.read_table(home / "whole.state" / "manifest.parquet").column("member").to_pylist()
-    assert state == ["state_1", "state_2", "tensors_1", "tensors_2"]
-    # three files a state in the first fit; the last writes are the model's
+    # three networks in each of the two fits
+    assert state == [f"{kind}_{fit}" for kind in ("state", "tensors") for fit in range(1, 7)]
+    # three files a state of the first network; the last writes are the model's
     for writes in (5, 14, int(done.stdout) - 3):
         words = ("--checkpoint", f"state{writes}", "-o", f"cut{writes}.model")
         assert run_until(home, writes, *words).returncode == -signal.SIGKILL

@@ -72,7 +72,7 @@ def test_cut_off_in_the_second_fit_the_first_is_not_trained_again(
 
     def second_breaks_off(steps, label, total):
         fits.append(total)
-        return cut_after(STEPS if len(fits) == networks + 1 else -1, "gnn")(steps, label, total)
+        return cut_after(STEPS if len(fits) == networks + 1 else -1, label)(steps, label, total)
 
     with pytest.raises(CutError):
         run = Run(progress=second_breaks_off, checkpoints=keep(tmp_path / "state"))
@@ -120,12 +120,16 @@ def test_the_memory_that_training_takes_is_told_before_it_starts(specialists):
     said = []
 
     def begins(steps, label, total):
-        said.append("begins")
+        said.append(f"{label} begins")
         return iter(steps)
 
     model = GraphModel.fit(problem, run=Run(progress=begins, say=said.append), **SHORT)
-    assert "GB of memory" in said[0] and said[1:] == ["begins"]
+    assert "GB of memory" in said[0] and said[1:] == ["gnn begins"]
     assert model.epochs > 0
+    said.clear()
+    GraphModel.fit(problem, networks=2, run=Run(progress=begins, say=said.append), **SHORT)
+    # once: the networks are alike, and come one after the other
+    assert "GB of memory" in said[0] and said[1:] == ["gnn 1 begins", "gnn 2 begins"]
 
 
 def test_the_memory_note_counts_weights_and_warns_of_too_many(specialists):
