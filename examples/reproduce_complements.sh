@@ -63,7 +63,6 @@ else
       --test-out recent_events.parquet
     cprtools mine-pairs recent_events.parquet --min-count 1 -o recent.parquet
     later+=(--recent recent.parquet)
-    python "$examples/recent_counts.py" train.parquet later.parquet -o recent_counts.parquet
   fi
   keep=(--keep-train) exclude=()
   segments=("all" "rare queries" "middle queries" "frequent queries")
@@ -84,7 +83,10 @@ for method in $methods; do
   [ ! -e "$method.metrics.parquet" ] || continue
   start=$SECONDS
   trained=$method pairs=train.parquet
-  [ "$method" != recent-counts ] || trained=co-purchase pairs=recent_counts.parquet
+  if [ "$method" = recent-counts ]; then
+    trained=co-purchase pairs=recent_counts.parquet
+    python "$examples/recent_counts.py" train.parquet later.parquet -o "$pairs"
+  fi
   cprtools train-cpr "$pairs" --products "$products" "${vectors[@]}" "${later[@]}" \
     --method "$trained" --seed "$seed" -o "$method.model"
   echo "$method: $((SECONDS - start)) s to train" >&2

@@ -21,7 +21,6 @@ from cprtools.baselines.catalogue import (
     vector_parts,
 )
 from cprtools.baselines.contract import FloatArray
-from cprtools.baselines.sparse import canonical
 from cprtools.baselines.vocabulary import Vocabulary, learn_vocabulary
 from cprtools.errors import SchemaError
 from cprtools.tables import Source
@@ -90,7 +89,7 @@ def build_problem(
             f"no {what} pair joins two of the {products.num_rows:,} products; "
             "do the product ids of both tables agree?"
         )
-    counts = [canonical(_matrix(part, catalogue, flag, c.CO_PURCHASE)[0]) for part in parts]
+    counts = [_matrix(part, catalogue, flag, c.CO_PURCHASE)[0] for part in parts]
     earlier, later, recent = [*counts, None, None, None][:3]
     similar, _ = _matrix(pairs, catalogue, c.SIMILAR, c.CO_VIEW)
     co_views, _ = _matrix(pairs, catalogue, None, c.CO_VIEW)

@@ -204,9 +204,9 @@ class SourceFitter:
         fitted = GraphModel.fit(problem, seed=self.seed, views=views, **self.options)
         if fitted.effort is not None and fitted.effort.epochs:
             # a fit taken whole from a checkpoint cost nothing
-            several = len(fitted.trainers)
-            told = f", over {several} networks" if several > 1 else ""
-            self.say(f"gnn: {fitted.effort}{told}")
+            count = len(fitted.trainers)
+            over = f", over {count} networks" if count > 1 else ""
+            self.say(f"gnn: {fitted.effort}{over}")
         # the second fit trains as long as the first found best, on everything
         self.options |= fitted.chosen
         # and not the model: its vectors are large, and are made anew

@@ -137,13 +137,19 @@ class Evidence:
         if problem.recent is None:
             return {}
         recent = entries_at(problem.recent, queries, cols)
-        of_late = (problem.recent_towards + 1) / (problem.weight_towards + 1)
-        overall = problem.recent_towards.sum() / max(problem.weight_towards.sum(), 1)
         return {
             "recent": np.log1p(recent),
             "recent_share": recent / np.maximum(np.expm1(bought), 1),
-            "trend": np.log(of_late / max(overall, 1e-9))[cols],
+            "trend": self._trend[cols],
         }
+
+    @cached_property
+    def _trend(self) -> DoubleArray:
+        """Log of how each candidate sells of late against how it sold, all of them being 0."""
+        recent, weight = self.problem.recent_towards, self.problem.weight_towards
+        overall = recent.sum() / max(weight.sum(), 1)
+        trend: DoubleArray = np.log((recent + 1) / (weight + 1) / max(overall, 1e-9))
+        return trend
 
     def _expected(
         self, columns: Mapping[str, Any], prior: FloatArray | None, cols: IntArray
