@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cprtools.cpr.bags import Bags
 from cprtools.cpr.config import CprConfig
 from cprtools.cpr.features import Features
 from cprtools.cpr.losses import squared_distance
-from cprtools.cpr.pcompanion import Bags, Factors, Network
+from cprtools.cpr.pcompanion import Factors, Network
 
 # log-odds of a type that no product has, against any other
 _NOBODY = -50.0

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from cprtools.baselines.contract import IntArray
 from cprtools.baselines.sparse import canonical, reweight
+from cprtools.cpr.bags import Bags
 from cprtools.cpr.config import CprConfig
 from cprtools.cpr.losses import Entries
-from cprtools.cpr.pcompanion import Bags
 
 # at most so many pairs of one query are predicted at a time; the others stay in its history
 _MAX_TARGETS = 20

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cprtools.cpr.bags import Bags, bag_sums
 from cprtools.cpr.config import CprConfig
 from cprtools.cpr.features import Features
 from cprtools.cpr.losses import squared_distance
@@ -31,17 +32,6 @@ class Factors(NamedTuple):
     """(num_products,) float32."""
     transitions: Tensor
     """(num_types + 1, num_types + 1) float32 log P(type | type); the last is `unknown`."""
-
-
-class Bags(NamedTuple):
-    """Rows of the history table that each query owns, one bag a query."""
-
-    indices: Tensor
-    """(entries,) int64."""
-    offsets: Tensor
-    """(queries,) int64: where each bag starts."""
-    weights: Tensor
-    """(entries,) float32."""
 
 
 class TypeTransition(nn.Module):
@@ -183,14 +173,7 @@ class DirectedNetwork(Network):
 
     def known_side(self, history: Bags) -> Tensor:
         """Weighted sums of each bag's history rows: (batch, embedding_dim) float32."""
-        return F.embedding_bag(
-            history.indices,
-            self.history.weight,
-            history.offsets,
-            mode="sum",
-            sparse=True,
-            per_sample_weights=history.weights,
-        )
+        return bag_sums(self.history.weight, history)
 
     def candidate_side(self, candidates: Tensor, is_known: Tensor) -> tuple[Tensor, Tensor]:
         """Target vectors (batch, embedding_dim) and biases (batch,) float32.

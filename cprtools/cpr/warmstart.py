@@ -28,9 +28,9 @@ def start_tables(matrix: csr_matrix, dim: int, seed: int) -> tuple[FloatArray, F
     columns = arrivals**-0.25
     scaled = (diags(sizes**-0.5) @ weights @ diags(columns)).astype(np.float32).tocsr()
     right = right_factors(scaled, dim, seed)
-    entries = scaled.tocoo()
-    known = np.einsum("ij,ij->i", (scaled @ right)[entries.row], right[entries.col])
-    factor = np.sqrt(_START_LOGIT / max(float(known.mean()), 1e-9))
+    # summed by row first: a number for each pair and dimension would take gigabytes
+    known = np.vdot(scaled @ right, (scaled > 0).astype(np.float32) @ right) / max(scaled.nnz, 1)
+    factor = np.sqrt(_START_LOGIT / max(float(known), 1e-9))
     forward = factor * right * columns[:, None]
     history = np.concatenate([forward, _REVERSE_SHARE * forward])
     return (factor * right).astype(np.float32), history.astype(np.float32)

@@ -1,8 +1,11 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import random as sparse_random
 
-from cprtools.cpr.batches import PairSampler, SoftmaxSampler
+from cprtools.cpr.batches import PairSampler, SoftmaxSampler, damped
 from cprtools.cpr.config import make_config
 from cprtools.cpr.features import encode_features
 from cprtools.cpr.pcompanion import DirectedNetwork, PaperNetwork, TypeTransition
@@ -164,6 +167,27 @@ def test_dimensions_beyond_the_rank_stay_zero(market):
     assert np.isfinite(identity).all()
     assert not identity[:, 40:].any()
     assert not identity[market.is_new].any()
+
+
+def test_known_pairs_start_at_the_same_logit_in_the_mean(market):
+    matrix = market.problem.matrix
+    identity, history = start_tables(matrix, 8, seed=0)
+    weights = damped(matrix)
+    sums = weights @ history[: matrix.shape[1]]
+    pairs = weights.tocoo()
+    sizes = np.diff(weights.indptr)[pairs.row]
+    logits = np.einsum("ij,ij->i", sums[pairs.row], identity[pairs.col])
+    # a query's sum is divided by the root of its number of pairs, as `history_bags` does
+    assert (logits / np.sqrt(sizes)).mean() == pytest.approx(4, rel=1e-3)
+
+
+def test_the_start_takes_no_number_for_each_pair_and_dimension():
+    pairs = sparse_random(400, 400, density=0.5, format="csr", dtype=np.float32, random_state=0)
+    tracemalloc.start()
+    start_tables(pairs, 128, seed=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < pairs.nnz * 128 * 4 / 2
 
 
 def test_the_start_already_knows_the_planted_pairs(market):
