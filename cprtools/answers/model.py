@@ -85,6 +85,23 @@ class Model:
         return TypePopularity.fit(self.stage.problem)
 
     @property
+    def method(self) -> str:
+        """What the model was trained as: `gnn`, or a baseline's name."""
+        return next(iter(self.stage.sources))
+
+    def is_completed_by(self, own: int, other: int) -> bool:
+        """Complements: whether a known pair leads from a product of the one type to the other."""
+        if own not in self._completing:
+            problem = self.stage.problem
+            pairs = problem.matrix[np.flatnonzero(problem.types == own)]
+            self._completing[own] = frozenset(problem.types[pairs.indices].tolist())
+        return other in self._completing[own]
+
+    @cached_property
+    def _completing(self) -> dict[int, frozenset[int]]:
+        return {}
+
+    @property
     def type_names(self) -> tuple[str, ...]:
         """The product types, by code."""
         return self.catalogue.type_names

@@ -28,8 +28,8 @@ def complement_reasons(model: Model, query_idx: IntArray, cols: IntArray) -> lis
             parts.append(f"bought together {_times(count)}")
         elif back >= 1:
             parts.append(f"bought the other way round {_times(back)}")
-        own, other = problem.types[query], problem.types[col]
-        if own >= 0 and other >= 0 and own != other:
+        own, other = int(problem.types[query]), int(problem.types[col])
+        if own >= 0 and other >= 0 and own != other and model.is_completed_by(own, other):
             parts.append(f"{names[other]} completes {names[own]}")
         if brands[query] is not None and brands[query] == brands[col]:
             parts.append(f"same brand {brands[col]}")

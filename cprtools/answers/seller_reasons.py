@@ -23,7 +23,7 @@ _PARTS = 2
 # a cosine below this is no likeness that a person would see
 _LIKENESS = 0.5
 _LONGEST_NAME = 40
-_DEFAULT = "in demand in this category"
+_DEFAULT = "no single reason stands out"
 
 
 class SellerReasons:
@@ -50,22 +50,31 @@ class SellerReasons:
             self._nearest(listed, rows, cols),
             self._popularity(cols),
         )
-        return [
-            "; ".join([text for text in parts if text][:_PARTS]) or _DEFAULT
+        texts = [
+            "; ".join([text for text in parts if text][:_PARTS])
             for parts in zip(*pieces, strict=True)
         ]
+        bare = np.array([not text for text in texts])
+        if bare.any():
+            of_category = iter(self._categories(listed, rows[bare], cols[bare]))
+            texts = [text or next(of_category) or _DEFAULT for text in texts]
+        return texts
 
     def _brands(self, listed: "Sparse", rows: IntArray, cols: IntArray) -> list[str]:
-        width = int(self.brand_codes.max(initial=0)) + 1
-        codes = self.brand_codes[listed.indices].astype(np.int64)
-        owner = owners(listed)
-        keys, counts = np.unique((owner * width + codes)[codes >= 0], return_counts=True)
-        wanted = self.brand_codes[cols].astype(np.int64)
-        at, is_listed = find_sorted(keys, rows * width + wanted)
-        number = np.where(is_listed & (wanted >= 0), counts[at] if len(counts) else 0, 0)
         return [
             f"you list {count} of {self.model.brand_name(col)}" if count else ""
-            for count, col in zip(number.tolist(), cols.tolist(), strict=True)
+            for count, col in zip(
+                _alike(listed, rows, cols, self.brand_codes), cols.tolist(), strict=True
+            )
+        ]
+
+    def _categories(self, listed: "Sparse", rows: IntArray, cols: IntArray) -> list[str]:
+        codes, names = self.model.categories()
+        return [
+            f"you list {count} in {names[code]}" if count else ""
+            for count, code in zip(
+                _alike(listed, rows, cols, codes), codes[cols].tolist(), strict=True
+            )
         ]
 
     def _bought_with(self, listed: "Sparse", rows: IntArray, cols: IntArray) -> list[str]:
@@ -118,3 +127,17 @@ class SellerReasons:
             is_long = len(text) > _LONGEST_NAME
             self._names[col] = text[: _LONGEST_NAME - 1].rstrip() + "…" if is_long else text
         return self._names[col]
+
+
+def _alike(listed: "Sparse", rows: IntArray, cols: IntArray, codes: IntArray) -> list[int]:
+    """Of each pair how many products of its row of `listed` have the product's code, if it has any.
+
+    codes: (products,) integers, -1 unknown.
+    """
+    width = int(codes.max(initial=0)) + 1
+    own = codes[listed.indices].astype(np.int64)
+    keys, counts = np.unique((owners(listed) * width + own)[own >= 0], return_counts=True)
+    wanted = codes[cols].astype(np.int64)
+    at, is_listed = find_sorted(keys, rows * width + wanted)
+    number = np.where(is_listed & (wanted >= 0), counts[at] if len(counts) else 0, 0)
+    return list(number.tolist())

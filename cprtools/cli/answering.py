@@ -2,55 +2,25 @@
 
 import contextlib
 import os
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cprtools.cli import console
-from cprtools.cli.options import open_vectors, parse_choice
+from cprtools.cli.options import open_vectors
+from cprtools.cli.request import STDIN, Request, parse_shard
 from cprtools.errors import PartialAnswerError, SchemaError, UsageError, list_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from cprtools.answers import Model
+    from cprtools.tables import Footer
 
-STDIN = "-"
 _ROW_GROUP = 250_000
-FORMATS = ("table", "json", "csv", "parquet")
 _DEFAULT = {"sellers": "seller.model", "complements": "cpr.model"}
 _ID_COLUMNS = {"sellers": ("seller_id",), "complements": ("query_id", "product_id")}
-
-
-@dataclass(frozen=True)
-class Request:
-    """The options of `recommend`, named as there."""
-
-    model: str | None
-    product: str | None
-    seller: str | None
-    queries: str | None
-    every: bool
-    products: str | None
-    vectors: tuple[str, ...]
-    k: int
-    types: int
-    category: str | None
-    list_categories: bool
-    threshold: float
-    exclude: str | None
-    only: str | None
-    show: tuple[str, ...]
-    use_ranker: bool
-    explain: bool
-    search: str
-    shard: str | None
-    partition_by: str | None
-    format: str | None
-    output: str
-    mapping: Mapping[str, str]
 
 
 def run(request: Request) -> None:
@@ -58,7 +28,7 @@ def run(request: Request) -> None:
     from cprtools import answers, tables
     from cprtools.tables.light import leave_pandas_out
 
-    _check(request)
+    request.check()
     leave_pandas_out()
     # a piped model is waited for first: the command that sends it may also write the other files
     piped = answers.open_model(STDIN) if request.model == STDIN else None
@@ -69,9 +39,11 @@ def run(request: Request) -> None:
         kind = _kind_asked(request, query_source) or piped.folder.kind
         if kind != piped.folder.kind:
             raise SchemaError(f"-: holds a {piped.folder.kind} model; expected a {kind} model")
+        request.check_kind(kind)
         model = piped
     else:
         kind, place = _find_model(request, query_source)
+        request.check_kind(kind)
         model = _open(place, kind, request)
     if request.list_categories:
         _list_categories(model, request)
@@ -81,10 +53,10 @@ def run(request: Request) -> None:
     query_idx = _part(query_idx, request.shard)
     inputs = (model.folder, query_source, request.exclude, request.only, *added)
     result = _answer(model, kind, request, query_idx)
-    _hand_out(result, request, inputs)
+    footer = console.footer(*map(_as_source, inputs), method=model.method)
+    _hand_out(result, request, footer)
     if unknown:
-        shown = "" if kind == "sellers" else f": {list_names(unknown, 5)}"
-        raise PartialAnswerError(f"{request.queries}: {len(unknown)} ids are unknown{shown}")
+        raise PartialAnswerError(f"{request.queries}: {unknown}")
 
 
 def _open(place: str, kind: str, request: Request) -> "Model":
@@ -104,32 +76,6 @@ def _open(place: str, kind: str, request: Request) -> "Model":
         with contextlib.suppress(NotInPlace):
             return open_in_place(folder)
     return load_model(folder, is_narrow=is_narrow)
-
-
-def _check(request: Request) -> None:
-    given = [request.product, request.seller, request.queries, request.every or None]
-    if sum(value is not None for value in given) != 1:
-        raise UsageError("name exactly one of --product, --seller, --queries and --all")
-    named = [request.model, request.queries, request.products, request.exclude, request.only]
-    if [*named, *request.vectors].count(STDIN) > 1:
-        # said before a model is waited for
-        raise UsageError("only one input can be read from standard input ('-')")
-    if request.format is not None:
-        parse_choice("--format", request.format, FORMATS)
-    parse_choice("--search", request.search, ("exact", "auto", "hnsw"))
-    if request.partition_by not in (None, "seller_id"):
-        raise UsageError(f"--partition-by must be seller_id, got {request.partition_by!r}")
-    _parse_shard(request.shard)
-    if request.partition_by and request.output == "-":
-        raise UsageError("--partition-by writes one file per seller; name a folder with -o")
-    if request.explain and request.product is None and request.seller is None:
-        raise UsageError("--explain needs --product or --seller")
-    if request.list_categories and request.seller is None:
-        raise UsageError("--list-categories needs --seller")
-    if request.output != "-" and not request.partition_by:
-        from cprtools import tables
-
-        tables.check_writable(request.output)
 
 
 def _find_model(request: Request, query_source: Any) -> tuple[str, str]:
@@ -202,19 +148,17 @@ def _with_products(model: "Model", request: Request) -> tuple["Model", list[Any]
     return extended.model, opened
 
 
-def _resolve(
-    model: "Model", kind: str, request: Request, query_source: Any
-) -> tuple[Any, list[str]]:
-    """Indices of the queries asked for, and the ids that the model does not know."""
+def _resolve(model: "Model", kind: str, request: Request, query_source: Any) -> tuple[Any, str]:
+    """Indices of the queries asked for, and of what ids the model does not know, in words."""
     import numpy as np
 
     from cprtools.answers.model import index_of_id
 
     single = request.product if kind == "complements" else request.seller
     if single is not None:
-        return np.array([index_of_id(single, model)], dtype=np.int64), []
+        return np.array([index_of_id(single, model)], dtype=np.int64), ""
     if query_source is None:
-        return model.queries_by_id(), []
+        return model.queries_by_id(), ""
     import pyarrow.compute as pc
 
     from cprtools import tables
@@ -228,24 +172,21 @@ def _resolve(
     unknown = [value for value, at in zip(wanted.to_pylist(), found, strict=True) if at < 0]
     if len(unknown) == len(wanted):
         raise SchemaError(f"{query_source.label}: none of its {len(wanted):,} ids is in the model")
-    return found[found >= 0], unknown
-
-
-def _parse_shard(shard: str | None) -> tuple[int, int]:
-    """Which part of how many. Raises UsageError unless it is i/n with 1 <= i <= n."""
-    if shard is None:
-        return 1, 1
-    number, _, count = shard.partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise UsageError(f"--shard must be i/n with i from 1 to n, such as 2/8, got {shard!r}")
-    return int(number), int(count)
+    if not unknown:
+        return found, ""
+    # a seller's id is nobody else's to read
+    row = pc.index(table.column(name), unknown[0]).as_py() + 1
+    shown = f"the first is in row {row:,}" if kind == "sellers" else list_names(unknown, 5)
+    return found[
+        found >= 0
+    ], f"ids that the model does not know ({len(unknown):,} of {len(wanted):,}): {shown}"
 
 
 def _part(query_idx: Any, shard: str | None) -> Any:
     """The shard's queries: parts of one size, whose answers follow each other as in one run."""
     import numpy as np
 
-    number, count = _parse_shard(shard)
+    number, count = parse_shard(shard)
     part = np.array_split(query_idx, count)[number - 1]
     if not len(part):
         raise UsageError(f"--shard {shard}: there are {len(query_idx)} queries to share out")
@@ -292,7 +233,7 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
 
 def _columns_to_read(model: "Model", request: Request) -> tuple[str, ...]:
     """What a person sees beside the contract's columns: titles, where there are any."""
-    return ("title",) if _format(request) == "table" and model.has_column("title") else ()
+    return ("title",) if request.chosen_format == "table" and model.has_column("title") else ()
 
 
 def _note_strangers(products: "pa.Table", model: "Model", label: str) -> None:
@@ -307,35 +248,37 @@ def _note_strangers(products: "pa.Table", model: "Model", label: str) -> None:
         )
 
 
-def _hand_out(result: "Iterator[pa.Table]", request: Request, inputs: tuple[Any, ...]) -> None:
-    if _format(request) == "parquet" and request.output == "-":
+def _hand_out(result: "Iterator[pa.Table]", request: Request, footer: "Footer") -> None:
+    if request.chosen_format == "parquet" and request.output == "-":
         from cprtools import tables
 
         tables.check_writable("-")
     if request.product is not None or request.seller is not None:
-        _write(result, request, inputs)
+        _write(result, request, footer)
         return
     from cprtools.training.reuse import reusing_memory
 
     with reusing_memory():
-        _write(console.progress(result, "answered blocks"), request, inputs)
+        _write(console.progress(result, "answered blocks"), request, footer)
 
 
-def _write(blocks: "Iterator[pa.Table]", request: Request, inputs: tuple[Any, ...]) -> None:
+def _write(blocks: "Iterator[pa.Table]", request: Request, footer: "Footer") -> None:
     import pyarrow as pa
 
     from cprtools import tables
     from cprtools.cli import rendering
 
-    chosen = _format(request)
+    chosen = request.chosen_format
     if chosen == "parquet" and not request.partition_by:
-        sources = [_as_source(value) for value in inputs]
-        tables.write(_stream(blocks), request.output, console.footer(*sources))
+        tables.write(_stream(blocks), request.output, footer)
         return
     table = pa.concat_tables(list(blocks))
     if request.partition_by:
-        footer = console.footer(inputs[0])
-        tables.write_partitions(table, request.output, request.partition_by, footer)
+        # of what others were answered a seller's file tells nothing
+        own = replace(footer, inputs=footer.inputs[:1])
+        others = tables.write_partitions(table, request.output, request.partition_by, own)
+        if others:
+            console.warn(f"{request.output}: {others:,} tables of other sellers stay there")
         return
     if chosen == "table":
         rendering.print_table(table, request.output)
@@ -370,12 +313,6 @@ def _as_source(value: Any) -> Any:
     return value
 
 
-def _format(request: Request) -> str:
-    if request.format is not None:
-        return request.format
-    return "table" if request.output == "-" and sys.stdout.isatty() else "parquet"
-
-
 def _list_categories(model: "Model", request: Request) -> None:
     from cprtools import answers, tables
     from cprtools.answers.model import index_of_id
@@ -383,9 +320,9 @@ def _list_categories(model: "Model", request: Request) -> None:
 
     seller = index_of_id(str(request.seller), model)
     table = answers.list_categories(model, seller)
-    if _format(request) == "parquet":
+    if request.chosen_format == "parquet":
         tables.write(table, request.output, console.footer(model.folder))
-    elif _format(request) == "table":
+    elif request.chosen_format == "table":
         rendering.print_table(table, request.output)
     else:
-        tables.write_text(rendering.as_text(table, _format(request)), request.output)
+        tables.write_text(rendering.as_text(table, request.chosen_format), request.output)

@@ -39,7 +39,8 @@ def _with_common_options(function: Callable[..., Any], name: str) -> Callable[..
 
     def run(**values: Any) -> Any:
         context = values.pop("context")
-        console.begin(name, context.params)
+        named = {p.name: option_name(p) for p in context.command.params}
+        console.begin(name, {named[key]: value for key, value in context.params.items()})
         return function(**{p.name: values[p.name] for p in own})
 
     first = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -48,6 +49,15 @@ def _with_common_options(function: Callable[..., Any], name: str) -> Callable[..
     run.__annotations__ = {p.name: p.annotation for p in [first, *keyword]}
     run.__doc__ = function.__doc__
     return run
+
+
+def option_name(parameter: Any) -> str:
+    """An option as it is typed, without dashes in front and with _ within; or an argument's name.
+
+    Not always the parameter's: `all` and `with` are Python's own words.
+    """
+    long = [name[2:] for name in parameter.opts if name.startswith("--")]
+    return long[0].replace("-", "_") if long else str(parameter.name)
 
 
 def _show_version(value: bool) -> None:
@@ -83,12 +93,16 @@ def _load_config(context: typer.Context, value: str | None) -> str | None:
         raise typer.BadParameter(f"{value}: no such file, or not readable") from None
     except tomllib.TOMLDecodeError as error:
         raise typer.BadParameter(f"{value}: {error}") from None
-    known = {p.name for p in context.command.params}
-    settings = {key.replace("-", "_"): item for key, item in given.items()}
-    unknown = [key for key in given if key.replace("-", "_") not in known]
-    if unknown:
-        allowed = ", ".join(sorted(n.replace("_", "-") for n in known if n))
-        raise typer.BadParameter(f"{value}: no option {unknown[0]!r}; there are {allowed}")
+    known = {option_name(p): p for p in context.command.params if p.name != "config"}
+    settings = {}
+    for key, item in given.items():
+        parameter = known.get(key.replace("-", "_"))
+        if parameter is None:
+            allowed = ", ".join(sorted(name.replace("_", "-") for name in known))
+            raise typer.BadParameter(f"{value}: no option {key!r}; there are {allowed}")
+        # of an option that may be repeated, too, one value is enough
+        is_alone = getattr(parameter, "multiple", False) and not isinstance(item, list)
+        settings[parameter.name] = [item] if is_alone else item
     context.default_map = {**settings, **(context.default_map or {})}
     return value
 

@@ -58,7 +58,7 @@ def build_graph(
     """
     from cprtools import graph, tables
 
-    tables.check_folder_writable(output)
+    tables.check_folder_writable(output, "graph")
     mapping = parse_columns(columns)
     given = {
         "listings": (listings, tables.LISTINGS),
@@ -73,6 +73,7 @@ def build_graph(
         for key, (name, spec) in given.items()
         if name is not None
     }
+    footer = console.footer(*sources.values())
     nodes, edges, report = graph.build_graph(
         graph.GraphInputs(**sources),
         additional=additional,
@@ -81,7 +82,7 @@ def build_graph(
         threads=console.threads(),
     )
     members = {"nodes": nodes, "edges": edges}
-    tables.write_folder(members, output, "graph", console.footer(*sources.values()), asdict(report))
+    tables.write_folder(members, output, "graph", footer, asdict(report))
     _show(report)
 
 

@@ -20,6 +20,8 @@ class _Run:
     command: str = ""
     params: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    outputs: Sequence[str] = ()
+    is_checked: bool = False
     quiet: bool = False
     threads: int | None = None
 
@@ -27,6 +29,7 @@ class _Run:
 _run = _Run()
 T = TypeVar("T")
 
+_OUTPUTS = ("output", "test_out", "report")
 # these name places or the look of the run, and decide no row; inputs are in the footer by digest
 _NOT_RECORDED = frozenset(
     [
@@ -55,8 +58,9 @@ _NOT_RECORDED = frozenset(
 
 def begin(command: str, params: Mapping[str, Any]) -> None:
     """Remember the command and its options for the footers of what it writes."""
-    _run.command = command
+    _run.command, _run.is_checked = command, False
     _run.seed = int(params.get("seed", 0) or 0)
+    _run.outputs = [params[key] for key in _OUTPUTS if params.get(key) not in (None, "-")]
     _run.params = {
         key: _portable(value)
         for key, value in params.items()
@@ -72,16 +76,32 @@ def _portable(value: Any) -> Any:
     return value
 
 
-def footer(*inputs: Any, without: Collection[str] = ()) -> "Footer":
+def check_inputs(*inputs: Any) -> None:
+    """Look at the tables and folders of this run, some of them None, before hours are spent.
+
+    Raises UsageError where the run would write over one of them, and as `check_mapping` does.
+    """
+    from cprtools.tables import Source, check_mapping, refuse_overwriting
+
+    refuse_overwriting(_run.outputs, inputs)
+    if not _run.is_checked:
+        for warning in check_mapping([each for each in inputs if isinstance(each, Source)]):
+            warn(warning)
+    _run.is_checked = True
+
+
+def footer(*inputs: Any, without: Collection[str] = (), **facts: Any) -> "Footer":
     """The footer of this run's output, made from these sources and folders.
 
-    without: options that decide no row of it.
+    without: options that decide no row of it; facts: what its options do not say. Raises as
+    `check_inputs` does.
     """
     from cprtools.tables import Footer
 
+    check_inputs(*inputs)
     sources = [source for source in inputs if source is not None]
     params = {key: value for key, value in _run.params.items() if key not in without}
-    return Footer(command=_run.command, params=params, seed=_run.seed, inputs=sources)
+    return Footer(_run.command, {**params, **facts}, _run.seed, sources)
 
 
 def set_quiet(value: bool) -> None:

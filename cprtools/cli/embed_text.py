@@ -77,9 +77,10 @@ def embed_text(
     parse_choice("--device", device, room.DEVICES)
     settings = room.Settings(method, model, dim, precision, device, batch_size, seed, cache)
     settings.check()
-    tables.check_writable(output)
+    tables.check_tables_writable([output])
     mapping = parse_columns(columns)
     source = tables.open_table(products, tables.PRODUCTS, mapping)
+    console.check_inputs(source)
     rows = tables.read(source)
     ours = {theirs: name for name, theirs in mapping.items()}
     names = [ours.get(name, name) for name in parse_list(text)]

@@ -1,12 +1,19 @@
 """cprtools evaluate."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from cprtools.cli import console
-from cprtools.cli.options import Columns, Output, Products, Seed, parse_choice, parse_columns
+from cprtools.cli.options import (
+    Columns,
+    Output,
+    Products,
+    Seed,
+    output_format,
+    parse_choice,
+    parse_columns,
+)
 
 
 def evaluate(
@@ -85,10 +92,8 @@ def evaluate(
     """
     from cprtools import evaluation, tables
 
-    show = output == tables.STDIN and sys.stdout.isatty()
-    form = parse_choice("--format", format or ("table" if show else "parquet"), evaluation.FORMATS)
-    targets = [] if output == tables.STDIN and form != "parquet" else [output]
-    tables.check_all_writable([*targets, *([report] if report else [])])
+    form = parse_choice("--format", output_format(format, output), evaluation.FORMATS)
+    _check_outputs(output, form, report)
     places = evaluation.Places(
         recs[0], truth, [*recs[1:], *(against or [])], train, products, sellers, high_demand, model,
         segment or [], keep_train, parse_columns(columns),
@@ -123,3 +128,12 @@ def evaluate(
         tables.write_stdout(text.encode(), binary=False)
     else:
         tables.write_text(text, output)
+
+
+def _check_outputs(output: str, form: str, report: str | None) -> None:
+    from cprtools import tables
+
+    targets = [] if output == tables.STDIN and form != "parquet" else [output]
+    tables.check_all_writable([*targets, *([report] if report else [])])
+    if form == "parquet":
+        tables.check_tables_writable([output])

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cprtools.cli import pairing
+from cprtools.cli import console, pairing
 from cprtools.cli.options import Columns, MinCount, Output, parse_columns
 
 Least = Annotated[int | None, typer.Option(min=1, help="The same for this relation alone.")]
@@ -114,6 +114,9 @@ def mine_pairs(
     names = parse_columns(columns)
     source = tables.open_table(name, spec, names) if name is not None else None
     catalogue = tables.open_table(products, tables.PRODUCTS, names) if products else None
+    console.check_inputs(source, catalogue)
+    if source is not None and relations is None:
+        pairing.check_log(source)
     job = pairing.Job(source, rules, memory, catalogue, state, forget or [], cluster)
     if explain is not None:
         pairing.explain(job, explain)

@@ -1,5 +1,6 @@
 """Options and arguments that more than one subcommand takes, with their help texts."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,9 @@ FolderOutput = Annotated[
         "--output", "-o", metavar="FOLDER", help="Folder to write; - is a tar on standard output."
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+# what every library takes, and room for the seeds that are made from it
+_LARGEST_SEED = 2_000_000_000
+Seed = Annotated[int, typer.Option(min=0, max=_LARGEST_SEED, help="Seed of every random choice.")]
 Columns = Annotated[
     str,
     typer.Option(
@@ -92,6 +95,8 @@ def parse_columns(text: str) -> Mapping[str, str]:
         ours, sign, theirs = part.partition("=")
         if not sign or not ours.strip() or not theirs.strip():
             raise UsageError(f"--columns: {part!r} is not OUR=YOURS")
+        if ours.strip() in mapping:
+            raise UsageError(f"--columns: {ours.strip()} is named twice")
         mapping[ours.strip()] = theirs.strip()
     return mapping
 
@@ -108,6 +113,17 @@ def parse_choice(option: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise UsageError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
     return value
+
+
+def output_format(given: str | None, output: str) -> str:
+    """--format, else what the output's name says, and a readable table on a terminal."""
+    from cprtools import tables
+
+    if given is not None:
+        return given
+    if output != tables.STDIN:
+        return tables.text_format(output) or "parquet"
+    return "table" if sys.stdout is not None and sys.stdout.isatty() else "parquet"
 
 
 def check_index(index: str | None, method: str) -> None:

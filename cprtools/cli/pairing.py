@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cprtools.cli import console
 from cprtools.cli.options import parse_choice
-from cprtools.errors import UsageError
+from cprtools.errors import SchemaError, UsageError, list_names
 
 if TYPE_CHECKING:
     from cprtools.mining import Mined, MiningReport, Rules, SparkCluster
@@ -76,6 +76,19 @@ def check_inputs(
         raise UsageError("name either EVENTS or --relations TABLE, and not both")
 
 
+def check_log(source: "Source") -> None:
+    """Refuse a log that says of no row who or which visit it is of. Raises SchemaError."""
+    from cprtools.tables import columns as c
+
+    found = source.column_names()
+    if c.CUSTOMER_ID not in found and c.SESSION_ID not in found:
+        present = list_names(source.schema(every_line=True).names)
+        raise SchemaError(
+            f"{source.label}: neither customer_id nor session_id, one of which each event needs; "
+            f"found {present}; --columns customer_id=NAME maps another name"
+        )
+
+
 def check_outputs(
     output: str, report: str | None, products: str | None, explain: tuple[str, str] | None
 ) -> None:
@@ -90,8 +103,9 @@ def check_outputs(
     elif report == STDOUT:
         if output == STDOUT:
             raise UsageError("--report - and the pairs both go to standard output; use -o FILE")
-        tables.check_writable(output)
+        tables.check_tables_writable([output])
     else:
+        tables.check_tables_writable([output])
         tables.check_all_writable([output, *([] if report is None else [report])])
 
 

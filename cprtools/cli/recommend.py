@@ -6,6 +6,7 @@ import typer
 
 from cprtools.cli import answering
 from cprtools.cli.options import Columns, Output, parse_columns, parse_list
+from cprtools.cli.request import DEFAULT_THRESHOLD, DEFAULT_TYPES, Request
 
 
 def recommend(
@@ -37,7 +38,7 @@ def recommend(
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="Length of a list at most.")] = 10,
     types: Annotated[
         int, typer.Option(min=0, help="Complements: types the list spreads over; 0 is off.")
-    ] = 3,
+    ] = DEFAULT_TYPES,
     category: Annotated[
         str | None, typer.Option(help="Sellers: a category or all; default the primary one.")
     ] = None,
@@ -46,7 +47,7 @@ def recommend(
     ] = False,
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Sellers: affinity at least this, before k.")
-    ] = 0.5,
+    ] = DEFAULT_THRESHOLD,
     exclude: Annotated[
         str | None, typer.Option(metavar="TABLE", help="Pairs that are never returned.")
     ] = None,
@@ -102,7 +103,7 @@ def recommend(
       cprtools recommend --seller S1 --only quarter.parquet --vectors new_vectors.parquet
     """
     answering.run(
-        answering.Request(
+        Request(
             model=model,
             product=product,
             seller=seller,

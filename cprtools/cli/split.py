@@ -55,8 +55,9 @@ def split(
     from cprtools.evaluation import splits
 
     way = splits.one_way({"at": at, "by": by, "pair": pair, "cold": cold})
-    tables.check_all_writable([output, test_out])
+    tables.check_tables_writable([output, test_out])
     place = tables.open_table(source, tables.ANY)
+    made = console.footer(place)
     table = tables.read_any(place)
     mapping = parse_columns(columns)
     names = [mapping.get(name, name) for name in parse_list(by or pair or cold or "ts")]
@@ -76,7 +77,6 @@ def split(
         if not rows:
             console.warn(f"{label}: no row is left for the {part} table")
     console.report("split", [("training rows", train.num_rows), ("test rows", test.num_rows)])
-    made = console.footer(place)
     tables.write_all(
         [
             (train, output, replace(made, params={**made.params, "part": "training"})),

@@ -1,5 +1,6 @@
 """cprtools train-cpr."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -85,7 +86,7 @@ def train_cpr(
     from cprtools.cpr import problem as building
     from cprtools.cpr import recipe
 
-    tables.check_folder_writable(output)
+    tables.check_folder_writable(output, answers.COMPLEMENTS)
     parse_choice("--method", method, recipe.METHODS)
     check_index(index, method)
     mapping = parse_columns(columns)
@@ -128,4 +129,6 @@ def _parts(earlier: str | None, later: str | None, recent: str | None) -> list[s
         raise UsageError("--earlier and --later go together: pairs of two parts of the orders")
     if recent is not None and later is None:
         raise UsageError("--recent needs --earlier and --later: it is of the last earlier orders")
+    if earlier and later and os.path.realpath(earlier) == os.path.realpath(later):
+        raise UsageError("--earlier and --later are one table; the later orders tell nothing")
     return [part for part in (earlier, later, recent) if part]

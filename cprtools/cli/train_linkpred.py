@@ -93,7 +93,7 @@ def train_linkpred(
     from cprtools.linkpred import problem as building
     from cprtools.linkpred import recipe
 
-    tables.check_folder_writable(output)
+    tables.check_folder_writable(output, answers.SELLERS)
     parse_choice("--method", method, recipe.METHODS)
     check_index(index, method)
     options = recipe.method_options(

@@ -90,7 +90,8 @@ def evaluate_complements(
     del everything
     missing = len(held_out.queries) - len(np.unique(lists.query))
     if missing:
-        notes.append(
+        # where none has one the ids are probably others
+        (notes if missing < len(held_out.queries) else warnings).append(
             f"{missing:,} of {len(held_out.queries):,} queries have no list: counted as misses"
         )
     facts, more = beyond_accuracy(

@@ -1,6 +1,7 @@
 """From names of files to evaluations: what `evaluate` reads, and every method measured alike."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -86,7 +87,7 @@ def open_inputs(places: Places, method: str | None = None) -> Inputs:
     spec = replace(_RECOMMENDATIONS[kind], key=())
     others = [tables.open_table(name, spec, places.columns) for name in places.against]
     recs = [replace(first, spec=spec), *others]
-    names = [method_name(source) for source in recs]
+    names = _distinct([(method_name(source), _stem(source)) for source in recs])
     names[0] = method or names[0]
     opened: dict[str, Source] = {}
     for name, wanted in _specs(kind).items():
@@ -108,7 +109,7 @@ def open_inputs(places: Places, method: str | None = None) -> Inputs:
         everything.append(model)
     return Inputs(
         kind,
-        list(zip(_distinct(names), recs, strict=True)),
+        list(zip(_numbered(names), recs, strict=True)),
         truth,
         read,
         everything,
@@ -168,6 +169,10 @@ def method_name(source: Source) -> str:
     named = params.get("method") if isinstance(params, dict) else None
     if isinstance(named, str) and named:
         return named
+    return _stem(source)
+
+
+def _stem(source: Source) -> str:
     return "recommendations" if source.name == tables.STDIN else Path(source.name).stem
 
 
@@ -176,12 +181,21 @@ def footer_of(source: Source) -> dict[str, str]:
     return tables.read_footer(source.paths[0])
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
+def _distinct(named: Sequence[tuple[str, str]]) -> list[str]:
+    """The first of each (method, file): with the file behind it where others have the method."""
+    count = Counter(method for method, _ in named)
+    return [
+        method if count[method] == 1 or file == method else f"{method} ({file})"
+        for method, file in named
+    ]
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
     """The names with " (2)" and so on behind repeats: each row of the metrics names one file."""
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     result = []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
+        seen[name] += 1
         result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return result
 

@@ -64,7 +64,7 @@ def evaluate_sellers(
     # numbered by `queries` from here on, as the truth is
     listed = _listed(train, queries, ids)
     lists, warnings = _to_candidates(lists, listed, allowed, len(ids))
-    _note_short(lists, len(queries), max(ks), notes)
+    _note_short(lists, len(queries), max(ks), notes, warnings)
 
     sizes = _sizes(listed // len(ids), train is not None, len(queries))
     for attribute in by:
@@ -187,10 +187,14 @@ def _to_candidates(
     ]
 
 
-def _note_short(lists: Lists, num_queries: int, k: int, notes: list[str]) -> None:
+def _note_short(
+    lists: Lists, num_queries: int, k: int, notes: list[str], warnings: list[str]
+) -> None:
     missing = num_queries - len(np.unique(lists.query))
     if missing:
-        notes.append(f"{missing:,} of {num_queries:,} sellers have no list: counted as misses")
+        # where nobody has one the ids are probably others
+        said = notes if missing < num_queries else warnings
+        said.append(f"{missing:,} of {num_queries:,} sellers have no list: counted as misses")
     longest = int(lists.rank.max(initial=0))
     if longest < k:
         notes.append(f"no list is longer than {longest}: Recall@{k} sees no more than that")

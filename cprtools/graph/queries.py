@@ -17,12 +17,18 @@ PREPARE_SQL = (
     SELECT seller_id, product_id, sum(views)::BIGINT AS views FROM recent
     WHERE seller_id IS NOT NULL GROUP BY seller_id, product_id
     """,
+    # views at one seller say nothing of a listing at another
+    """
+    CREATE TEMP TABLE nobodys_views AS
+    SELECT product_id, sum(views)::BIGINT AS views FROM recent
+    WHERE seller_id IS NULL GROUP BY product_id
+    """,
     """
     CREATE TEMP TABLE lists AS
     SELECT l.seller_id, l.product_id, coalesce(s.views, p.views, 0) AS views
     FROM given_listings l
     LEFT JOIN seller_views s ON s.seller_id = l.seller_id AND s.product_id = l.product_id
-    LEFT JOIN product_views p ON p.product_id = l.product_id
+    LEFT JOIN nobodys_views p ON p.product_id = l.product_id
     """,
     """
     CREATE TEMP TABLE together AS

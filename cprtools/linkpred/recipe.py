@@ -59,6 +59,8 @@ _TRAINED_ONCE = 200_000
 _NETWORKS, _FEW_LISTINGS = 3, 100_000
 # share of the co-purchases with a seller of both products from which on it is worth a word
 _AT_SELLERS = 0.95
+# what the command passes where nobody asked; other options are None then
+_UNSET = {"fanout": "3", "precision": "auto", "sampling": "stratified", "init": "vectors"}
 # multiplications from which on comparing all listed with all candidate texts takes too long; the
 # ranker still compares those that other sources retrieve
 _MOST_TEXT_WORK = 2e12
@@ -70,9 +72,14 @@ def method_options(
     """The options of a method's `fit`, unset ones left out.
 
     precision: as of `choose_precision`, for the device. Raises UsageError for values that are out
-    of range.
+    of range, and for options that the method does not have.
     """
     if method != GraphModel.method:
+        asked = {"fanout": fanout, "precision": precision, **options}
+        for name, value in asked.items():
+            if value != _UNSET.get(name):
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"{option} is for {GraphModel.method}, not for {method}")
         return {}
     allowed = {
         "sampling": SAMPLINGS,

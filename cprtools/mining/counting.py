@@ -6,8 +6,9 @@ runs are then sorted and counted one by one, and pairs below the least counts en
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +82,8 @@ class Totals:
         """Keep a customer for `complete`, unless `most` are kept already.
 
         A pair of m customers is shown by one at least who is not among any m - 1 of them: so with a
-        least count of m, m - 1 customers need to be asked only for the pairs of all others.
+        least count of m, m - 1 customers need to be asked only for the pairs of all others. That
+        holds for each relation by itself, of those that show it.
         """
         with self.lock:
             if len(self.aside) >= most:
@@ -125,6 +127,12 @@ class Reach:
     viewed: Bools
     """(products,) which have enough views."""
 
+    def least(self, signs: int) -> int:
+        """The smallest of the least counts that these signs help to reach, 1 without signs."""
+        kinds = (BOUGHT_UP | BOUGHT_DOWN, VIEWED, AFTER_UP | AFTER_DOWN)
+        pairs = zip(kinds, self.minimums, strict=True)
+        return min((count for kind, count in pairs if signs & kind), default=1)
+
     def keeps(self, counts: records.Counts) -> Bools:
         """Pairs that reach one of the least counts in one of their directions."""
         bought, seen, after = self.minimums
@@ -151,10 +159,15 @@ def count_pairs(
     runs = Runs(work.folder / "runs", _first_records(purchases + views))
     parts = _parts(work)
     work.run(sql.COUNTED)
-    with work.making_room(), ThreadPoolExecutor(work.threads) as pool:
+    stop = Event()
+    # what is under way is waited for: after an interruption it ends at its next block
+    with work.making_room(), ThreadPoolExecutor(work.threads) as pool, ExitStack() as left:
+        left.callback(stop.set)
 
         def write(part: tuple[int, int]) -> None:
             for block in look(_fetch(work, part), rules, reach, totals):
+                if stop.is_set():
+                    return
                 runs.append(block)
 
         def count(group: Sequence[int]) -> records.Counts:
@@ -182,7 +195,7 @@ def look(events: Events, rules: Rules, reach: Reach, totals: Totals) -> Iterator
     for customer in np.flatnonzero(meetings > MOST_MEETINGS):
         is_theirs = events.customer == customer
         theirs = find_joins(events.take(is_theirs), rules, *masks)
-        if totals.put_aside(theirs, min(reach.minimums) - 1):
+        if totals.put_aside(theirs, reach.least(records.shown_kinds(theirs)) - 1):
             events = events.take(~is_theirs)
             joins = find_joins(events, rules, *masks)
             meetings[customer] = 0

@@ -165,12 +165,15 @@ def _customer_blocks(meetings: Ints, most: int) -> Iterator[tuple[int, int]]:
 
 def _once_per_customer(joins: Sequence[Join], customers: tuple[int, int], packing: Packing) -> Ints:
     found: list[Ints] = []
+    limit = 8 * BLOCK
     for join in joins:
         for keys in _meetings(join, customers, packing):
             found.append(keys)
-            if sum(map(len, found)) > 8 * BLOCK:
+            if sum(map(len, found)) > limit:
                 # one customer's long history: what it shows again and again becomes one record
                 found = [_merge(found)]
+                # of as many others: else all of them were sorted again at every block
+                limit = max(limit, len(found[0]) * 5 // 4)
     return _merge(found)
 
 
@@ -195,7 +198,8 @@ def _meetings(join: Join, customers: tuple[int, int], packing: Packing) -> Itera
 
 def _merge(found: Sequence[Ints]) -> Ints:
     """Sorted keys, one for each pair and customer, with all their signs."""
-    keys = np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
+    keys = np.concatenate(found) if found else np.empty(0, np.int64)
+    keys.sort()
     starts = starts_of(keys >> SIGN_BITS)
     if len(starts) in (0, len(keys)):
         return keys

@@ -99,7 +99,17 @@ def check_methods(names: list[str], registry: Mapping[str, Any], place: str) -> 
 
 
 def load_ranker(folder: Folder) -> dict[str, Any]:
-    """The stored trees, lines and calibrations, by the names of TwoStage's fields."""
+    """The stored trees, lines and calibrations, by the names of TwoStage's fields.
+
+    Raises SchemaError where they are damaged.
+    """
+    try:
+        return _load_ranker(folder)
+    except SchemaError as error:
+        raise SchemaError(f"{folder.name}: {error}") from error
+
+
+def _load_ranker(folder: Folder) -> dict[str, Any]:
     found: dict[str, Any] = {
         name: load_calibration(folder.table(name))
         for name in ("calibration", "retrieval_calibration")

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from cprtools.tables.duck import quote_name
     from cprtools.tables.faults import explain
     from cprtools.tables.folders import Folder, check_folder_writable, open_folder, write_folder
+    from cprtools.tables.formats import text_format
     from cprtools.tables.inspection import Inspection, inspect_place
+    from cprtools.tables.mapping import check_mapping
     from cprtools.tables.products import categories, plain_text, product_types, with_plain_types
     from cprtools.tables.provenance import (
         Footer,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         digest_rows,
         parse_footer,
         read_footer,
+        refuse_overwriting,
     )
     from cprtools.tables.reading import read, read_any
     from cprtools.tables.scanning import scan_sql
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from cprtools.tables.vectorstore import VectorStore, text_digests
     from cprtools.tables.writing import (
         check_all_writable,
+        check_tables_writable,
         check_writable,
         write,
         write_all,
@@ -72,9 +76,12 @@ __getattr__ = on_demand(
         "duck": "quote_name",
         "faults": "explain",
         "folders": "Folder check_folder_writable open_folder write_folder",
+        "formats": "text_format",
         "inspection": "Inspection inspect_place",
+        "mapping": "check_mapping",
         "products": "categories plain_text product_types with_plain_types",
-        "provenance": "Footer describe_input digest_file digest_rows parse_footer read_footer",
+        "provenance": "Footer describe_input digest_file digest_rows parse_footer read_footer "
+        "refuse_overwriting",
         "reading": "read read_any",
         "scanning": "scan_sql",
         "schemas": "ANY COMPLEMENT_RECOMMENDATIONS EDGES EVENTS HIGH_DEMAND LISTINGS METRICS NODES "
@@ -86,7 +93,8 @@ __getattr__ = on_demand(
         "tracing": "Trace trace",
         "vectors": "align read_vectors to_matrix vector_array vectors_table",
         "vectorstore": "VectorStore text_digests",
-        "writing": "check_all_writable check_writable write write_all write_partitions "
+        "writing": "check_all_writable check_tables_writable check_writable write write_all "
+        "write_partitions "
         "write_stdout write_text write_with_text",
     },
 )
@@ -127,6 +135,8 @@ __all__ = [
     "categories",
     "check_all_writable",
     "check_folder_writable",
+    "check_mapping",
+    "check_tables_writable",
     "check_writable",
     "columns",
     "describe_input",
@@ -149,8 +159,10 @@ __all__ = [
     "read_any",
     "read_footer",
     "read_vectors",
+    "refuse_overwriting",
     "scan_sql",
     "text_digests",
+    "text_format",
     "to_matrix",
     "trace",
     "user_cache",

@@ -142,7 +142,7 @@ def write_folder(
     if target == STDOUT:
         write_stdout(_tar(everything, metadata, kind))
         return
-    with _replacing_folder(target) as part:
+    with _replacing_folder(target, kind) as part:
         for name, table in everything.items():
             with open(part / f"{name}.parquet", "wb") as out:
                 _write_member(table, out, metadata, kind)
@@ -281,10 +281,10 @@ def extract_tar(path: str) -> Path:
 
 
 @contextlib.contextmanager
-def _replacing_folder(target: str) -> Iterator[Path]:
+def _replacing_folder(target: str, kind: str) -> Iterator[Path]:
     # a link stays one: what it points to is replaced
     path = Path(os.path.realpath(target))
-    _check_replaceable(target)
+    _check_replaceable(target, kind)
     try:
         with claimed(path, folder=True) as part:
             new = part / "new"
@@ -298,14 +298,14 @@ def _replacing_folder(target: str) -> Iterator[Path]:
         raise DataError(f"{target}: {reason(error)}") from error
 
 
-def check_folder_writable(target: str) -> None:
+def check_folder_writable(target: str, kind: str) -> None:
     """Refuse a target folder before hours are spent. Raises DataError, UsageError."""
     check_place(target)
     if target != STDOUT:
-        _check_replaceable(target)
+        _check_replaceable(target, kind)
 
 
-def _check_replaceable(target: str) -> None:
+def _check_replaceable(target: str, kind: str) -> None:
     path = Path(target)
     try:
         if path.exists() and not path.is_dir():
@@ -317,18 +317,28 @@ def _check_replaceable(target: str) -> None:
         raise DataError(f"{target}: {reason(error)}") from error
     # a mistyped name must not cost anybody a folder
     foreign = [name for name in entries if not _MEMBER.fullmatch(name)]
-    if foreign or (entries and not _is_ours(path / f"{MANIFEST}.parquet")):
+    found = _kind_of(path / f"{MANIFEST}.parquet") if entries else kind
+    if foreign or found is None:
         raise DataError(
             f"{target}: holds files that are not ours ({list_names(foreign or entries, 3)}); "
             "it is not replaced"
         )
+    if found not in ("", kind):
+        raise DataError(f"{target}: holds {_title(found)}; {_title(kind)} does not replace it")
 
 
-def _is_ours(manifest: Path) -> bool:
+def _kind_of(manifest: Path) -> str | None:
+    """What a folder of ours holds, "" where its manifest is damaged; None for no manifest."""
     try:
-        return MANIFEST_KEY in (pq.read_schema(manifest).metadata or {})
+        text = (pq.read_schema(manifest).metadata or {}).get(MANIFEST_KEY)
     except UNREADABLE:
-        return False
+        return None
+    if text is None:
+        return None
+    try:
+        return str(json.loads(text)["kind"])
+    except _DAMAGE:
+        return ""
 
 
 def _exchange(new: Path, old: Path) -> None:

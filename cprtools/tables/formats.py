@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from cprtools.errors import DataError, SchemaError, quote
+from cprtools.errors import DataError, SchemaError, UsageError, quote
 
 PARQUET = "Parquet"
 CSV = "CSV"
@@ -21,6 +21,7 @@ JSON = "JSON lines"
 _ENDINGS = {".parquet": PARQUET, ".csv": CSV, ".tsv": CSV}
 _ENDINGS |= dict.fromkeys((".jsonl", ".ndjson", ".json"), JSON)
 _PACKED = (".gz", ".zst")
+_PARQUET_MAGIC = b"PAR1"
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 # what the footers of our tables say of their form; the first version wrote no such key
 TABLE_FORMAT = 1
@@ -73,6 +74,20 @@ def _known_format(path: str) -> str | None:
 def _ending(path: str) -> str:
     stem, ending = os.path.splitext(os.path.basename(path).lower())
     return os.path.splitext(stem)[1] if ending in _PACKED else ending
+
+
+def text_format(path: str) -> str | None:
+    """`csv` or `json`, where a file of this name is written as such text; None for other names."""
+    ending = os.path.splitext(path.lower())[1]
+    kind = _ENDINGS.get(ending)
+    return {CSV: None if ending == ".tsv" else "csv", JSON: "json"}.get(kind or PARQUET)
+
+
+def refuse_text_name(path: str) -> None:
+    """Raise UsageError for the name of a text file: what is Parquet could not be read by it."""
+    kind = _known_format(path)
+    if kind not in (None, PARQUET):
+        raise UsageError(f"{path}: would be Parquet, by its name {kind}; name it .parquet")
 
 
 def name_file(label: str, path: str) -> str:
@@ -143,6 +158,8 @@ def check_text(table: pa.Table, where: str) -> None:
 def _text_layout(path: str, label: str, kind: str, size: int, changed: int) -> Layout:
     with open(path, "rb") as file:
         start = file.read(4)
+    if start == _PARQUET_MAGIC:
+        raise DataError(f"{name_file(label, path)}: a Parquet file; give it a name in .parquet")
     packed = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "none")
     with pa.input_stream(path, compression=None if packed == "none" else packed) as stream:
         head = stream.read(_HEAD[kind])

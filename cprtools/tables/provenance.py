@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cprtools import __version__
-from cprtools.errors import DataError
+from cprtools.errors import DataError, UsageError
 from cprtools.tables.duck import fault_of, fetch, function_sql
 from cprtools.tables.formats import (
     PARQUET,
@@ -74,6 +74,24 @@ def describe_input(source: Any) -> dict[str, Any]:
         made_by = piped_footer(source.name, source.paths[0])
         return {"name": source.label, "rows": rows, "digest": digest, **made_by}
     return dict(source.describe())
+
+
+def refuse_overwriting(targets: Sequence[str], inputs: Sequence[Any]) -> None:
+    """Raise UsageError where a target is one of the inputs, or a folder of ours that holds one."""
+    read = [os.path.realpath(path) for source in inputs for path in _places(source)]
+    for target in targets:
+        place = os.path.realpath(target)
+        # such a folder is replaced as a whole
+        is_replaced = os.path.isfile(os.path.join(place, "manifest.parquet"))
+        within = os.path.join(place, "")
+        if any(path == place or (is_replaced and path.startswith(within)) for path in read):
+            raise UsageError(f"{target}: is read here, too; name another output")
+
+
+def _places(source: Any) -> list[str]:
+    if isinstance(source, Source):
+        return source.paths
+    return [str(source.path)] if hasattr(source, "path") else []
 
 
 def piped_footer(name: str, path: str) -> dict[str, Any]:

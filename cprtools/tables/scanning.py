@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
+from cprtools.errors import SchemaError, quote
 from cprtools.tables.casting import cast_sql, check_id_type, sql_type
 from cprtools.tables.duck import fetch, function_sql, json_types, quote_name
-from cprtools.tables.formats import CSV, PARQUET, Layout, layout_of
+from cprtools.tables.formats import CSV, PARQUET, Layout, layout_of, name_file
 from cprtools.tables.partitions import FILE_COLUMN, key_sql
 from cprtools.tables.schemas import Field
 from cprtools.tables.source import Source, read_schema
@@ -27,7 +28,7 @@ def scan_sql(source: Source) -> str:
         layout = layout_of(path, source.label)
         columns = _stored_columns(source, path, layout, names)
         selected = ", ".join(
-            f"{_cast(source, field, names, columns)} AS {field.name}"
+            f"{_cast(source, field, names, columns, path)} AS {field.name}"
             for field in source.spec.fields
         )
         # files that store a column differently are cast differently
@@ -63,9 +64,13 @@ def _cast(
     field: Field,
     names: Mapping[str, str],
     columns: Mapping[str, tuple[str, pa.DataType]],
+    path: str,
 ) -> str:
     name = names[field.name]
     if name not in columns:
+        if field.required:
+            found = f"no column {quote(name)}, which other files of it have"
+            raise SchemaError(f"{name_file(source.label, path)}: {found}")
         return f"NULL::{sql_type(field)}"
     column, stored = columns[name]
     if pa.types.is_dictionary(stored):

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cprtools.errors import CLOSED_PIPE, DataError, SchemaError, UsageError, quote
+from cprtools.tables.formats import refuse_text_name
 from cprtools.tables.leftovers import claimed
 from cprtools.tables.provenance import Footer, with_metadata
 from cprtools.tables.source import STDIN
@@ -31,7 +32,8 @@ def write(
 ) -> None:
     """Write a table, or a stream of batches, with its footer; `-` is standard output.
 
-    Raises DataError where the place cannot be written, UsageError for a terminal.
+    Raises DataError where the place cannot be written, UsageError for a terminal and for the name
+    of a text file.
     """
     metadata = (footer or Footer()).metadata()
     if target == STDOUT and isinstance(table, pa.Table):
@@ -40,6 +42,7 @@ def write(
     if target == STDOUT:
         _stream_stdout(table, metadata)
         return
+    refuse_text_name(target)
     with replacing(target) as out:
         write_parquet(table, out, metadata)
 
@@ -105,9 +108,10 @@ def write_text(text: str, target: str) -> None:
         out.write(text.encode())
 
 
-def write_partitions(table: pa.Table, target: str, key: str, footer: Footer) -> None:
+def write_partitions(table: pa.Table, target: str, key: str, footer: Footer) -> int:
     """One file per value of `key`, `target/VALUE.parquet`, each written whole or not at all.
 
+    Returns how many other tables, of an earlier run perhaps, stay beside them.
     Raises DataError where the folder cannot be written, SchemaError for values that name no file.
     """
     keys = table.column(key).combine_chunks().dictionary_encode()
@@ -128,6 +132,8 @@ def write_partitions(table: pa.Table, target: str, key: str, footer: Footer) -> 
         rows = table.take(pa.array(order[starts[number] : starts[number + 1]]))
         with replacing(os.path.join(target, f"{value}.parquet")) as out:
             write_parquet(rows, out, metadata)
+    written = {f"{value}.parquet" for value in values}
+    return len({path.name for path in Path(target).glob("*.parquet")} - written)
 
 
 def write_parquet(
@@ -152,14 +158,19 @@ def parquet_bytes(table: pa.Table | pa.RecordBatchReader, metadata: Mapping[byte
 
 def refuse_terminal() -> None:
     """Raise UsageError when standard output is a terminal: Parquet would garble it."""
-    if sys.stdout is None:
-        raise DataError("standard output: closed; use -o FILE or a pipe")
+    _refuse_closed()
     if sys.stdout.isatty():
         raise UsageError("Parquet is not written to a terminal; use -o FILE or a pipe")
 
 
+def _refuse_closed() -> None:
+    if sys.stdout is None:
+        raise DataError("standard output: closed; use -o FILE or a pipe")
+
+
 def write_stdout(data: bytes, *, binary: bool = True) -> None:
     """Write bytes to standard output; a reader that has gone ends the program quietly with 141."""
+    _refuse_closed()
     if binary:
         refuse_terminal()
     try:
@@ -246,6 +257,13 @@ def check_place(target: str) -> None:
 
 def _is_device(path: str) -> bool:
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def check_tables_writable(targets: Sequence[str]) -> None:
+    """As `check_all_writable` where the targets become tables, which are Parquet."""
+    for target in targets:
+        refuse_text_name(target)
+    check_all_writable(targets)
 
 
 def check_all_writable(targets: Sequence[str]) -> None:

@@ -44,10 +44,10 @@ class Checkpoints:
         self._footer = replace(footer, inputs=[])
         self._members: dict[str, pa.Table] = {}
         self._fits = 0
-        check_folder_writable(place)
         if resume and Path(place).exists():
             folder = open_folder(place, (KIND,))
             self._members = {name: folder.table(name) for name in folder.manifest["members"]}
+        check_folder_writable(place, KIND)
 
     def next_fit(self, identity: str) -> "Checkpoint":
         """The place of the fit that begins now; identity: its `fingerprint`.

@@ -155,8 +155,8 @@ def test_one_broken_file_of_many_is_named_and_the_old_output_stays(tmp_path):
         ("t.jsonl", '{"product_id": "a"\n', 4, "line 1: not a JSON object"),
         ("t.csv", "c,a,purchase\n", 3, "no column 'product_id'"),
         ("t.csv", "", 4, "empty; the first line"),
-        ("t.csv", "product_id,event,ts\na,view,soon\n", 3, "'ts' must hold times"),
-        ("t.csv", "product_id,event\n", 3, "no rows"),
+        ("t.csv", "session_id,product_id,event,ts\ns,a,view,soon\n", 3, "'ts' must hold times"),
+        ("t.csv", "session_id,product_id,event\n", 3, "no rows"),
     ],
 )
 def test_text_that_is_no_log_is_one_line_with_the_right_code(tmp_path, name, text, code, told):

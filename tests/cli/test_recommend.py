@@ -123,7 +123,7 @@ def test_queries_are_answered_where_known_and_the_rest_is_reported_with_code_6(h
     write(home / "queries.parquet", product_id=["A3", "nobody", "A1"])
     done = run(home, "recommend", "--queries", "queries.parquet", "-o", "some.parquet")
     assert done.returncode == 6
-    assert "1 ids are unknown: nobody" in done.stderr.decode()
+    assert "ids that the model does not know (1 of 3): nobody" in done.stderr.decode()
     assert set(pq.read_table(home / "some.parquet").column("query_id").to_pylist()) == {"A1", "A3"}
 
 
@@ -181,6 +181,10 @@ def test_partitions_hold_one_seller_each(home):
     assert len(files) == 24
     for file in files:
         assert set(pq.read_table(file).column("seller_id").to_pylist()) == {file.stem}
+    write(home / "one.parquet", seller_id=["S1"])
+    done = run(home, "recommend", "--model", "seller.model", "--queries", "one.parquet",
+               "--threshold", "0", "--partition-by", "seller_id", "-o", "parts")  # fmt: skip
+    assert "parts: 23 tables of other sellers stay there" in done.stderr.decode()
 
 
 def test_retrieval_alone_and_an_index_are_options(home):

@@ -96,7 +96,7 @@ def test_unknown_ids_are_reported_beside_new_ones(shop):
     write(shop / "queries.parquet", product_id=["N2", "nobody", "A3"])
     done = run(shop, "recommend", "--queries", "queries.parquet", *GIVEN, "-o", "some.parquet")
     assert done.returncode == 6
-    assert "1 ids are unknown: nobody" in done.stderr.decode()
+    assert "ids that the model does not know (1 of 3): nobody" in done.stderr.decode()
     assert {*pq.read_table(shop / "some.parquet").column("query_id").to_pylist()} == {"N2", "A3"}
 
 

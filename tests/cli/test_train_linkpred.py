@@ -57,9 +57,9 @@ def same_files(one, other):
 
 def test_killed_at_any_write_and_resumed_the_same_bytes_are_written(home):
     plain = home / "seller.model"
-    done = run_until(home, 0, "--checkpoint", "whole.state", "-o", "kept.model")
+    done = run_until(home, 0, "--checkpoint", "whole.state", "-o", "kept_seller.model")
     assert done.returncode == 0, done.stderr.decode()
-    same_files(plain, home / "kept.model")
+    same_files(plain, home / "kept_seller.model")
     state = pq.read_table(home / "whole.state" / "manifest.parquet").column("member").to_pylist()
     # three networks in each of the two fits
     assert state == [f"{kind}_{fit}" for kind in ("state", "tensors") for fit in range(1, 7)]

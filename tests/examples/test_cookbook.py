@@ -104,6 +104,6 @@ def test_a_comparison_leaves_metrics_and_a_report_of_one_file(shop):
     methods = rows(f"SELECT DISTINCT method FROM '{folder / 'metrics.parquet'}' ORDER BY ALL")
     report = (folder / "report.html").read_text(encoding="utf-8")
 
-    assert {"bestsellers", "ours"} <= {method for (method,) in methods}
+    assert {"bestsellers", "type-popularity"} <= {method for (method,) in methods}
     assert not re.search(r'(?:src|href)="(?:https?:)?//', report)
     assert '"category=Photography"' in printed_by(shop, "--segment")

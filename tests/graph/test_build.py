@@ -93,13 +93,16 @@ def test_a_sellers_own_page_views_weigh_its_listing(tmp_path):
     views = [
         {"product_id": "p", "views": 10, "seller_id": "A"},
         {"product_id": "p", "views": 30, "seller_id": None},
+        {"product_id": "q", "views": 7, "seller_id": "A"},
     ]
-    nodes, edges, _ = build(
-        tmp_path, given={"listings": listing(("A", "p"), ("B", "p")), "views": views}
-    )
-    assert weights(edges, "lists") == {("A", "p"): 10, ("B", "p"): 40}
+    listings = listing(("A", "p"), ("B", "p"), ("A", "q"), ("B", "q"))
+    nodes, edges, _ = build(tmp_path, given={"listings": listings, "views": views})
+    # what was seen at A says nothing of the listings of B
+    assert weights(edges, "lists") == {
+        ("A", "p"): 10, ("B", "p"): 30, ("A", "q"): 7, ("B", "q"): 0,
+    }  # fmt: skip
     found = {r["node_id"]: r["views"] for r in nodes.to_pylist()}
-    assert found == {"p": 40, "A": 10, "B": 40}
+    assert found == {"p": 40, "q": 7, "A": 17, "B": 30}
 
 
 def test_bought_with_edges_are_symmetric_and_take_the_larger_count(tmp_path):

@@ -121,12 +121,34 @@ def test_customers_put_aside_are_asked_for_the_pairs_of_others_alone(
     monkeypatch.setattr(counting, "check_pairs", check_pairs)
 
     @settings(FIXTURES, max_examples=20)
-    @given(logs(at), st.integers(2, 4), st.booleans())
-    def compare(rows, least, count_buyers):
-        check(mine, events_table, rows, min_count=least, count_buyers=count_buyers)
+    @given(logs(at), st.integers(2, 4), st.integers(1, 4), st.booleans())
+    def compare(rows, least, seen, count_buyers):
+        options = {"min_count": least, "min_co_view": seen, "count_buyers": count_buyers}
+        check(mine, events_table, rows, **options)
 
     compare()
     assert sum(asked) > 0
+
+
+def test_a_customer_is_put_aside_by_the_least_count_of_what_it_shows(
+    mine, events_table, at, monkeypatch
+):
+    from cprtools.mining import counting
+
+    monkeypatch.setattr(counting, "MOST_MEETINGS", 5)
+    kept = []
+    original = counting.Totals.put_aside
+
+    def put_aside(totals, joins, most):
+        kept.append(original(totals, joins, most))
+        return kept[-1]
+
+    monkeypatch.setattr(counting.Totals, "put_aside", put_aside)
+    bot = [("bot", None, product, "view", at(0)) for product in "abcde"]
+    others = [(str(n), None, product, "view", at(0)) for n in range(2) for product in "ab"]
+    bought = [("2", None, product, "purchase", at(0)) for product in "xy"]
+    check(mine, events_table, bot + others + bought, min_count=1, min_co_view=2)
+    assert kept == [True]
 
 
 def test_a_window_of_no_length_keeps_ties_alone(mine, events_table, at):

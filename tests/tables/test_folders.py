@@ -1,6 +1,7 @@
 import io
 import json
 import tarfile
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -220,23 +221,23 @@ def test_pages_damaged_behind_a_good_footer_are_found_when_read(tmp_path):
 
 
 def test_a_folder_of_ours_is_replaced_whole(graph, tmp_path):
-    write(graph, kind="sellers", weights=EDGES)
+    write(graph, weights=EDGES)
 
     assert names(graph) == ["manifest.parquet", "weights.parquet"]
     assert names(tmp_path) == ["g"]
-    assert open_it(graph, "sellers").has("weights")
+    assert open_it(graph).has("weights")
 
 
 def test_a_folder_is_replaced_where_the_kernel_cannot_swap(graph, tmp_path, monkeypatch):
     monkeypatch.setattr(folders.sys, "platform", "elsewhere")
-    write(graph, kind="sellers", weights=EDGES)
+    write(graph, weights=EDGES)
 
-    assert (names(tmp_path), open_it(graph, "sellers").kind) == (["g"], "sellers")
+    assert names(tmp_path) == ["g"] and open_it(graph).has("weights")
 
 
 def test_an_empty_folder_and_a_trailing_slash_are_fine(tmp_path):
     (tmp_path / "g").mkdir()
-    tables.check_folder_writable(f"{tmp_path}/g/")
+    tables.check_folder_writable(f"{tmp_path}/g/", "graph")
     write(f"{tmp_path}/g/")
 
     assert (names(tmp_path), open_it(f"{tmp_path}/g/").kind) == (["g"], "graph")
@@ -244,14 +245,14 @@ def test_an_empty_folder_and_a_trailing_slash_are_fine(tmp_path):
 
 def test_a_link_to_a_folder_stays_and_its_folder_is_replaced(graph, tmp_path):
     (tmp_path / "latest").symlink_to("g")
-    write(tmp_path / "latest", kind="sellers", weights=EDGES)
+    write(tmp_path / "latest", weights=EDGES)
 
     assert (tmp_path / "latest").is_symlink()
-    assert open_it(graph, "sellers").kind == "sellers"
+    assert open_it(graph).has("weights")
     assert names(tmp_path) == ["g", "latest"]
 
 
-@pytest.mark.parametrize("check", [tables.check_folder_writable, write])
+@pytest.mark.parametrize("check", [partial(tables.check_folder_writable, kind="graph"), write])
 def test_a_foreign_folder_is_never_replaced(graph, tmp_path, check):
     foreign = tmp_path / "foreign"
     foreign.mkdir()
@@ -295,7 +296,7 @@ def test_a_failure_in_the_middle_leaves_the_old_folder(graph, tmp_path, monkeypa
     for name in ("write_mapped", "write_parquet"):
         monkeypatch.setattr(folders, name, failing)
     with pytest.raises(DataError, match="no space left on device"):
-        write(graph, kind="sellers", weights=EDGES)
+        write(graph, weights=EDGES)
 
     assert {path.name: path.read_bytes() for path in graph.iterdir()} == before
     assert names(tmp_path) == ["g"]
