@@ -78,9 +78,10 @@ def _allowed(model: Model, block: IntArray, request: ComplementRequest) -> BoolA
 
 def _type_scores(model: Model, block: IntArray) -> FloatArray | None:
     """P(type | query) as the model has it, else as the co-purchases of the query's type have it."""
-    problem = model.stage.problem
+    if not model.stage.problem.num_types:
+        return None
     own = model.stage.model.type_scores(block)
-    if own is not None or not problem.num_types:
+    if own is not None:
         return own
     return model.type_popularity.type_scores(block)
 

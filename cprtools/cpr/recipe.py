@@ -114,8 +114,9 @@ class SourceFitter:
             PCompanion.method: PCompanion.fit(problem, seed=self.seed, **self.options),
             Factorisation.method: factorisation,
             ItemKnn.method: ItemKnn.fit(problem),
-            TypePopularity.method: TypePopularity.fit(problem),
         }
+        if (problem.types >= 0).any():
+            sources[TypePopularity.method] = TypePopularity.fit(problem)
         if problem.num_candidates <= QUICK_ITEMS:
             sources[Ease.method] = Ease.fit(problem, **_EASE)
         if problem.vectors is not None:

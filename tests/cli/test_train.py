@@ -167,3 +167,25 @@ def test_later_pairs_choose_the_ranker_and_known_pairs_are_measured(home):
     hit = {(m["metric"], m["k"]): m["value"] for m in metrics if m["segment"] == "all"}
     # every later pair is known, and each product has but a few
     assert hit["Hit", 10] > 0.9
+
+
+@pytest.mark.parametrize("columns", [["product_id", "title"], ["product_id"], None])
+def test_a_catalogue_without_types_and_vectors_is_enough(home, tmp_path, columns):
+    table = pq.read_table(home / "products.parquet")
+    given = []
+    if columns is not None:
+        pq.write_table(table.select(columns), tmp_path / "products.parquet")
+        given = ["--products", "products.parquet"]
+    pairs = home / "pairs.parquet"
+    ok(tmp_path, "train-cpr", pairs, *given, "--epochs", "1", "-o", "m")
+    ok(tmp_path, "recommend", "--model", "m", "--all", "-o", "all.parquet")
+    rows = pq.read_table(tmp_path / "all.parquet").to_pylist()
+    assert {row["product_type"] for row in rows} == {row["type_score"] for row in rows} == {None}
+    ok(tmp_path, "recommend", "--model", "m", "--product", "A1", "-o", "one.parquet")
+    one = pq.read_table(tmp_path / "one.parquet").to_pylist()
+    assert one == [row for row in rows if row["query_id"] == "A1"] and len(one) == 10
+    assert not any("completes" in row["reason"] for row in rows)
+    write(tmp_path / "new.parquet", product_id=["fresh"], title=["Title of A1"])
+    ok(tmp_path, "recommend", "--model", "m", "--product", "fresh", "--products", "new.parquet",
+       "-o", "new.recs")  # fmt: skip
+    assert pq.read_table(tmp_path / "new.recs").num_rows == 10
