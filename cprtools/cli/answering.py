@@ -177,9 +177,8 @@ def _resolve(model: "Model", kind: str, request: Request, query_source: Any) -> 
     # a seller's id is nobody else's to read
     row = pc.index(table.column(name), unknown[0]).as_py() + 1
     shown = f"the first is in row {row:,}" if kind == "sellers" else list_names(unknown, 5)
-    return found[
-        found >= 0
-    ], f"ids that the model does not know ({len(unknown):,} of {len(wanted):,}): {shown}"
+    count = f"{len(unknown):,} of {len(wanted):,}"
+    return found[found >= 0], f"ids that the model does not know ({count}): {shown}"
 
 
 def _part(query_idx: Any, shard: str | None) -> Any:
