@@ -133,7 +133,8 @@ def evaluate(
 def _check_outputs(output: str, form: str, report: str | None) -> None:
     from cprtools import tables
 
-    targets = [] if output == tables.STDIN and form != "parquet" else [output]
-    tables.check_all_writable([*targets, *([report] if report else [])])
+    texts = [report] if report else []
     if form == "parquet":
-        tables.check_tables_writable([output])
+        tables.check_tables_writable([output], texts)
+    else:
+        tables.check_all_writable([*([] if output == tables.STDIN else [output]), *texts])

@@ -105,8 +105,7 @@ def check_outputs(
             raise UsageError("--report - and the pairs both go to standard output; use -o FILE")
         tables.check_tables_writable([output])
     else:
-        tables.check_tables_writable([output])
-        tables.check_all_writable([output, *([] if report is None else [report])])
+        tables.check_tables_writable([output], [] if report is None else [report])
 
 
 def parse_cluster(

@@ -83,9 +83,9 @@ class Request:
         if self.output != "-" and not self.partition_by:
             from cprtools import tables
 
-            tables.check_writable(self.output)
-            if self.chosen_format == "parquet":
-                tables.check_tables_writable([self.output])
+            is_table = self.chosen_format == "parquet"
+            check = tables.check_tables_writable if is_table else tables.check_all_writable
+            check([self.output])
 
 
 def parse_shard(shard: str | None) -> tuple[int, int]:

@@ -44,6 +44,8 @@ _RECORD_BYTES = 64
 _RUNS = 256
 # a customer who makes more pairs of rows than that is looked at last, if the least count allows it
 MOST_MEETINGS = 1 << 26
+# signs of co_purchase, co_view and purchase_after_view
+_KINDS = (BOUGHT_UP | BOUGHT_DOWN, VIEWED, AFTER_UP | AFTER_DOWN)
 # customers that lie together on disk and are read together
 NEIGHBOURS = 1024
 
@@ -70,8 +72,7 @@ class Totals:
     @property
     def present(self) -> tuple[bool, ...]:
         """Whether any pair shows co_purchase, co_view, purchase_after_view."""
-        kinds = (BOUGHT_UP | BOUGHT_DOWN, VIEWED, AFTER_UP | AFTER_DOWN)
-        return tuple(bool(self.signs & kind) for kind in kinds)
+        return tuple(bool(self.signs & kind) for kind in _KINDS)
 
     def see(self, signs: int) -> None:
         """Note the signs that some pairs show."""
@@ -129,8 +130,7 @@ class Reach:
 
     def least(self, signs: int) -> int:
         """The smallest of the least counts that these signs help to reach, 1 without signs."""
-        kinds = (BOUGHT_UP | BOUGHT_DOWN, VIEWED, AFTER_UP | AFTER_DOWN)
-        pairs = zip(kinds, self.minimums, strict=True)
+        pairs = zip(_KINDS, self.minimums, strict=True)
         return min((count for kind, count in pairs if signs & kind), default=1)
 
     def keeps(self, counts: records.Counts) -> Bools:

@@ -94,8 +94,7 @@ __getattr__ = on_demand(
         "vectors": "align read_vectors to_matrix vector_array vectors_table",
         "vectorstore": "VectorStore text_digests",
         "writing": "check_all_writable check_tables_writable check_writable write write_all "
-        "write_partitions "
-        "write_stdout write_text write_with_text",
+        "write_partitions write_stdout write_text write_with_text",
     },
 )
 

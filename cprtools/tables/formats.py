@@ -19,9 +19,11 @@ PARQUET = "Parquet"
 CSV = "CSV"
 JSON = "JSON lines"
 _ENDINGS = {".parquet": PARQUET, ".csv": CSV, ".tsv": CSV}
-_ENDINGS |= dict.fromkeys((".jsonl", ".ndjson", ".json"), JSON)
+_LINES = (".jsonl", ".ndjson", ".json")
+_ENDINGS |= dict.fromkeys(_LINES, JSON)
+_WRITTEN = {".csv": "csv", **dict.fromkeys(_LINES, "json")}
 _PACKED = (".gz", ".zst")
-_PARQUET_MAGIC = b"PAR1"
+PARQUET_MAGIC = b"PAR1"
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 # what the footers of our tables say of their form; the first version wrote no such key
 TABLE_FORMAT = 1
@@ -78,9 +80,7 @@ def _ending(path: str) -> str:
 
 def text_format(path: str) -> str | None:
     """`csv` or `json`, where a file of this name is written as such text; None for other names."""
-    ending = os.path.splitext(path.lower())[1]
-    kind = _ENDINGS.get(ending)
-    return {CSV: None if ending == ".tsv" else "csv", JSON: "json"}.get(kind or PARQUET)
+    return _WRITTEN.get(os.path.splitext(path.lower())[1])
 
 
 def refuse_text_name(path: str) -> None:
@@ -158,7 +158,7 @@ def check_text(table: pa.Table, where: str) -> None:
 def _text_layout(path: str, label: str, kind: str, size: int, changed: int) -> Layout:
     with open(path, "rb") as file:
         start = file.read(4)
-    if start == _PARQUET_MAGIC:
+    if start == PARQUET_MAGIC:
         raise DataError(f"{name_file(label, path)}: a Parquet file; give it a name in .parquet")
     packed = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "none")
     with pa.input_stream(path, compression=None if packed == "none" else packed) as stream:

@@ -23,27 +23,40 @@ def check_mapping(sources: Sequence[Source]) -> list[str]:
     Names for tables of other commands are fine, since one mapping may serve them all. Returns
     warnings: names that no table has while one has our own. Raises UsageError, SchemaError.
     """
-    if any(source.spec is schemas.ANY for source in sources):
+    mapping = {ours: name for source in sources for ours, name in source.mapping.items()}
+    if not mapping or any(source.spec is schemas.ANY for source in sources):
         return []
     warnings = []
-    for ours, theirs in {k: v for source in sources for k, v in source.mapping.items()}.items():
+    # a log may have thousands of files: looked at once
+    tables = [_Columns(source) for source in sources]
+    for ours, theirs in mapping.items():
         what = f"--columns {ours}={theirs}"
-        asked = [source for source in sources if source.spec.field(ours) is not None]
+        asked = [table for table in tables if table.source.spec.field(ours) is not None]
         if not asked and ours not in _OURS:
             near = difflib.get_close_matches(ours, sorted(_OURS), n=1)
             hint = f"; the nearest is {near[0]}" if near else ""
             raise UsageError(f"{what}: no table of ours has a column {quote(ours)}{hint}")
-        if not asked or any(_has(source, theirs) for source in asked):
+        if not asked or any(table.have(theirs) for table in asked):
             continue
-        if not any(_has(source, ours) for source in asked):
-            found = list_names(asked[0].schema(every_line=True).names)
+        if not any(table.have(ours) for table in asked):
+            found = list_names(asked[0].source.schema(every_line=True).names)
             raise SchemaError(f"{what}: no input has a column {quote(theirs)}; found {found}")
         warnings.append(f"{what}: no input has a column {quote(theirs)}; {ours} is read as it is")
     return warnings
 
 
-def _has(source: Source, name: str) -> bool:
-    if name in source.schema().names or any(name in source.keys(path) for path in source.paths):
-        return True
-    has_lines = any(format_of(path) == JSON for path in source.paths)
-    return has_lines and name in source.schema(every_line=True).names
+class _Columns:
+    """The names that a source has, those of its folders among them."""
+
+    def __init__(self, source: Source):
+        self.source = source
+        folders = (key for path in source.paths for key in source.keys(path))
+        self._names = frozenset([*source.schema().names, *folders])
+        self._has_lines = any(format_of(path) == JSON for path in source.paths)
+
+    def have(self, name: str) -> bool:
+        """Whether any row may have a value of that name."""
+        if name in self._names:
+            return True
+        # lines further down may have more than the first ones
+        return self._has_lines and name in self.source.schema(every_line=True).names

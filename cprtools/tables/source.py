@@ -21,6 +21,7 @@ from cprtools.tables.formats import (
     CSV,
     JSON,
     PARQUET,
+    PARQUET_MAGIC,
     UNREADABLE,
     format_of,
     is_table,
@@ -34,7 +35,6 @@ from cprtools.tables.partitions import keys_below, keys_of
 from cprtools.tables.schemas import Field, TableSpec
 
 STDIN = "-"
-_PARQUET_MAGIC = b"PAR1"
 _ARROW_STREAM_MAGIC = b"\xff\xff\xff\xff"
 _BLOCK = 1 << 20
 
@@ -279,7 +279,7 @@ def spooled_table(path: str, member: str = "vectors") -> str:
     """
     with open(path, "rb") as spooled:
         head = spooled.read(262)
-    if head[:4] == _PARQUET_MAGIC:
+    if head[:4] == PARQUET_MAGIC:
         return path
     if head[:4] == _ARROW_STREAM_MAGIC:
         return _stream_to_parquet(path)

@@ -259,11 +259,14 @@ def _is_device(path: str) -> bool:
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
-def check_tables_writable(targets: Sequence[str]) -> None:
-    """As `check_all_writable` where the targets become tables, which are Parquet."""
+def check_tables_writable(targets: Sequence[str], texts: Sequence[str] = ()) -> None:
+    """As `check_all_writable` where the targets become tables, which are Parquet.
+
+    texts: further targets of the command, that do not.
+    """
     for target in targets:
         refuse_text_name(target)
-    check_all_writable(targets)
+    check_all_writable([*targets, *texts])
 
 
 def check_all_writable(targets: Sequence[str]) -> None:
