@@ -72,22 +72,40 @@ def _example(column: pa.ChunkedArray, cast: Callable[..., pa.ChunkedArray]) -> s
 def _cast_id(column: pa.ChunkedArray, label: str, name: str) -> pa.ChunkedArray:
     kind = column.type
     check_id_type(kind, label, name)
-    if pa.types.is_floating(kind):
-        # integer ids with gaps come out of data frames as floats: 17850.0 means 17850
-        column = column.cast(pa.float64())
-        column = pc.if_else(pc.is_nan(column), None, column)
-        try:
-            column = column.cast(pa.int64())
-        except pa.ArrowInvalid as error:
-            raise _no_id(kind, label, name) from error
-    return column.cast(pa.string())
+    try:
+        if pa.types.is_floating(kind):
+            # integer ids with gaps come out of data frames as floats: 17850.0 means 17850
+            column = _without_nan(column).cast(pa.int64())
+        if pa.types.is_decimal(kind):
+            # warehouses store integer ids as decimals: 17850.00 means 17850
+            column = column.cast(pa.decimal256(76, 0))
+        if kind == pa.uuid():
+            return pa.chunked_array([_uuids(chunk) for chunk in column.chunks], pa.string())
+        return column.cast(pa.string())
+    except pa.ArrowInvalid as error:
+        raise _no_id(kind, label, name) from error
+
+
+def _without_nan(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    numbers = numbers.cast(pa.float64())
+    return pc.if_else(pc.is_nan(numbers), None, numbers)
+
+
+def _uuids(chunk: pa.ExtensionArray) -> pa.Array:
+    return pa.array([None if each is None else str(each) for each in chunk.to_pylist()])
 
 
 def check_id_type(kind: pa.DataType, label: str, name: str) -> None:
     """Raise SchemaError where a column's type is none of an id's."""
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if not (is_text(kind) or is_number or pa.types.is_null(kind)):
+    is_export = pa.types.is_decimal(kind) or is_bytes(kind) or kind == pa.uuid()
+    if not (is_text(kind) or is_number or is_export or pa.types.is_null(kind)):
         raise _no_id(kind, label, name)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether a type is bytes, as old writers of Parquet store text."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -98,7 +116,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def _no_id(kind: pa.DataType, label: str, name: str) -> SchemaError:
-    return SchemaError(f"{label}: column '{name}' holds {kind}; ids are strings or integers")
+    return SchemaError(f"{label}: column '{name}' holds {kind}; ids are strings or whole numbers")
 
 
 def _parse_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -118,8 +136,10 @@ def _parse_whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def cast_time(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Timestamps without zone in microseconds UTC; integers are epoch times by magnitude."""
+    """Timestamps without zone in microseconds UTC; numbers are epoch times by magnitude."""
     target = pa.timestamp("us")
+    if pa.types.is_floating(column.type):
+        return _float_times(_without_nan(column))
     if pa.types.is_integer(column.type):
         return _epoch_times(column.cast(pa.int64())).cast(target)
     if pa.types.is_timestamp(column.type) and column.type.tz:
@@ -142,6 +162,14 @@ def _epoch_times(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
         times.append(values.cast(pa.timestamp("us"), safe=False))
         below = pa.scalar(limit)
     return pc.coalesce(*times)
+
+
+def _float_times(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    # epoch numbers with gaps come out of data frames as floats; seconds may have a fraction
+    seconds = pc.less(pc.abs(numbers), EPOCH_LIMITS["s"] + 1)
+    micros = pc.round(pc.multiply(pc.if_else(seconds, numbers, None), 1e6)).cast(pa.int64())
+    whole = pc.round(pc.if_else(seconds, None, numbers)).cast(pa.int64())
+    return pc.coalesce(micros.cast(pa.timestamp("us")), _epoch_times(whole))
 
 
 def _parse_times(texts: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -188,6 +216,8 @@ def cast_sql(column: str, field: Field, stored: pa.DataType) -> str:
     A string that DuckDB stores as such comes out unchanged: "007" stays "007".
     """
     is_whole = field.type == pa.int64()
+    if field.is_id and (pa.types.is_decimal(stored) or is_bytes(stored)):
+        return _export_sql(column, is_decimal=pa.types.is_decimal(stored))
     if pa.types.is_floating(stored) and (field.is_id or is_whole):
         # the cast to integers would round: 1.5 is no id
         refused = f"CASE WHEN {column} <> round({column}) THEN {_refuse('id', column)}"
@@ -200,6 +230,8 @@ def cast_sql(column: str, field: Field, stored: pa.DataType) -> str:
         return f"{column}::{sql_type(field)}"
     if pa.types.is_integer(stored):
         return _epoch_sql(f"{column}::BIGINT")  # seconds in 32 bits would overflow as microseconds
+    if pa.types.is_floating(stored):
+        return _float_time_sql(f"{column}::DOUBLE")
     if pa.types.is_timestamp(stored) and stored.unit == "ns":
         return f"make_timestamp(epoch_ns({column}) // 1000)"  # a cast would round
     if pa.types.is_timestamp(stored) and stored.tz:
@@ -208,7 +240,16 @@ def cast_sql(column: str, field: Field, stored: pa.DataType) -> str:
 
 
 def _refuse(what: str, column: str) -> str:
-    return f"error('no {what}: \"' || {column} || '\"')"
+    return f"error('no {what}: \"' || {column}::VARCHAR || '\"')"
+
+
+def _export_sql(column: str, *, is_decimal: bool) -> str:
+    if is_decimal:
+        text = f"CASE WHEN {column} = trunc({column}) THEN trunc({column})::DECIMAL(38, 0) END"
+    else:
+        text = f"try(decode({column}))"
+    refused = f"CASE WHEN {column} IS NOT NULL THEN {_refuse('id', column)} END"
+    return f"coalesce(({text})::VARCHAR, {refused})"
 
 
 def _or_refuse(text: str, what: str, column: str) -> str:
@@ -222,6 +263,17 @@ def _epoch_sql(column: str) -> str:
         f"WHEN {size} < 100000000000000 THEN make_timestamp({column} * 1000) "
         f"WHEN {size} < 100000000000000000 THEN make_timestamp({column}) "
         f"ELSE make_timestamp({column} // 1000) END"
+    )
+
+
+def _float_time_sql(column: str) -> str:
+    # halves to the even number, as Arrow rounds
+    return (
+        f"CASE WHEN isnan({column}) THEN NULL WHEN abs({column}) < 100000000000 "
+        f"THEN make_timestamp(round_even({column} * 1000000, 0)::BIGINT) "
+        f"WHEN abs({column}) < 9223372036854775807::DOUBLE "
+        f"THEN {_epoch_sql(f'round_even({column}, 0)::BIGINT')} "
+        f"WHEN {column} IS NOT NULL THEN {_refuse('time', column)} END"
     )
 
 

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from cprtools.tables.casting import DAY, EPOCH_LIMITS, NUMBER, TIME, WHOLE, ZONE, is_text
+from cprtools.tables.casting import DAY, EPOCH_LIMITS, NUMBER, TIME, WHOLE, ZONE, is_bytes, is_text
 from cprtools.tables.schemas import Field
 
 _TYPES = {
@@ -21,6 +21,7 @@ _TYPES = {
     pa.large_string(): "STRING",
     pa.string_view(): "STRING",
     pa.binary(): "BINARY",
+    pa.large_binary(): "BINARY",
     pa.date32(): "DATE",
     pa.date64(): "DATE",
     # a column of nothing is stored as integers, none of which is there
@@ -67,6 +68,11 @@ def cast_spark(column: str, field: Field, stored: pa.DataType, spark: str) -> st
     is_whole = field.type == pa.int64()
     if pa.types.is_timestamp(field.type or pa.null()):
         cast = _time(column, stored, spark)
+    elif field.is_id and pa.types.is_decimal(stored):
+        whole = f"CASE WHEN {column} = FLOOR({column}) THEN FLOOR({column}) END"
+        cast = _parsed("id", column, f"CAST({whole} AS STRING)")
+    elif field.is_id and is_bytes(stored):
+        cast = _parsed("id", column, f"TRY_VALIDATE_UTF8(CAST({column} AS STRING))")
     elif pa.types.is_floating(stored) and (field.is_id or is_whole):
         cast = _whole(column)
     elif is_whole and is_text(stored):
@@ -91,8 +97,14 @@ def _whole(column: str) -> str:
     return (
         f"CASE WHEN ISNAN({column}) THEN NULL "
         f"WHEN {column} <> RINT({column}) THEN {_refuse('id', column)} "
-        f"ELSE {_parsed('id', column, f'TRY_CAST({column} AS BIGINT)')} END"
+        f"ELSE {_parsed('id', column, _bigint(column))} END"
     )
+
+
+def _bigint(number: str) -> str:
+    # a cast would take what is just beyond 64 bits for the largest of them
+    fits = f"{number} >= -9223372036854775808D AND {number} < 9223372036854775808D"
+    return f"CASE WHEN {fits} THEN CAST({number} AS BIGINT) END"
 
 
 def _time(column: str, stored: pa.DataType, spark: str) -> str | None:
@@ -103,7 +115,17 @@ def _time(column: str, stored: pa.DataType, spark: str) -> str | None:
         return _parsed("time", column, _epoch(f"TRY_CAST({column} AS BIGINT)"))
     if is_text(stored):
         return _parsed("time", column, _text_time(column))
+    if pa.types.is_floating(stored):
+        return f"CASE WHEN NOT ISNAN({column}) THEN {_parsed('time', column, _float(column))} END"
     return column if pa.types.is_date(stored) or pa.types.is_null(stored) else None
+
+
+def _float(column: str) -> str:
+    # in 64 bits: a product of 32 would round
+    number = f"CAST({column} AS DOUBLE)"
+    seconds = f"TIMESTAMP_MICROS(CAST(RINT({number} * 1e6) AS BIGINT))"
+    whole = _epoch(_bigint(f"RINT({number})"))
+    return f"CASE WHEN ABS({number}) < 1e11 THEN {seconds} ELSE {whole} END"
 
 
 def _epoch(number: str) -> str:

@@ -3,6 +3,7 @@
 import datetime as dt
 import gzip
 import sys
+from decimal import Decimal
 
 import duckdb
 import pyarrow as pa
@@ -33,17 +34,23 @@ TIMES = [
     pa.array(["2024-05-01 12:00:00 UTC"]).dictionary_encode(),
     pa.array(["20240501", str(EPOCH), f" {EPOCH}.25 ", "-1.5", f"{EPOCH}123", f"+{EPOCH}000000"]),
     *(pa.array([NOON.date(), dt.date(1582, 10, 4)], day) for day in (pa.date32(), pa.date64())),
+    pa.array([EPOCH + 0.25, None, float("nan"), -1.5, EPOCH * 1e3, EPOCH * 1e6, EPOCH * 1e9]),
+    pa.array([1.0e9, -2.5], pa.float32()),
     pa.nulls(2),
 ]
 IDS = [
     pa.array(["a", "", None, "Ä\n"]),
     pa.array([7, None, -(2**63)]),
     pa.array([7, 2**64 - 1], pa.uint64()),
-    pa.array([7.0, None, float("nan"), -0.0, 2.0**62]),
+    pa.array([7.0, None, float("nan"), -0.0, 2.0**62, -(2.0**63)]),
     pa.array([7.0], pa.float32()),
     pa.array([7, None]).dictionary_encode(),
     pa.array(["a"]).dictionary_encode(),
     *(pa.array(["a"], kind) for kind in (pa.large_string(), pa.string_view())),
+    pa.array([7, None, -(10**30)], pa.decimal128(38, 0)),
+    pa.array([Decimal("7.00"), None], pa.decimal128(18, 2)),
+    pa.array(["Ä7".encode(), b"", None], pa.binary()),
+    pa.array([b"x"], pa.large_binary()),
     pa.nulls(1),
 ]
 
@@ -158,9 +165,14 @@ def test_times_of_old_spark_files_are_read(spark_session, tmp_path):
     [
         ("ts", ["2024-01-01", "soon"], "column 'ts' must hold times.*'soon'"),
         ("ts", ["2024-01-01", "2024-13-01"], "column 'ts' must hold times.*'2024-13-01'"),
-        ("ts", [1.5, 2.5], "column 'ts' must hold times.*of another type"),
+        ("ts", [True, False], "column 'ts' must hold times.*of another type"),
+        ("ts", [1.5, float("inf")], "column 'ts' must hold times"),
+        ("ts", [1.5, 2.0**63], "column 'ts' must hold times"),
+        ("product_id", [Decimal("1.00"), Decimal("1.25")], "column 'product_id' must.*'1.25'"),
+        ("product_id", [b"a", b"\xff"], "column 'product_id' must hold strings"),
         ("ts", [1, -(2**63)], "column 'ts' must hold times"),
         ("product_id", [1.0, 2.5], "column 'product_id' must hold strings.*'2.5'"),
+        ("product_id", [1.0, 2.0**63], "column 'product_id' must hold strings"),
         ("product_id", [1.0, 1e300], "column 'product_id' must hold strings"),
         ("customer_id", [True, False], "column 'customer_id' holds bool; ids are strings"),
         ("event", [["view"], ["view"]], "column 'event' holds list.*engine spark does not read"),
