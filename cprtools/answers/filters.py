@@ -1,5 +1,9 @@
 """What may be returned: pairs to leave out, and the products to choose from."""
 
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -13,21 +17,29 @@ from cprtools.tables import columns as c
 BoolArray = npt.NDArray[np.bool_]
 
 
-def read_excluded(source_name: str, query_ids: pa.Array, product_ids: pa.Array) -> csr_matrix:
+def open_excluded(name: str, mapping: Mapping[str, str]) -> Source:
+    """The table of pairs that are never returned: listings, or pairs of products.
+
+    Raises SchemaError where it has the columns of neither, DataError where it cannot be opened.
+    """
+    source = open_table(name, LISTINGS, mapping)
+    for spec in (LISTINGS, TRUTH_PAIRS):
+        source = replace(source, spec=spec)
+        with contextlib.suppress(SchemaError):
+            source.column_names()
+            return source
+    found = list_names(source.schema(every_line=True).names)
+    raise SchemaError(
+        f"{source.label}: needs query_id and candidate_id, or seller_id and product_id; "
+        f"found {found}"
+    )
+
+
+def read_excluded(source: Source, query_ids: pa.Array, product_ids: pa.Array) -> csr_matrix:
     """The (queries, candidates) bool matrix of pairs that are never returned.
 
-    The table has query_id and candidate_id, or seller_id and product_id; ids that the model does
-    not know are no hindrance. Raises SchemaError where it has neither.
+    source: what `open_excluded` opened. Ids that the model does not know are no hindrance.
     """
-    source = open_table(source_name, TRUTH_PAIRS)
-    present = source.schema().names
-    if c.SELLER_ID in present and c.PRODUCT_ID in present:
-        source = Source(source.name, source.paths, LISTINGS)
-    elif c.QUERY_ID not in present or c.CANDIDATE_ID not in present:
-        raise SchemaError(
-            f"{source.label}: needs query_id and candidate_id, or seller_id and product_id; "
-            f"found {list_names(present)}"
-        )
     names = [field.name for field in source.spec.fields if field.required]
     table = read(source, only=names, allow_empty=True)
     rows = index_in(table.column(names[0]), query_ids)

@@ -164,11 +164,16 @@ def _code_of(category: str, names: tuple[str, ...]) -> int:
     return names.index(category)
 
 
-def list_categories(model: Model, seller: int) -> pa.Table:
-    """Each category: its high-demand products, the seller's listings, whether it is primary."""
+def list_categories(model: Model, seller: int, only: BoolArray | None = None) -> pa.Table:
+    """Each category: its high-demand products, the seller's listings, whether it is primary.
+
+    only: (products,) bool, the high-demand products in place of those of the training.
+    """
     codes, names = model.categories()
     problem = model.stage.problem
-    demand = problem.is_candidate if problem.is_candidate is not None else np.ones(len(codes), bool)
+    demand = problem.is_candidate if only is None else only
+    if demand is None:
+        demand = np.ones(len(codes), dtype=bool)
     listed = np.zeros(len(codes), dtype=bool)
     listed[problem.matrix[[seller]].indices] = True
     known = codes >= 0

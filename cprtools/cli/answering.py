@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cprtools.answers import Model
-    from cprtools.tables import Footer
+    from cprtools.tables import Footer, Source
 
 _ROW_GROUP = 250_000
 _DEFAULT = {"sellers": "seller.model", "complements": "cpr.model"}
@@ -45,18 +45,41 @@ def run(request: Request) -> None:
         kind, place = _find_model(request, query_source)
         request.check_kind(kind)
         model = _open(place, kind, request)
+    filters = _Filters.of(request)
     if request.list_categories:
-        _list_categories(model, request)
+        _list_categories(model, request, filters)
         return
     model, added = _with_products(model, request)
+    inputs = (model.folder, query_source, filters.exclude, filters.only, *added)
+    console.check_inputs(*inputs)
     query_idx, unknown = _resolve(model, kind, request, query_source)
     query_idx = _part(query_idx, request.shard)
-    inputs = (model.folder, query_source, request.exclude, request.only, *added)
-    result = _answer(model, kind, request, query_idx)
-    footer = console.footer(*map(_as_source, inputs), method=model.method)
+    result = _answer(model, kind, request, filters, query_idx)
+    footer = console.footer(*inputs, method=model.method)
     _hand_out(result, request, footer)
     if unknown:
         raise PartialAnswerError(f"{request.queries}: {unknown}")
+
+
+@dataclass(frozen=True)
+class _Filters:
+    """The tables of what is never returned and of what to choose from, where they are given."""
+
+    exclude: "Source | None"
+    only: "Source | None"
+
+    @classmethod
+    def of(cls, request: Request) -> "_Filters":
+        exclude, only = None, None
+        if request.exclude is not None:
+            from cprtools.answers.filters import open_excluded
+
+            exclude = open_excluded(request.exclude, request.mapping)
+        if request.only is not None:
+            from cprtools import tables
+
+            only = tables.open_table(request.only, tables.PRODUCT_LIST, request.mapping)
+        return cls(exclude, only)
 
 
 def _open(place: str, kind: str, request: Request) -> "Model":
@@ -168,6 +191,8 @@ def _resolve(model: "Model", kind: str, request: Request, query_source: Any) -> 
     table = tables.read(query_source)
     name = next(n for n in _ID_COLUMNS[kind] if n in table.column_names)
     wanted = pc.unique(table.column(name)).drop_null()
+    if table.column(name).null_count:
+        console.warn(f"{query_source.label}: {table.column(name).null_count:,} rows have no {name}")
     found = index_in(wanted, ids)
     unknown = [value for value, at in zip(wanted.to_pylist(), found, strict=True) if at < 0]
     if len(unknown) == len(wanted):
@@ -192,7 +217,9 @@ def _part(query_idx: Any, shard: str | None) -> Any:
     return part
 
 
-def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Iterator[pa.Table]":
+def _answer(
+    model: "Model", kind: str, request: Request, filters: _Filters, query_idx: Any
+) -> "Iterator[pa.Table]":
     from cprtools import answers, tables
 
     model.check_columns(request.show)
@@ -202,18 +229,17 @@ def _answer(model: "Model", kind: str, request: Request, query_idx: Any) -> "Ite
     if by_index:
         model.use_approximate_search(use_ranker=request.use_ranker)
     excluded, only = None, None
-    if request.exclude is not None:
+    if filters.exclude is not None:
         from cprtools.answers.filters import read_excluded
 
-        excluded = read_excluded(request.exclude, model.query_ids(), model.product_ids)
-    if request.only is not None:
+        excluded = read_excluded(filters.exclude, model.query_ids(), model.product_ids)
+    if filters.only is not None:
         from cprtools.answers.filters import mask_of
 
-        source = tables.open_table(request.only, tables.PRODUCT_LIST, request.mapping)
-        listed = tables.read(source)
-        only = mask_of(listed, model.product_ids, source.label)
+        listed = tables.read(filters.only)
+        only = mask_of(listed, model.product_ids, filters.only.label)
         if kind == "sellers":
-            _note_strangers(listed, model, source.label)
+            _note_strangers(listed, model, filters.only.label)
             model = model.able_to_return(only)
     common: dict[str, Any] = {
         "k": request.k,
@@ -304,23 +330,19 @@ def _stream(blocks: "Iterator[pa.Table]") -> "pa.RecordBatchReader":
     return pa.RecordBatchReader.from_batches(first.schema, batches())
 
 
-def _as_source(value: Any) -> Any:
-    from cprtools import tables
-
-    if isinstance(value, str):
-        return tables.open_table(value, tables.PRODUCT_LIST) if value != "-" else None
-    return value
-
-
-def _list_categories(model: "Model", request: Request) -> None:
+def _list_categories(model: "Model", request: Request, filters: _Filters) -> None:
     from cprtools import answers, tables
+    from cprtools.answers.filters import mask_of
     from cprtools.answers.model import index_of_id
     from cprtools.cli import rendering
 
     seller = index_of_id(str(request.seller), model)
-    table = answers.list_categories(model, seller)
+    only = None
+    if filters.only is not None:
+        only = mask_of(tables.read(filters.only), model.product_ids, filters.only.label)
+    table = answers.list_categories(model, seller, only)
     if request.chosen_format == "parquet":
-        tables.write(table, request.output, console.footer(model.folder))
+        tables.write(table, request.output, console.footer(model.folder, filters.only))
     elif request.chosen_format == "table":
         rendering.print_table(table, request.output)
     else:

@@ -43,7 +43,12 @@ def recommend(
         str | None, typer.Option(help="Sellers: a category or all; default the primary one.")
     ] = None,
     list_categories: Annotated[
-        bool, typer.Option(help="Sellers: what categories there are.")
+        bool,
+        typer.Option(
+            "--list-categories",
+            help="Sellers: each category, its high-demand products (of --only, where given), "
+            "the seller's listings in it, and whether it is the primary one.",
+        ),
     ] = False,
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Sellers: affinity at least this, before k.")

@@ -78,14 +78,30 @@ class Request:
             raise UsageError("--partition-by writes one file per seller; name a folder with -o")
         if self.explain and self.product is None and self.seller is None:
             raise UsageError("--explain needs --product or --seller")
-        if self.list_categories and self.seller is None:
-            raise UsageError("--list-categories needs --seller")
+        self._check_categories()
         if self.output != "-" and not self.partition_by:
             from cprtools import tables
 
             is_table = self.chosen_format == "parquet"
             check = tables.check_tables_writable if is_table else tables.check_all_writable
             check([self.output])
+
+    def _check_categories(self) -> None:
+        if not self.list_categories:
+            return
+        if self.seller is None:
+            raise UsageError("--list-categories needs --seller")
+        idle = {
+            "--products": self.products,
+            "--vectors": self.vectors,
+            "--category": self.category,
+            "--exclude": self.exclude,
+            "--with": self.show,
+            "--explain": self.explain,
+        }
+        for option, value in idle.items():
+            if value:
+                raise UsageError(f"{option} says nothing to --list-categories; leave it out")
 
 
 def parse_shard(shard: str | None) -> tuple[int, int]:

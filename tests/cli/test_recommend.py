@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -69,6 +70,15 @@ def test_excluded_pairs_are_never_returned_and_the_list_is_refilled(home):
     assert gone not in {row["product_id"] for row in after}
 
 
+def test_tables_of_what_to_leave_out_or_choose_from_may_have_names_of_their_own(home):
+    write(home / "sold_out.parquet", sku=["A1", "A1"], alternative=["B1", "C2"])
+    write(home / "in_stock.parquet", sku=["B1", "C2", "C3"])
+    names = "query_id=sku,candidate_id=alternative,product_id=sku"
+    filters = ("--exclude", "sold_out.parquet", "--only", "in_stock.parquet")
+    rows = rows_of(home, "--product", "A1", *filters, "--columns", names)
+    assert [row["product_id"] for row in rows] == ["C3"]
+
+
 def test_only_restricts_the_candidates(home):
     write(home / "only.parquet", product_id=["B1", "C2", "C3"])
     rows = rows_of(home, "--product", "A1", "--only", "only.parquet")
@@ -110,6 +120,19 @@ def test_a_category_restricts_and_the_primary_one_is_the_default(home):
     }
 
 
+def test_categories_are_those_of_a_new_quarters_list_where_one_is_given(home):
+    asked = ("recommend", "--seller", "S2", "--list-categories", "--format", "json")
+    write(home / "quarter.parquet", product_id=["B1", "B2", "C1", "?"])
+    rows = [json.loads(x) for x in ok(home, *asked, "--only", "quarter.parquet").splitlines()]
+    table = pq.read_table(home / "products.parquet", columns=["product_id", "category"])
+    category = dict(zip(*(column.to_pylist() for column in table), strict=True))
+    wanted = Counter(category[each] for each in ("B1", "B2", "C1"))
+    assert {row["category"]: row["products"] for row in rows if row["products"]} == wanted
+    before = [json.loads(x) for x in ok(home, *asked).splitlines()]
+    assert [row["listed"] for row in rows] == [row["listed"] for row in before]
+    assert run(home, *asked, "--category", "Beta").returncode == 2
+
+
 def test_no_answer_names_another_seller(home):
     listings = pq.read_table(home / "listings.parquet").column("seller_id").to_pylist()
     for form in ("json", "csv", "table"):
@@ -125,6 +148,13 @@ def test_queries_are_answered_where_known_and_the_rest_is_reported_with_code_6(h
     assert done.returncode == 6
     assert "ids that the model does not know (1 of 3): nobody" in done.stderr.decode()
     assert set(pq.read_table(home / "some.parquet").column("query_id").to_pylist()) == {"A1", "A3"}
+
+
+def test_rows_of_the_queries_without_an_id_are_told(home):
+    pq.write_table(pa.table({"product_id": ["A3", None, None]}), home / "gaps.parquet")
+    done = run(home, "recommend", "--queries", "gaps.parquet", "-o", "some.parquet")
+    assert done.returncode == 0
+    assert "gaps.parquet: 2 rows have no product_id" in done.stderr.decode()
 
 
 def test_all_answers_every_product_and_a_pipe_gets_parquet(home):
