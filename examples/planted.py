@@ -1,4 +1,6 @@
-"""How many planted complements were mined: precision and recall of the pairs flagged `complement`.
+"""How many planted complements were mined: precision and recall of the pairs learnt as such.
+
+A line for each choice of `train-cpr --labels`; `cleaned` are the pairs flagged `complement`.
 
 Usage: python examples/planted.py PAIRS TRUTH
 """
@@ -9,21 +11,25 @@ import sys
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cprtools.cpr.labels import LABELS, labelled
+
 
 def main() -> None:
-    """Compare both sets of directed pairs, print one line."""
+    """Compare both sets of directed pairs, print a line for each choice of labels."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pairs")
     parser.add_argument("truth")
     options = parser.parse_args()
-    mined = pq.read_table(options.pairs, columns=["query_id", "candidate_id", "complement"])
-    found = directed(mined.filter(pc.field("complement")).drop_columns(["complement"]).to_pylist())
+    mined = pq.read_table(options.pairs)
     planted = directed(pq.read_table(options.truth).to_pylist())
-    both = len(found & planted)
-    sys.stdout.write(
-        f"{len(found)} mined, {len(planted)} planted: "
-        f"precision {both / len(found):.3f}, recall {both / len(planted):.3f}\n"
-    )
+    for labels in LABELS:
+        learnt = labelled(mined, labels).filter(pc.field("complement"))
+        found = directed(learnt.select(["query_id", "candidate_id"]).to_pylist())
+        both = len(found & planted)
+        sys.stdout.write(
+            f"{labels}: {len(found)} mined, {len(planted)} planted: "
+            f"precision {both / len(found):.3f}, recall {both / len(planted):.3f}\n"
+        )
 
 
 def directed(rows: list[dict[str, str]]) -> set[tuple[str, str]]:

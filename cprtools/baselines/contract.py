@@ -97,6 +97,9 @@ class Problem:
     earlier_recent: "csr_matrix | None" = None
     """Complements: (num_candidates, num_candidates) float32 counts of the last of the orders behind
     `matrix`, and of the last of those behind `earlier`. None: no order is known to be recent."""
+    earlier_similar: "csr_matrix | None" = None
+    earlier_co_views: "csr_matrix | None" = None
+    """Complements: `similar` and `co_views` as they were known with `earlier` alone."""
     is_square: bool = False
     sums: "Sums | None" = None
     """Of a model that is read in place; else they are taken from the matrix."""

@@ -14,7 +14,10 @@ from cprtools.baselines.sparse import widen
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-_SQUARES = ("co_purchases", "similar", "co_views", "earlier", "later", "recent", "earlier_recent")
+_SQUARES = (
+    "co_purchases", "similar", "co_views", "earlier", "later", "recent", "earlier_recent",
+    "earlier_similar", "earlier_co_views",
+)  # fmt: skip
 
 
 def append_products(problem: Problem, new: Problem) -> Problem:

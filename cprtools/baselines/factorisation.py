@@ -12,7 +12,15 @@ from cprtools.baselines.dense import stable_product
 from cprtools.baselines.factors import FactorModel
 from cprtools.baselines.options import check_choice, check_least, refuse_unknown
 from cprtools.baselines.sparse import WEIGHTINGS, canonical, reweight
-from cprtools.baselines.tuning import Settings, Validation, choose, hold_out, remembered, thinned
+from cprtools.baselines.tuning import (
+    Settings,
+    Validation,
+    choose,
+    hold_out,
+    leave_others,
+    remembered,
+    thinned,
+)
 
 _SETTINGS = "mf_settings"
 _ITERATIONS = 15
@@ -136,7 +144,7 @@ def _tune(
         queries, candidates = _factorise(inner, settings, seed)
         found = candidates[validation.pool]
         return validation.measure(
-            lambda rows: stable_product(queries[rows], found),
+            lambda rows: leave_others(stable_product(queries[rows], found), problem, rows),
             by_weight=validation.per_pair,
         )
 

@@ -54,8 +54,12 @@ def train_cpr(
         str, typer.Option(help="p-companion or a baseline: popularity, item-knn, mf, ...")
     ] = "p-companion",
     labels: Annotated[
-        str, typer.Option(help="Learn from cleaned pairs (complements) or all co-purchases.")
-    ] = "cleaned",
+        str,
+        typer.Option(
+            help="Learn from cleaned pairs (complements) alone, weighed: those that few views "
+            "speak against, too, or all co-purchases."
+        ),
+    ] = "weighed",
     preset: Annotated[
         str, typer.Option(help="p-companion: default (strongest), paper or article (as published).")
     ] = "default",
@@ -85,12 +89,13 @@ def train_cpr(
     from cprtools import answers, tables
     from cprtools.cpr import problem as building
     from cprtools.cpr import recipe
+    from cprtools.cpr.labels import LABELS
 
     tables.check_folder_writable(output, answers.COMPLEMENTS)
     parse_choice("--method", method, recipe.METHODS)
     check_index(index, method)
     mapping = parse_columns(columns)
-    parse_choice("--labels", labels, building.LABELS)
+    parse_choice("--labels", labels, LABELS)
     options = recipe.method_options(method, preset=preset, epochs=epochs, variant=variant)
     pairs_source = tables.open_table(pairs, tables.PAIRS, mapping)
     products_source = tables.open_table(products, tables.PRODUCTS, mapping) if products else None

@@ -109,10 +109,7 @@ class SoftmaxSampler:
         self._queries = np.flatnonzero(np.diff(self._forward.indptr))
         arrivals = np.diff(self._reverse.indptr)
         self.seen: IntArray = np.flatnonzero(np.diff(self._forward.indptr) + arrivals)
-        # chance that a product is some query's target in a batch, for the correction of the sample
-        drawn = min(1.0, config.batch_size / max(1, len(self._queries)))
-        share = config.history_dropout + (1 - config.history_dropout) * config.identity_dropout
-        self._target_rates = -np.expm1(-drawn * share * arrivals)
+        self._target_rates = self._chances_to_be_target()
 
     @property
     def num_batches(self) -> int:
@@ -128,6 +125,25 @@ class SoftmaxSampler:
                 order = self._random.permutation(self._queries)
             yield self._batch(np.sort(order[:size]))
             order = order[size:]
+
+    def _chances_to_be_target(self) -> npt.NDArray[np.float64]:
+        """(products,) that it is some query's target in a batch, for the correction of the sample.
+
+        1 - prod over queries q that lead to it of (1 - P(q is drawn) taken(q) / size(q)).
+        """
+        drawn = min(1.0, self._config.batch_size / max(1, len(self._queries)))
+        sizes = np.diff(self._forward.indptr)
+        _, taken = self._num_targets(sizes)
+        with np.errstate(divide="ignore"):
+            missed = np.log1p(-drawn * taken / np.maximum(sizes, 1))
+        num_products = self._forward.shape[1]
+        entries = np.repeat(missed, sizes)
+        return -np.expm1(np.bincount(self._forward.indices, entries, minlength=num_products))
+
+    def _num_targets(self, sizes: IntArray) -> tuple[npt.NDArray[np.float64], IntArray]:
+        """Of rows of these sizes the pairs that should be predicted, and as many as are."""
+        wanted = np.maximum(np.rint(self._config.history_dropout * sizes), sizes > 0)
+        return wanted, np.minimum(wanted, _MAX_TARGETS).astype(np.int64)
 
     def _batch(self, queries: IntArray) -> SoftmaxBatch:
         forward, reverse = self._forward[queries], self._reverse[queries]
@@ -146,8 +162,7 @@ class SoftmaxSampler:
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
         """Masks over the entries: to predict and to show; and what a target of each row counts."""
         sizes = np.diff(forward.indptr)
-        wanted = np.maximum(np.rint(self._config.history_dropout * sizes), sizes > 0)
-        taken = np.minimum(wanted, _MAX_TARGETS).astype(np.int64)
+        wanted, taken = self._num_targets(sizes)
         rows = np.repeat(np.arange(len(sizes)), sizes)
         order = _shuffled(rows, self._random)
         place = np.empty(forward.nnz, dtype=np.int64)

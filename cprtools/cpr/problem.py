@@ -22,13 +22,11 @@ from cprtools.baselines.catalogue import (
 )
 from cprtools.baselines.contract import FloatArray
 from cprtools.baselines.vocabulary import Vocabulary, learn_vocabulary
+from cprtools.cpr.labels import labelled
 from cprtools.errors import SchemaError
 from cprtools.tables import Source
 from cprtools.tables import columns as c
 from cprtools.tables.light import pc
-
-LABELS = ("cleaned", "all")
-"""What is learnt as a complement: flagged pairs, or every pair that was bought together."""
 
 
 @dataclass(frozen=True)
@@ -62,37 +60,36 @@ def build_problem(
     vectors: Sequence[Source] = (),
     *,
     parts: Sequence[pa.Table] = (),
-    labels: str = "cleaned",
+    labels: str = "weighed",
     seed: int = 0,
 ) -> BuiltProblem:
     """Index products, code their attributes and lay the complement pairs out as a matrix.
 
     Every row of `products` is a query and a candidate; without that table every id of the pairs is.
-    Types: product_type, else category, else clusters of the vectors. labels: `cleaned` learns from
-    complements alone, `all` from every co-purchase pair, whatever its views say. parts: pairs of
-    the earlier and of the later orders behind `pairs`, to choose settings and ranker by, and of the
-    last of the earlier ones, as what was bought of late: `later` is that of all orders.
+    Types: product_type, else category, else clusters of the vectors. labels: what is learnt as a
+    complement, as for `labelled`. parts: pairs of the earlier and of the later orders behind
+    `pairs`, to choose settings and ranker by, and of the last of the earlier ones, as what was
+    bought of late: `later` is that of all orders.
     Raises SchemaError where no such pair is left inside the catalogue, ValueError for other labels.
     """
-    if labels not in LABELS:
-        raise ValueError(f"labels must be one of {LABELS}, got {labels!r}")
-    flag = c.COMPLEMENT if labels == "cleaned" else None
-    products = _by_popularity(pairs, _every_id(pairs) if products is None else products, flag)
+    pairs, *parts = [labelled(table, labels) for table in (pairs, *parts)]
+    products = _by_popularity(pairs, _every_id(pairs) if products is None else products)
     parts_of_vectors = vector_parts(products.column(c.PRODUCT_ID).combine_chunks(), vectors)
     dense = join_vectors(parts_of_vectors)
     products, catalogue, centres = _typed(products, dense, seed)
     vocabulary = learn_vocabulary(products, [p.shape[1] for p in parts_of_vectors], centres)
-    matrix, outside = _matrix(pairs, catalogue, flag, c.CO_PURCHASE)
+    matrix, outside = _matrix(pairs, catalogue, c.COMPLEMENT, c.CO_PURCHASE)
     if not matrix.nnz:
-        what = "co-purchase" if flag is None else "complement"
+        what = "co-purchase" if labels == "all" else "complement"
         raise SchemaError(
             f"no {what} pair joins two of the {products.num_rows:,} products; "
             "do the product ids of both tables agree?"
         )
-    counts = [_matrix(part, catalogue, flag, c.CO_PURCHASE)[0] for part in parts]
+    counts = [_matrix(part, catalogue, c.COMPLEMENT, c.CO_PURCHASE)[0] for part in parts]
     earlier, later, recent = [*counts, None, None, None][:3]
-    similar, _ = _matrix(pairs, catalogue, c.SIMILAR, c.CO_VIEW)
-    co_views, _ = _matrix(pairs, catalogue, None, c.CO_VIEW)
+    similar, co_views = _views(pairs, catalogue)
+    # of all orders they would tell the earlier ones of the later ones
+    earlier_views = _views(parts[0], catalogue) if parts else (None, None)
     problem = Problem(
         matrix=matrix,
         types=encode(catalogue.table.column(c.PRODUCT_TYPE))[0],
@@ -102,17 +99,29 @@ def build_problem(
         attributes=vocabulary.codes(products),
         prices=numeric_prices(products),
         numbers=numeric_columns(products),
-        similar=csr_matrix(similar + similar.T, dtype=bool) if similar.nnz else None,
-        co_views=co_views if co_views.nnz else None,
-        # counted over all orders it would tell the earlier ones of the later ones
-        context=_context(pairs, catalogue, flag) if not parts else None,
+        similar=similar,
+        co_views=co_views,
+        # the same is true of it, and it is left out
+        context=_context(pairs, catalogue) if not parts else None,
         earlier=earlier,
         later=later,
         recent=None if recent is None else later,
         earlier_recent=recent,
+        earlier_similar=earlier_views[0],
+        earlier_co_views=earlier_views[1],
         is_square=True,
     )
     return BuiltProblem(problem, catalogue, outside, vocabulary)
+
+
+def _views(pairs: pa.Table, catalogue: Catalogue) -> tuple[csr_matrix | None, csr_matrix | None]:
+    """Similar pairs (symmetric bool) and co-view counts; None where there are none."""
+    similar, _ = _matrix(pairs, catalogue, c.SIMILAR, c.CO_VIEW)
+    co_views, _ = _matrix(pairs, catalogue, None, c.CO_VIEW)
+    return (
+        csr_matrix(similar + similar.T, dtype=bool) if similar.nnz else None,
+        co_views if co_views.nnz else None,
+    )
 
 
 def _typed(
@@ -133,9 +142,9 @@ def _every_id(pairs: pa.Table) -> pa.Table:
     return pa.table({c.PRODUCT_ID: pc.unique(pa.concat_arrays(ids))})
 
 
-def _context(pairs: pa.Table, catalogue: Catalogue, flag: str | None) -> csr_matrix | None:
+def _context(pairs: pa.Table, catalogue: Catalogue) -> csr_matrix | None:
     """(products, ids) float32 counts of pairs towards ids outside that complete two products."""
-    chosen = _chosen(pairs, flag, c.CO_PURCHASE)
+    chosen = _chosen(pairs, c.COMPLEMENT, c.CO_PURCHASE)
     rows = catalogue.index_of(chosen.column(c.QUERY_ID))
     outside = (rows >= 0) & (catalogue.index_of(chosen.column(c.CANDIDATE_ID)) < 0)
     if not outside.any():
@@ -149,8 +158,8 @@ def _context(pairs: pa.Table, catalogue: Catalogue, flag: str | None) -> csr_mat
     return matrix[:, shared] if len(shared) else None
 
 
-def _by_popularity(pairs: pa.Table, products: pa.Table, flag: str | None) -> pa.Table:
-    bought = _chosen(pairs, flag, c.CO_PURCHASE)
+def _by_popularity(pairs: pa.Table, products: pa.Table) -> pa.Table:
+    bought = _chosen(pairs, c.COMPLEMENT, c.CO_PURCHASE)
     candidates = index_in(
         bought.column(c.CANDIDATE_ID), products.column(c.PRODUCT_ID).combine_chunks()
     )

@@ -72,8 +72,10 @@ def train(problem: Problem, config: CprConfig, run: Run | None = None) -> Traine
         raise SchemaError("p-companion needs complement pairs; found none; check the mining report")
     validation = None
     if config.validation_fraction > 0:
+        # at random in orders to come, too: what only the later ones tell is to be learnt as well
+        whole = replace(problem, earlier=None, later=None)
         validation = hold_out(
-            problem, config.seed, config.validation_fraction, max_rows=_MEASURED_QUERIES
+            whole, config.seed, config.validation_fraction, max_rows=_MEASURED_QUERIES
         )
     shown = known if validation is None else validation.train
     with torch.random.fork_rng(devices=[0] if run.device == "cuda" else []):

@@ -29,6 +29,7 @@ from cprtools.ranking import (
     fit_two_stage,
     hold_out_listings,
     share_at_sellers,
+    share_held_out,
     unlisted_by_draw,
 )
 from cprtools.text.encoders import PRECISIONS, choose_precision
@@ -151,13 +152,18 @@ def train(
     inner, positives = hold_out_listings(
         built.problem, products=products, purchases_at_sellers=purchases_at_sellers, seed=seed
     )
+    unlisted, weight = None, 1.0
+    if products:
+        unlisted = unlisted_by_draw(built.problem, inner, seed=seed)
+        weight = share_held_out(built.problem, positives, unlisted)
     return fit_two_stage(
         built.problem,
         [(inner, positives)],
         SourceFitter(method, own, built.views, seed, with_support=with_ranker, say=say),
         settings=settings or Settings(),
         with_ranker=with_ranker,
-        not_in_curve=unlisted_by_draw(built.problem, inner, seed=seed) if products else None,
+        not_in_curve=unlisted,
+        their_weight=weight,
         seed=seed,
         say=say,
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         hold_out_listings,
         hold_out_pairs,
         share_at_sellers,
+        share_held_out,
         unlisted_by_draw,
     )
     from cprtools.ranking.storage import load_stage, stage_members
@@ -29,7 +30,7 @@ __getattr__ = on_demand(
         "evidence": "Evidence",
         "fitting": "fit_two_stage ranker_fitter",
         "holdout": "draws hold_out_later hold_out_listings hold_out_pairs share_at_sellers "
-        "unlisted_by_draw",
+        "share_held_out unlisted_by_draw",
         "storage": "load_stage stage_members",
         "trees": "Trees fit_trees load_trees",
         "two_stage": "Settings TwoStage candidate_pool query_blocks",
@@ -58,6 +59,7 @@ __all__ = [
     "query_blocks",
     "ranker_fitter",
     "share_at_sellers",
+    "share_held_out",
     "stage_members",
     "unlisted_by_draw",
 ]

@@ -31,6 +31,8 @@ DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 EXPECTED = "expected"
+# what a known pair of the other direction says
+REVERSE = ("reverse", "reverse_confidence")
 """The column that a ranker of pairs that may be bought again starts from."""
 
 _PRIOR = "type-popularity"

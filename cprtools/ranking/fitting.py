@@ -49,6 +49,7 @@ def fit_two_stage(
     with_ranker: bool = True,
     keep_known: bool = False,
     not_in_curve: BoolArray | None = None,
+    their_weight: float = 1.0,
     seed: int = 0,
     say: Progress = lambda _: None,
 ) -> TwoStage:
@@ -60,35 +61,24 @@ def fit_two_stage(
     keep_known: pairs of the inner problem are candidates, since they may be bought again.
     not_in_curve: (candidates,) bool, those that the ranker learns from, but that are not what
     candidates look like where it is used: the calibration leaves them out.
+    their_weight: what a pair held out of those counts for the ranker. All of theirs are held out
+    and of others a part: at full weight a candidate without history would seem that much likelier.
     """
     if not with_ranker:
         # a curve needs fewer pairs than trees do
         parts = islice(parts, 1)
-    stage, found, queries, usual = _learn_from(
-        parts, fit_sources, settings, keep_known, not_in_curve, seed, say
+    drawn = _learn_from(
+        parts, fit_sources, settings, keep_known, not_in_curve, their_weight, seed, say
     )
-    what = "fitting the ranker" if with_ranker else "calibrating"
-    say(f"{what} on {len(found.counts):,} candidates")
     learnt = _Learnt()
-    if (found.counts > 0).sum() >= _LEAST_POSITIVES and len(queries) >= _LEAST_CANDIDATES:
-        fit = None
-        if with_ranker:
-            names = stage.feature_names()
-            fit = ranker_fitter(stage, found.features, found.counts, names, keep_known, seed)
-        if not problem.is_square:
-            learnt = _learn(stage, fit, found, queries, usual, seed, say)
-        elif fit is not None:
-            learnt = _Learnt(fit(np.ones(len(queries), dtype=bool)))
-            if not keep_known:
-                lines = fit_lines(found.features, found.counts, names, degree=PRIOR, seed=seed)
-                learnt = replace(learnt, lines=lines)
-        del fit
-    # its sources, which `fit` knows too, are as large as those that come now
-    del stage
+    if drawn is not None:
+        learnt = _second_stage(drawn, with_ranker, keep_known, seed, say)
+        # its sources are as large as those that come now
+        drawn = replace(drawn, stage=None)
     say("fitting on the whole training part")
     whole = TwoStage(problem, fit_sources(problem), settings=settings)
-    if not problem.is_square:
-        learnt = _at_scale_of(whole, learnt, found, queries, usual)
+    if drawn is not None and not problem.is_square:
+        learnt = _at_scale_of(whole, learnt, drawn)
     return replace(
         whole,
         trees=learnt.trees,
@@ -96,6 +86,28 @@ def fit_two_stage(
         calibration=learnt.curve,
         retrieval_calibration=learnt.own_curve,
     )
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What was held out, and what is known of it."""
+
+    stage: TwoStage | None
+    """The sources of the last part."""
+    found: Collected
+    """The evidence of all parts."""
+    queries: IntArray
+    """(rows,) the query of each row."""
+    usual: BoolArray
+    """(rows,) whether the curve is of it."""
+    weights: FloatArray
+    """(rows,) what each counts for the ranker, beside its count."""
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether there is something for trees to divide."""
+        num_positives = int((self.found.counts > 0).sum())
+        return num_positives >= _LEAST_POSITIVES and len(self.queries) >= _LEAST_CANDIDATES
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,32 @@ class _Learnt:
     """(rows,) the model's own scores of them."""
     lines: Lines | None = None
     """Beside the trees, of complements."""
+
+
+def _second_stage(
+    drawn: _Drawn, with_ranker: bool, keep_known: bool, seed: int, say: Progress
+) -> _Learnt:
+    stage, found = drawn.stage, drawn.found
+    what = "fitting the ranker" if with_ranker else "calibrating"
+    say(f"{what} on {len(found.counts):,} candidates")
+    if stage is None or not drawn.is_enough:
+        say("too few pairs were held out to learn from: the model's own order stays")
+        return _Learnt()
+    fit = None
+    if with_ranker:
+        names = stage.feature_names()
+        fit = ranker_fitter(
+            stage, found.features, found.counts, names, keep_known, seed, drawn.weights
+        )
+    if not stage.problem.is_square:
+        return _learn(stage, fit, found, drawn.queries, drawn.usual, seed, say)
+    if fit is None:
+        return _Learnt()
+    learnt = _Learnt(fit(np.ones(len(drawn.queries), dtype=bool)))
+    if keep_known:
+        return learnt
+    lines = fit_lines(found.features, found.counts, names, degree=PRIOR, seed=seed)
+    return replace(learnt, lines=lines)
 
 
 def _learn(
@@ -145,9 +183,7 @@ def _learn(
     return _Learnt(trees, curve_of(scores), own_curve, scores, own)
 
 
-def _at_scale_of(
-    whole: TwoStage, learnt: _Learnt, found: Collected, queries: IntArray, usual: BoolArray
-) -> _Learnt:
+def _at_scale_of(whole: TwoStage, learnt: _Learnt, drawn: _Drawn) -> _Learnt:
     """What was learnt from a part of the listings, at the scale of evidence from all of them.
 
     Compared are candidates that are such in both, but for those that were drawn as new: of these
@@ -155,11 +191,12 @@ def _at_scale_of(
     """
     if learnt.scores is None or learnt.own_scores is None:
         return learnt
+    found, queries = drawn.found, drawn.queries
     narrow = replace(whole, trees=learnt.trees).restricted(candidate_pool(whole.problem))
     names = narrow.feature_names() if learnt.trees is None else learnt.trees.names
     now = evidence_of(narrow, np.unique(queries))
     size = whole.problem.num_candidates
-    rows = np.flatnonzero(usual)
+    rows = np.flatnonzero(drawn.usual)
     keys = queries[rows] * size + found.cols[rows], now.groups * size + now.cols
     _, then, at = np.intersect1d(*keys, return_indices=True)
     rows, features = rows[then], now.features[at]
@@ -189,17 +226,18 @@ def _learn_from(
     settings: Settings,
     keep_known: bool,
     not_in_curve: BoolArray | None,
+    their_weight: float,
     seed: int,
     say: Progress,
-) -> tuple[TwoStage, Collected, IntArray, BoolArray]:
-    """The sources of the last part, the evidence of all, and of each row two things.
-
-    Its query, and whether the curve is of it.
-    """
+) -> _Drawn | None:
+    """None where nothing is left to learn from: of a tiny shop everything may be held out."""
+    stage = None
     collected: list[Collected] = []
     usual: list[BoolArray] = []
     num_pairs = 0
     for inner, positives in islice(parts, settings.max_parts):
+        if not inner.matrix.nnz:
+            continue
         say("fitting on the training part without held-out pairs")
         stage = TwoStage(inner, fit_sources(inner), settings=settings)
         stage = stage.restricted(candidate_pool(inner))
@@ -210,7 +248,13 @@ def _learn_from(
         num_pairs += int((found.counts > 0).sum())
         if not 0 < num_pairs < settings.enough_pairs:
             break
-    return stage, *Collected.joined(collected), np.concatenate(usual)
+    if stage is None:
+        return None
+    found, queries = Collected.joined(collected)
+    weights = np.ones(len(queries), dtype=np.float32)
+    if not_in_curve is not None:
+        weights[not_in_curve[found.cols] & (found.counts > 0)] = their_weight
+    return _Drawn(stage, found, queries, np.concatenate(usual), weights)
 
 
 def _calibrate(
@@ -233,11 +277,12 @@ def ranker_fitter(
     names: tuple[str, ...],
     keep_known: bool,
     seed: int,
+    more: FloatArray | None = None,
 ) -> Callable[[BoolArray], Trees]:
     """Fits the ranker on some of the rows: what it returns takes a mask of them, (rows,) bool.
 
     features, counts: those of `collect_evidence`, or some of their columns, with their names.
-    Pairs count as often as they were bought.
+    Pairs count as often as they were bought; more: (rows,) by what that is multiplied.
     """
     # of no use to complements, and in the way of those that start from a guess
     monotone = None if stage.problem.is_square else monotone_columns(names, stage.sources)
@@ -248,6 +293,8 @@ def ranker_fitter(
     labels = counts if keep_known else (counts > 0).astype(np.float32)
     # of listings and ready-made lists all counts are alike
     weights = None if keep_known or counts.max() <= 1 else np.maximum(counts, 1)
+    if more is not None and (more != 1).any():
+        weights = more if weights is None else weights * more
 
     def fit(rows: BoolArray) -> Trees:
         return fit_trees(

@@ -117,6 +117,18 @@ def unlisted_by_draw(
     return np.asarray(listed_else & (inner.matrix.getnnz(axis=0) == 0), dtype=bool)
 
 
+def share_held_out(problem: Problem, positives: csr_matrix, unlisted: BoolArray) -> float:
+    """Of the listings of candidates that were not drawn as new, the share that was held out.
+
+    positives: of `hold_out_listings`; unlisted: of `unlisted_by_draw`. 1 where there are none.
+    """
+    others = ~unlisted
+    if problem.is_candidate is not None:
+        others &= problem.is_candidate
+    listed = int(others[problem.matrix.indices].sum())
+    return float(others[positives.indices].sum() / listed) if listed else 1.0
+
+
 def _share_of_each(matrix: csr_matrix, fraction: float, min_rows: int, seed: int) -> BoolArray:
     """(listings,) which of the matrix's entries are held out of each seller's."""
     rng = np.random.default_rng(seed)
@@ -181,7 +193,11 @@ def hold_out_later(problem: Problem) -> tuple[Problem, csr_matrix]:
         earlier=None,
         later=None,
         recent=problem.earlier_recent,
+        similar=problem.earlier_similar,
+        co_views=problem.earlier_co_views,
         earlier_recent=None,
+        earlier_similar=None,
+        earlier_co_views=None,
     )
     return inner, later
 

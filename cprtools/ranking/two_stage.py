@@ -15,7 +15,7 @@ from cprtools.baselines.dense import without_filling
 from cprtools.baselines.rows import Rows, owners
 from cprtools.errors import SchemaError
 from cprtools.ranking.calibration import Calibration
-from cprtools.ranking.evidence import Evidence, Pairs
+from cprtools.ranking.evidence import REVERSE, Evidence, Pairs
 from cprtools.ranking.lines import Lines, beside
 from cprtools.ranking.trees import Trees
 from cprtools.retrieval import Pool, first_rows, top_k
@@ -152,15 +152,32 @@ class TwoStage:
 
     def _rank(self, trees: Trees, pairs: Pairs) -> FloatArray:
         """The ranker's scores; where it learned from unknown pairs alone, known ones go first."""
-        odds = trees.predict(pairs.features)
+        features = self._as_learnt(trees, pairs.features)
+        odds = trees.predict(features)
         if self.lines is not None:
-            odds = beside(odds, self.lines.predict(pairs.features))
+            odds = beside(odds, self.lines.predict(features))
         scores = odds.astype(np.float32)
         if not self.problem.is_square:
             return at_equal_prior(scores, pairs.features, trees.names)
         if trees.start is None:
             scores += known_first(pairs.features, trees.names)
         return scores
+
+    def _as_learnt(self, trees: Trees, features: FloatArray) -> FloatArray:
+        """The evidence as the ranker met it: of unknown pairs alone, where it learned from those.
+
+        There a known reverse speaks against a pair that is not known, and pairs were held out with
+        both directions. Of a pair that is known in both it would speak against what it is.
+        """
+        if not self.problem.is_square or trees.start is not None:
+            return features
+        known = features[:, trees.names.index("bought")] > 0
+        if not known.any():
+            return features
+        features = features.copy()
+        for name in REVERSE:
+            features[known, trees.names.index(name)] = 0
+        return features
 
     def _fill(
         self,
@@ -216,9 +233,10 @@ class TwoStage:
         query_idx = np.array([query], dtype=np.int64)
         scores = {name: source.score(query_idx) for name, source in self.sources.items()}
         pairs = self._with_features(query_idx, np.zeros(len(cols), np.int64), cols, scores)
-        base, added = self.trees.contributions(pairs.features)
+        features = self._as_learnt(self.trees, pairs.features)
+        base, added = self.trees.contributions(features)
         if self.lines is not None and len(cols):
-            own, more = self.lines.contributions(pairs.features)
+            own, more = self.lines.contributions(features)
             base, added = beside(base, float(own[0])), beside(added, more)
         names = self.trees.names
         if not self.problem.is_square:

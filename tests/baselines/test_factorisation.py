@@ -260,3 +260,18 @@ def test_choose_climbs_to_the_best_of_a_smooth_hill_and_measures_once():
     best, value = choose({"a": 3, "b": 2}, steps, measure)
     assert (best, value) == ({"a": 1, "b": 4}, 0)
     assert len(seen) == len(set(seen))
+
+
+def test_the_query_itself_takes_no_place_in_the_lists_that_settings_are_judged_by(monkeypatch):
+    # each of 16 products completes the three before and after it; of all others it has nine
+    n = 16
+    distance = np.abs(np.arange(n)[:, None] - np.arange(n)[None])
+    distance = np.minimum(distance, n - distance)
+    scores = np.where(distance == 0, 9.0, np.where(distance <= 3, 1.0, 2.0)).astype(np.float32)
+    matrix = csr_matrix(((distance > 0) & (distance <= 3)).astype(np.float32))
+    problem = Problem(matrix, np.full(n, -1), 0, is_square=True)
+    factors = np.eye(n, dtype=np.float32), scores
+    monkeypatch.setattr(factorisation, "_factorise", lambda *_: factors)
+
+    # behind the nine others the tenth place is left for one held-out pair
+    assert Factorisation.settings_for(problem)["validation"] > 0

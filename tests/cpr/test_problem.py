@@ -6,15 +6,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from cprtools import tables
+from cprtools.cpr.labels import LABELS, labelled
 from cprtools.cpr.problem import build_problem
 from cprtools.errors import SchemaError
+from cprtools.ranking import hold_out_later
 
 
-def pairs(*rows):
+def pairs(*rows, after=None):
     """(query, candidate, co_purchase, co_view, complement, similar) as a pairs table."""
     names = ["query_id", "candidate_id", "co_purchase", "co_view", "complement", "similar"]
     columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-    return pa.table(columns)
+    return pa.table({**columns, "purchase_after_view": after or [0] * len(rows)})
 
 
 ROWS = (
@@ -58,7 +60,22 @@ def test_all_labels_count_every_co_purchase_whatever_was_viewed():
     assert list(place) == ["b", "d", "c", "a"]
 
 
-def test_labels_are_cleaned_or_all():
+def test_few_views_speak_against_no_pair_of_bestsellers():
+    # (query, candidate, co_purchase, co_view, complement, similar)
+    rows = [("a", "b", 100, 20, False, False), ("c", "d", 100, 100, False, False),
+            ("e", "f", 3, 0, True, False), ("g", "h", 1, 1, False, False)]  # fmt: skip
+    table = pairs(*rows, after=[99, 0, 0, 0])
+    learnt = {name: labelled(table, name).column("complement").to_pylist() for name in LABELS}
+    assert learnt == {
+        "weighed": [True, False, True, False],
+        "cleaned": [False, False, True, False],
+        "all": [True] * 4,
+    }
+    more = pairs(*rows, after=[100, 0, 0, 0])
+    assert labelled(more, "weighed").column("complement").to_pylist()[0] is False
+
+
+def test_labels_are_weighed_cleaned_or_all():
     with pytest.raises(ValueError, match="cleaned"):
         build_problem(pairs(*ROWS), None, labels="dirty")
 
@@ -160,3 +177,19 @@ def test_the_last_orders_of_all_are_the_later_ones_and_those_of_the_earlier_ones
     problem = build_problem(pairs(*ROWS), products, parts=parts).problem
     assert problem.recent is problem.later
     assert problem.earlier_recent.data.tolist() == [1]
+
+
+def test_views_of_the_earlier_orders_are_told_apart():
+    rows = [("a", "b", 5, 0, True, False), ("a", "c", 0, 4, False, True)]
+    parts = [pairs(("a", "b", 3, 2, True, False)), pairs(("a", "b", 2, 0, True, False))]
+    whole = pairs(*rows, after=[0, 4])
+    built = build_problem(whole, pa.table({"product_id": ["a", "b", "c"]}), parts=parts)
+    problem, _ = hold_out_later(built.problem)
+    place = {name: i for i, name in enumerate(built.catalogue.ids.to_pylist())}
+
+    assert built.problem.co_views[place["a"], place["c"]] == 4
+    assert built.problem.similar[place["c"], place["a"]]
+    # what was viewed later is nothing to foretell it by
+    assert problem.co_views.nnz == 1
+    assert problem.co_views[place["a"], place["b"]] == 2
+    assert problem.similar is None

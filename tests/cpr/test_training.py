@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -167,3 +169,23 @@ def test_products_without_any_feature_can_be_trained(market):
     first, second = market.held_out.T
     ranks = (form.logits(first) > form.logits(first)[np.arange(len(first)), second][:, None]).sum(1)
     assert np.median(ranks) < n / 10
+
+
+def test_of_orders_to_come_everything_is_learnt_from_in_the_end(market, monkeypatch):
+    # product 0 was first sold in the later orders
+    later = market.problem.matrix.tolil()
+    earlier = later.copy()
+    earlier[0], earlier[:, 0] = 0, 0
+    later = (later - earlier).tocsr()
+    problem = replace(market.problem, earlier=earlier.tocsr(), later=later)
+    seen = []
+
+    class Seen(Session):
+        def __init__(self, problem, config, matrix, around=None):
+            seen.append(matrix)
+            super().__init__(problem, config, matrix, around)
+
+    monkeypatch.setattr("cprtools.cpr.training.Session", Seen)
+    train(problem, make_config({**SMALL, "epochs": 1, "validation_fraction": 0.05}, seed=0))
+
+    assert seen[0].multiply(later).nnz > later.nnz / 2

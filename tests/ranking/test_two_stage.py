@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -314,3 +315,16 @@ def test_evidence_of_several_draws_keeps_its_lists_apart():
     assert queries.tolist() == [0, 7, 7]
     assert joined.cols.tolist() == [3, 4, 5]
     assert joined.features[:, 0].tolist() == [0, 0, 1]
+
+
+def test_of_a_pair_known_both_ways_the_reverse_says_nothing():
+    names = ("bought", "reverse", "reverse_confidence", "text")
+    trees = SimpleNamespace(names=names, start=None)
+    features = np.array([[0, 2, 0.5, 1], [3, 2, 0.5, 1], [3, 0, 0, 1]], dtype=np.float32)
+    kept = [[0, 2, 0.5, 1], [3, 0, 0, 1], [3, 0, 0, 1]]
+    square = Problem(csr_matrix((2, 2), dtype=np.float32), np.full(2, -1), 0, is_square=True)
+    stage = TwoStage(square, {"popularity": Popularity.fit(square)})
+    assert stage._as_learnt(trees, features).tolist() == kept
+    # who learnt from known pairs knows what it means
+    trees.start = "expected"
+    assert stage._as_learnt(trees, features) is features
