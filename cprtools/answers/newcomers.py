@@ -21,7 +21,7 @@ from cprtools.baselines.contract import FloatArray, IntArray
 from cprtools.baselines.extension import append_products
 from cprtools.baselines.vocabulary import MEMBER, Vocabulary, load_vocabulary
 from cprtools.errors import SchemaError
-from cprtools.tables import Source, product_types, read, with_plain_types
+from cprtools.tables import Source, plain_text, product_types, read, with_plain_types
 from cprtools.tables import columns as c
 from cprtools.tables.light import pc
 
@@ -51,10 +51,9 @@ def extend(
             "need; train it again to use them"
         )
     is_known = index_in(products.column(c.PRODUCT_ID), model.product_ids) >= 0
-    new = products.filter(pa.array(~is_known))
     if model.folder.kind == SELLERS:
-        # the graph that the model learnt from holds them so
-        new = with_plain_types(new)
+        products = _as_in_graph(products, model.catalogue)
+    new = products.filter(pa.array(~is_known))
     counts = new.num_rows, int(is_known.sum())
     if not new.num_rows:
         return Extended(model, *counts)
@@ -71,7 +70,10 @@ def _extended(model: Model, new: pa.Table, label: str, vectors: Sequence[Source]
     )
     sources = {name: source.extended(problem) for name, source in model.stage.sources.items()}
     stage = replace(model.stage, problem=problem, sources=sources)
-    table = _append_rows(model.catalogue.table, make_catalogue(new).table, label)
+    read_alike = make_catalogue(new).table
+    if model.folder.kind == SELLERS:
+        read_alike = _with_category(read_alike, new.column(c.CATEGORY))
+    table = _append_rows(model.catalogue.table, read_alike, label)
     catalogue = Catalogue(table, model.catalogue.type_names)
     more = model.num_added + new.num_rows
     return Model(model.folder, stage, catalogue, model.sellers, more)
@@ -81,6 +83,25 @@ def products_of(vectors: Sequence[Source]) -> pa.Table:
     """A table of the products that vectors are given for: their ids, and nothing else of them."""
     ids = [read(source, only=[c.PRODUCT_ID]).column(c.PRODUCT_ID) for source in vectors]
     return pa.table({c.PRODUCT_ID: pc.unique(pa.chunked_array([x for i in ids for x in i.chunks]))})
+
+
+def _as_in_graph(products: pa.Table, known: Catalogue) -> pa.Table:
+    """The products as the graph that the model learnt from holds its own.
+
+    Types stand for categories only where they do so in the model: one new product without a
+    category would else have one of its own, which no seller has.
+    """
+    plain = with_plain_types(products)
+    own, types = (known.table.column(name) for name in (c.CATEGORY, c.PRODUCT_TYPE))
+    if not pc.any(pc.not_equal(own, types)).as_py():
+        return plain
+    if c.CATEGORY not in products.column_names:
+        return _with_category(plain, pa.nulls(products.num_rows, pa.string()))
+    return _with_category(plain, plain_text(products.column(c.CATEGORY)))
+
+
+def _with_category(products: pa.Table, category: pa.Array | pa.ChunkedArray) -> pa.Table:
+    return products.set_column(products.column_names.index(c.CATEGORY), c.CATEGORY, category)
 
 
 def _types(

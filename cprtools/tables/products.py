@@ -12,12 +12,23 @@ def product_types(products: pa.Table) -> pa.Array:
 
     A list (a path from general to special) counts by its last entry.
     """
-    return _first_known(products, [c.PRODUCT_TYPE, c.CATEGORY], last=True)
+    known = [*_words(products, c.PRODUCT_TYPE, last=True), *_words(products, c.CATEGORY, last=True)]
+    if not known:
+        return pa.nulls(products.num_rows, pa.string())
+    return pc.coalesce(*known)
 
 
 def categories(products: pa.Table) -> pa.Array:
-    """The category of each row: category, else product_type, else null; of a list the first."""
-    return _first_known(products, [c.CATEGORY, c.PRODUCT_TYPE], last=False)
+    """The category of each row, null where unknown; of a list the first entry.
+
+    Where no row has one the product_type stands for it: types of some rows among the categories
+    of others would be small groups that hide their products from the large ones.
+    """
+    for name in (c.CATEGORY, c.PRODUCT_TYPE):
+        for known in _words(products, name, last=False):
+            if known.null_count < len(known):
+                return known
+    return pa.nulls(products.num_rows, pa.string())
 
 
 def with_plain_types(products: pa.Table) -> pa.Table:
@@ -26,15 +37,11 @@ def with_plain_types(products: pa.Table) -> pa.Table:
     return pa.table({**{n: products.column(n) for n in products.column_names}, **plain})
 
 
-def _first_known(products: pa.Table, names: list[str], *, last: bool) -> pa.Array:
-    known = [
-        flatten_list(products.column(name).combine_chunks(), last=last)
-        for name in names
-        if name in products.column_names
-    ]
-    if not known:
-        return pa.nulls(products.num_rows, pa.string())
-    return pc.coalesce(*known) if len(known) > 1 else known[0]
+def _words(products: pa.Table, name: str, *, last: bool) -> list[pa.Array]:
+    """The column as strings; none where it is missing."""
+    if name not in products.column_names:
+        return []
+    return [flatten_list(products.column(name).combine_chunks(), last=last)]
 
 
 def plain_text(column: pa.Array) -> pa.Array:

@@ -99,6 +99,27 @@ def test_vectors_alone_bring_new_products_and_no_category_hides_them(trained):
     assert lists(model, only=only, category=named).num_rows == 0
 
 
+def test_a_type_is_no_category_of_a_new_product_where_the_model_has_categories(trained):
+    folder = trained("text-knn")
+    model = answers.open_model(str(folder / "late.model"))
+    late_type = shop_products().column("product_type")[-1].as_py()
+    # the shop has no categories, so its types are
+    assert extended(folder).model.strings("category")[-1] == late_type
+    table = model.catalogue.table
+    groups = pa.array([f"group {i % 2}" for i in range(table.num_rows)])
+    at = table.column_names.index("category")
+    catalogue = replace(model.catalogue, table=table.set_column(at, "category", groups))
+    model = answers.Model(model.folder, model.stage, catalogue, model.sellers)
+    for column in (None, [None] * 61, ["group 1"] * 60 + [" "]):
+        products = shop_products()
+        if column is not None:
+            products = products.append_column("category", pa.array(column, pa.string()))
+        new = answers.extend(model, products, "new.parquet", shop_vectors(folder))
+        assert new.num_new == 1
+        assert new.model.catalogue.table.column("category")[-1].as_py() is None
+        assert new.model.catalogue.table.column("product_type")[-1].as_py() == late_type
+
+
 def test_a_list_takes_the_place_of_the_high_demand_products_of_the_training(tmp_path):
     demand = pa.table({"product_id": [f"p{i:02}" for i in range(0, 60, 2)]})
     folder = train_sellers(tmp_path, demand=demand, **SMALL)

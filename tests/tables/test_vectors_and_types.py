@@ -130,8 +130,18 @@ def test_the_type_is_the_product_type_then_the_category_then_null():
     table = products(product_type=["t", None, " ", None], category=["c", " c ", "c", ""])
 
     assert tables.product_types(table).to_pylist() == ["t", "c", "c", None]
-    assert tables.categories(table).to_pylist() == ["c", "c", "c", None]
     assert tables.product_types(pa.table({"product_id": ["p"]})).to_pylist() == [None]
+
+
+def test_a_type_is_a_category_only_where_no_product_has_a_category():
+    some = products(product_type=["t", "u", " ", None], category=["c", None, "c", ""])
+    none = products(product_type=["t", "u", None], category=[None, " ", ""])
+
+    assert tables.categories(some).to_pylist() == ["c", None, "c", None]
+    assert tables.with_plain_types(some).column("product_type").to_pylist() == ["t", "u", "c", None]
+    assert tables.categories(none).to_pylist() == ["t", "u", None]
+    assert tables.categories(products(product_type=["t", None])).to_pylist() == ["t", None]
+    assert tables.categories(pa.table({"product_id": ["p"]})).to_pylist() == [None]
 
 
 @pytest.mark.parametrize(
