@@ -10,6 +10,16 @@ from cprtools.cli.options import Columns, FolderOutput, Products, parse_columns
 
 if TYPE_CHECKING:
     from cprtools.graph import GraphReport
+    from cprtools.tables import Source
+
+# what the rows of an input have in common with the other tables, where their ids agree
+_COMMON = {
+    "listings": "products that the products table has",
+    "pairs": "products that are listed or in the products table",
+    "high_demand": "products that any other table has",
+    "views": "products and sellers that the other tables have",
+    "sellers": "sellers that list anything",
+}
 
 
 def build_graph(
@@ -82,8 +92,10 @@ def build_graph(
         threads=console.threads(),
     )
     members = {"nodes": nodes, "edges": edges}
-    tables.write_folder(members, output, "graph", footer, asdict(report))
+    facts = {name: value for name, value in asdict(report).items() if name != "matches"}
+    tables.write_folder(members, output, "graph", footer, facts)
     _show(report)
+    _warn(report, sources)
 
 
 def _show(report: "GraphReport") -> None:
@@ -104,13 +116,25 @@ def _show(report: "GraphReport") -> None:
     )
     if report.duplicate_listings:
         console.note(f"{report.duplicate_listings} duplicate listings dropped")
-    for count, what in (
-        (report.unknown_listings, "listings of products that the products table lacks"),
-        (report.unknown_high_demand, "high-demand products that no other table knows"),
-        (report.views_without_time, "page views without a time left out"),
-        (report.views_in_the_future, "page views of more than a day in the future left out"),
+
+
+def _warn(report: "GraphReport", sources: dict[str, "Source"]) -> None:
+    for name, (rows, matched) in report.strangers.items():
+        console.warn(
+            f"{sources[name].label}: {matched:,} of {rows:,} rows are of {_COMMON[name]}; "
+            "do the ids agree?"
+        )
+    for name, count, what in (
+        ("listings", report.unknown_listings, "listings of products that the products table lacks"),
+        (
+            "high_demand",
+            report.unknown_high_demand,
+            "high-demand products that no other table knows",
+        ),
+        ("", report.views_without_time, "page views without a time left out"),
+        ("", report.views_in_the_future, "page views of more than a day in the future left out"),
     ):
-        if count:
+        if count and name not in report.strangers:
             console.warn(f"{count} {what}")
 
 

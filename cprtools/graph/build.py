@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from cprtools import tables
 from cprtools.errors import SchemaError, UsageError
-from cprtools.graph.queries import EDGES_SQL, FACTS_SQL, NODES_SQL, PREPARE_SQL
+from cprtools.graph.queries import EDGES_SQL, FACTS_SQL, MATCHES_SQL, NODES_SQL, PREPARE_SQL
 from cprtools.tables import columns as c
 from cprtools.tables.duck import is_disk_full, no_room
 from cprtools.tables.leftovers import temporary_folder
@@ -18,6 +18,8 @@ from cprtools.tables.light import pc
 _LEEWAY = timedelta(days=1)
 # rows of a column that holds one value
 _CHUNK = 1 << 17
+# less than one row in so many goes with the other tables: their ids are written in another way
+_ONE_IN = 10
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,13 @@ class GraphReport:
     unknown_high_demand: int
     views_without_time: int
     views_in_the_future: int
+    matches: dict[str, tuple[int, int]]
+    """By input, named as in GraphInputs, the rows that count and those whose ids others have."""
+
+    @property
+    def strangers(self) -> dict[str, tuple[int, int]]:
+        """Of `matches` the inputs hardly any of whose rows, under a tenth, go with the others."""
+        return {k: (n, found) for k, (n, found) in self.matches.items() if found * _ONE_IN < n}
 
     @property
     def sparsity(self) -> float | None:
@@ -122,7 +131,7 @@ def build_graph(
 
 def _join(
     sources: dict[str, pa.Table], values: dict[str, int | bool | None], threads: int | None
-) -> tuple[pa.Table, pa.Table, dict[str, int]]:
+) -> tuple[pa.Table, pa.Table, dict[str, Any]]:
     import duckdb
 
     with temporary_folder() as folder, duckdb.connect() as connection:
@@ -142,14 +151,15 @@ def _join(
 
 def _joined(
     connection: Any, values: dict[str, int | bool | None]
-) -> tuple[pa.Table, pa.Table, dict[str, int]]:
+) -> tuple[pa.Table, pa.Table, dict[str, Any]]:
     connection.execute("CREATE TEMP TABLE settings AS " + _settings_sql(values))
     for query in PREPARE_SQL:
         connection.execute(query)
     nodes = connection.sql(NODES_SQL).to_arrow_table().cast(tables.NODES.schema)
     edges = pa.concat_tables([_edges(connection, relation) for relation in EDGES_SQL])
     facts = connection.sql(FACTS_SQL).to_arrow_table().to_pylist()[0]
-    return nodes, edges, facts
+    matches = {name: (rows, n) for name, rows, n in connection.sql(MATCHES_SQL).fetchall()}
+    return nodes, edges, {**facts, "matches": matches}
 
 
 def _edges(connection: Any, relation: str) -> pa.Table:

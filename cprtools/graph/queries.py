@@ -42,16 +42,19 @@ PREPARE_SQL = (
     GROUP BY source_id, target_id
     """,
     """
-    CREATE TEMP TABLE known AS
+    CREATE TEMP TABLE sold AS
     SELECT product_id FROM given_products
     UNION SELECT product_id FROM lists
     UNION SELECT source_id FROM together
-    UNION SELECT product_id FROM given_views
     """,
+    "CREATE TEMP TABLE known AS FROM sold UNION SELECT product_id FROM given_views",
+    # what a catalogue does not know and nobody sells is no product because a page was seen
     """
     CREATE TEMP TABLE candidates AS
     SELECT product_id, coalesce(views, 0) AS views, coalesce(degree, 0) AS degree,
-           all_in_demand OR h.product_id IS NOT NULL AS is_high_demand,
+           h.product_id IS NOT NULL OR (all_in_demand AND (
+               NOT products_known OR product_id IN (SELECT product_id FROM sold)
+           )) AS is_high_demand,
            l.product_id IS NOT NULL AS is_listed
     FROM (SELECT product_id FROM known UNION SELECT product_id FROM given_high_demand)
     LEFT JOIN product_views USING (product_id)
@@ -137,4 +140,32 @@ FACTS_SQL = """
         ) AS unknown_listings,
         (SELECT count(*) FROM given_high_demand
          WHERE product_id NOT IN (SELECT product_id FROM known)) AS unknown_high_demand
+"""
+
+# by input its rows, and those of them whose ids another input has as well
+_MATCHES = """
+    WITH catalogue AS (SELECT product_id FROM given_products UNION SELECT product_id FROM lists),
+    elsewhere AS (
+        FROM catalogue
+        UNION SELECT query_id FROM given_pairs UNION SELECT candidate_id FROM given_pairs
+        UNION SELECT product_id FROM given_high_demand
+    )
+    SELECT 'listings' AS name, product_id IN (SELECT product_id FROM given_products) AS is_matched
+    FROM lists, settings WHERE products_known
+    UNION ALL
+    SELECT 'pairs', query_id IN (FROM catalogue) OR candidate_id IN (FROM catalogue)
+    FROM given_pairs WHERE EXISTS (FROM catalogue)
+    UNION ALL
+    SELECT 'high_demand', product_id IN (FROM known) FROM given_high_demand
+    UNION ALL
+    SELECT 'views', product_id IN (FROM elsewhere) AND (
+        seller_id IS NULL OR seller_id IN (SELECT seller_id FROM lists) OR NOT EXISTS (FROM lists)
+    ) FROM given_views
+    UNION ALL
+    SELECT 'sellers', seller_id IN (SELECT seller_id FROM lists)
+    FROM given_sellers WHERE EXISTS (FROM lists)
+"""
+MATCHES_SQL = f"""
+    SELECT name, count(*) AS rows, count_if(is_matched) AS matched
+    FROM ({_MATCHES}) GROUP BY name ORDER BY name
 """

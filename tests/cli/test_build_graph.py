@@ -131,3 +131,34 @@ def test_warnings_say_what_was_left_out(folder):
     assert "11 duplicate listings dropped" in said
     assert "warning: 9 listings of products that the products table lacks" in said
     assert "warning: 1 high-demand products that no other table knows" in said
+
+
+def test_tables_whose_ids_do_not_agree_are_named(folder):
+    tables = {
+        "views": {"product_id": ["1"] * 1079, "seller_id": ["Z"] * 1079, "views": [1] * 1079},
+        "sellers": {"seller_id": ["seller 1", "seller 2"]},
+        "products": {"product_id": ["P1", "P2"]},
+        "high_demand": {"product_id": ["p1", "p2"]},
+        "pairs": {"query_id": ["p1"], "candidate_id": ["p2"], "co_purchase": [9]},
+    }  # fmt: skip
+    words = ["--listings", "listings.parquet"]
+    for name, columns in tables.items():
+        table = pa.table(columns)
+        if name == "pairs":
+            for column in ("co_view", "purchase_after_view", "query_count", "candidate_count"):
+                table = table.append_column(column, pa.array([9]))
+            for column, value in (("lift", 1.0), ("complement", True), ("similar", False)):
+                table = table.append_column(column, pa.array([value]))
+        pq.write_table(table, folder / f"{name}.parquet")
+        words += [f"--{name.replace('_', '-')}", f"{name}.parquet"]
+    done = run(*words, "-q", "-o", "graph", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.decode().splitlines() == [
+        f"cprtools: warning: {line}; do the ids agree?"
+        for line in (
+            "listings.parquet: 0 of 11 rows are of products that the products table has",
+            "pairs.parquet: 0 of 1 rows are of products that are listed or in the products table",
+            "sellers.parquet: 0 of 2 rows are of sellers that list anything",
+            "views.parquet: 0 of 1,079 rows are of products and sellers that the other tables have",
+        )
+    ]

@@ -219,6 +219,58 @@ def test_duplicates_and_unknown_ids_are_counted(tmp_path):
     assert node_ids(nodes) == ["ghost", "p"] and edges.num_rows == 2
 
 
+def test_a_page_view_alone_makes_no_product_of_what_the_catalogue_lacks(tmp_path):
+    given = {
+        "listings": listing(("A", "p"), ("A", "listed")),
+        "pairs": bought(("p", "bought", 4)),
+        "products": ids("p", "new"),
+        "views": [{"product_id": p, "views": 9} for p in ("p", "ghost", "listed")],
+    }
+
+    def recommendable():
+        nodes = build(tmp_path, given=given)[0].to_pylist()
+        return [r["node_id"] for r in nodes if r["is_high_demand"]], len(nodes)
+
+    # the ghost stays as an additional product
+    assert recommendable() == (["bought", "listed", "new", "p"], 6)
+    given["high_demand"] = ids("ghost")
+    assert recommendable() == (["ghost"], 6)
+    # without a catalogue views are what tells of it
+    del given["high_demand"], given["products"]
+    assert recommendable() == (["bought", "ghost", "listed", "p"], 5)
+
+
+def test_rows_that_go_with_no_other_table_are_counted_by_input(tmp_path):
+    given = {
+        "listings": FOUR_SELLERS,
+        "pairs": bought(("1", "x", 5), ("x", "y", 5), ("1", "2", 1)),
+        "products": ids(*"123"),
+        "high_demand": ids("1", "seen", "ghost"),
+        "sellers": [{"seller_id": s} for s in ("A", "new")],
+        "views": [
+            {"product_id": p, "views": 1, "seller_id": s}
+            for p, s in (("1", "A"), ("1", None), ("y", "new"), ("1", "z"), ("seen", None),
+                         ("nothing", "A"))
+        ],
+    }  # fmt: skip
+    report = build(tmp_path, given=given)[2]
+    assert report.matches == {
+        "listings": (11, 6), "pairs": (2, 1), "high_demand": (3, 2), "sellers": (2, 1),
+        "views": (6, 3),
+    }  # fmt: skip
+    assert report.strangers == {}
+    # what there is nothing to compare with is no stranger
+    alone = {"pairs": given["pairs"], "sellers": given["sellers"], "views": given["views"]}
+    assert build(tmp_path, given=alone)[2].matches == {"views": (6, 4)}
+
+
+def test_inputs_under_a_tenth_of_whose_rows_match_are_strangers(tmp_path):
+    for others, expected in ((9, {}), (10, {"views": (11, 1)})):
+        views = [{"product_id": "p", "views": 1}] + [{"product_id": "q", "views": 1}] * others
+        given = {"listings": listing(("A", "p")), "views": views}
+        assert build(tmp_path, given=given)[2].strangers == expected
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
