@@ -19,7 +19,11 @@ def split(
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN,...", help="By group: a share of each group's rows is test."),
+        typer.Option(
+            metavar="COLUMN,...",
+            help="By group: a share of each group's rows is test; rows of one product_id (else "
+            "candidate_id) in a group go together and count once.",
+        ),
     ] = None,
     pair: Annotated[
         str | None,
@@ -67,8 +71,9 @@ def split(
         if missing := train.column(names[0]).null_count:
             console.warn(f"{label}: {missing:,} rows have no {names[0]}; they stay in training")
     elif way == "by":
+        items = [mapping.get(name, name) for name in splits.ITEMS]
         train, test = splits.split_by_fraction(
-            table, names, fraction, min_rows=min_rows, seed=seed, label=label
+            table, names, fraction, items=items, min_rows=min_rows, seed=seed, label=label
         )
     else:
         choose = splits.split_by_pair if way == "pair" else splits.split_cold

@@ -25,6 +25,8 @@ HashArray = npt.NDArray[np.uint64]
 Split = tuple[pa.Table, pa.Table]
 
 MIN_ROWS = 5
+ITEMS = (c.PRODUCT_ID, c.CANDIDATE_ID)
+"""What a group holds: several rows of one of these in a group are no independent ones."""
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -52,27 +54,49 @@ def split_by_fraction(
     by: Sequence[str],
     fraction: float,
     *,
+    items: Sequence[str] = ITEMS,
     min_rows: int = MIN_ROWS,
     seed: int = 0,
     label: str = "table",
 ) -> Split:
     """floor(n * fraction) rows of each group of n rows that agree in the columns `by` are test.
 
-    Groups of fewer than `min_rows` rows stay wholly in training. A missing value is a group too.
+    Rows of a group that name the same item, by the first of the columns `items` that is there and
+    not in `by`, are one: they go together and count once, since a listing with a row in each part
+    would be known from training. Groups of fewer than `min_rows` stay wholly in training. A missing
+    value is a group too, but no item.
     Rows are chosen by all their values: of rows that are equal in every column any may go.
     Raises UsageError for a fraction outside (0, 1), SchemaError for unknown columns.
     """
     share = _exact(fraction)
     groups = _codes(_columns(table, by, label))
-    hashes = _hash_rows(table, seed)
-    order = np.lexsort((hashes, groups))
-    sizes = np.bincount(groups, minlength=1)
+    item = next((name for name in items if name in table.column_names and name not in by), None)
+    units = _units(groups, None if item is None else table.column(item))
+    # a unit of one row goes by the hash of that row
+    hashes = np.full(units.max(initial=-1) + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(hashes, units, _hash_rows(table, seed))
+    group_of = np.zeros(len(hashes), dtype=np.int64)
+    group_of[units] = groups
+    order = np.lexsort((hashes, group_of))
+    sizes = np.bincount(group_of, minlength=1)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     quota = np.array([_floor(n, share) if n >= min_rows else 0 for n in sizes.tolist()])
-    rank = np.arange(len(order)) - starts[groups[order]]
-    is_test = np.zeros(table.num_rows, dtype=bool)
-    is_test[order] = rank < quota[groups[order]]
-    return _divide(table, is_test)
+    rank = np.arange(len(order)) - starts[group_of[order]]
+    is_test = np.zeros(len(order), dtype=bool)
+    is_test[order] = rank < quota[group_of[order]]
+    return _divide(table, is_test[units])
+
+
+def _units(groups: IntArray, items: pa.ChunkedArray | None) -> IntArray:
+    """What goes together: rows of one group and item have one number, dense from 0; others each."""
+    if items is None:
+        return np.arange(len(groups))
+    codes, values = _encode(_keys(items))
+    units = groups * np.int64(len(values)) + codes
+    # below 0 no item has a number
+    units = np.where(codes == len(values), -1 - np.arange(len(units)), units)
+    dense: IntArray = np.unique(units, return_inverse=True)[1]
+    return dense
 
 
 def split_by_pair(

@@ -42,6 +42,19 @@ def parts(folder):
     return [pq.read_table(folder / name) for name in ("train.parquet", "test.parquet")]
 
 
+def test_listings_of_one_product_go_together_whatever_its_column_is_called(place):
+    table = pa.table({"shop": ["s"] * 30, "sku": [f"p{i % 10}" for i in range(30)], "n": range(30)})
+    pq.write_table(table, place / "t.parquet")
+
+    named = ("--columns", "seller_id=shop,product_id=sku")
+    assert run("t.parquet", *TO_FILES, "--by", "seller_id", *named, cwd=place).returncode == 0
+
+    train, test = (set(part["sku"].to_pylist()) for part in parts(place))
+    # floor(10/5) products of three rows each
+    assert (len(train), len(test), train & test) == (8, 2, set())
+    assert parts(place)[1].num_rows == 6
+
+
 def test_a_share_of_each_group_goes_to_the_test_file(place):
     done = run("t.parquet", *TO_FILES, "--by", "seller_id", cwd=place)
 

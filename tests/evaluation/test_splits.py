@@ -120,6 +120,44 @@ def test_groups_may_be_named_by_several_columns():
     }
 
 
+REPEATED = st.lists(st.tuples(IDS, IDS, st.integers(0, 3)), min_size=1, max_size=60)
+
+
+@pytest.mark.parametrize("item", ["product_id", "candidate_id"])
+@PROPERTY
+@given(rows=REPEATED, fraction=FRACTIONS, seed=st.integers(0, 3))
+def test_rows_of_one_product_in_a_group_go_together_and_count_once(item, rows, fraction, seed):
+    table = table_of(rows).rename_columns(["x", item, "n"])
+
+    train, test = split_by_fraction(table, ["x"], fraction, min_rows=3, seed=seed)
+
+    kept, held = ([row[:2] for row in rows_of(part)] for part in (train, test))
+    named = {pair for pair in held if pair[1] is not None}
+    assert not named & set(kept)
+    for value in {row[0] for row in rows}:
+        # a row without a product is one of its own
+        units = {row[1] for row in rows if row[0] == value and row[1] is not None}
+        bare = sum(row[:2] == (value, None) for row in rows)
+        size = len(units) + bare
+        share = int(size * Fraction(str(fraction))) if size >= 3 else 0
+        assert len([p for p in named if p[0] == value]) + held.count((value, None)) == share
+
+
+def test_without_repeated_products_rows_are_chosen_one_by_one_as_ever():
+    rows = [(f"s{i % 7}", f"p{i}" if i % 5 else None, i) for i in range(200)]
+    table = table_of(rows).rename_columns(["x", "product_id", "n"])
+
+    # no column is the item, which is how rows were chosen before items went together
+    for seed in range(3):
+        by_row = split_by_fraction(table, ["x"], 0.3, items=(), seed=seed)
+        assert split_by_fraction(table, ["x"], 0.3, seed=seed)[1].equals(by_row[1])
+    numbers = split_by_fraction(table, ["x"], 0.1)[1]["n"].to_pylist()
+    # what the first version chose
+    assert numbers == [2, 28, 35, 36, 67, 75, 90, 101, 109, 118, 176, 180, 185, 198]
+    # an item that the groups are named by is none
+    assert split_by_fraction(table, ["product_id"], 0.5)[1].num_rows == 40 // 2
+
+
 def test_a_groups_choice_does_not_depend_on_other_groups():
     rows = [(g, str(i), i) for g in "ab" for i in range(10)]
     both = split_by_fraction(table_of(rows), ["x"], 0.3)[1]
