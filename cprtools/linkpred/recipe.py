@@ -28,8 +28,8 @@ from cprtools.ranking import (
     TwoStage,
     fit_two_stage,
     hold_out_listings,
-    share_at_sellers,
     share_held_out,
+    shares_at_sellers,
     unlisted_by_draw,
 )
 from cprtools.text.encoders import PRECISIONS, choose_precision
@@ -58,8 +58,9 @@ Say = Callable[[str], None]
 _TRAINED_ONCE = 200_000
 # networks that are trained on fewer listings than this: what one learns there depends on its seed
 _NETWORKS, _FEW_LISTINGS = 3, 100_000
-# share of the co-purchases with a seller of both products from which on it is worth a word
-_AT_SELLERS = 0.95
+# share of the co-purchases with a seller of both products from which on it is worth a word, and
+# that share by chance up to which it is no matter of large sellers
+_AT_SELLERS, _BY_CHANCE = 0.95, 0.5
 # what the command passes where nobody asked; other options are None then
 _UNSET = {"fanout": "3", "precision": "auto", "sampling": "stratified", "init": "vectors"}
 # multiplications from which on comparing all listed with all candidate texts takes too long; the
@@ -143,12 +144,8 @@ def train(
     with_ranker = is_gnn and with_ranker
     # only a ranker learns from them; to a curve they are not what candidates look like
     products = _NEW_PRODUCTS if with_ranker else 0.0
-    share = share_at_sellers(built.problem) if is_gnn and not purchases_at_sellers else 0.0
-    if share >= _AT_SELLERS:
-        say(
-            f"{share:.0%} of the co-purchases have a seller that lists both products: where they "
-            "were bought at these sellers, --purchases-at-sellers says so"
-        )
+    if is_gnn and not purchases_at_sellers:
+        _ask_where_bought(built.problem, say)
     inner, positives = hold_out_listings(
         built.problem, products=products, purchases_at_sellers=purchases_at_sellers, seed=seed
     )
@@ -167,6 +164,16 @@ def train(
         seed=seed,
         say=say,
     )
+
+
+def _ask_where_bought(problem: Problem, say: Say) -> None:
+    share, by_chance = shares_at_sellers(problem)
+    if share >= _AT_SELLERS and by_chance <= _BY_CHANCE:
+        say(
+            f"{share:.0%} of the co-purchases have a seller that lists both products, of random "
+            f"pairs of these products {by_chance:.0%}: where they were bought at these sellers, "
+            "--purchases-at-sellers says so"
+        )
 
 
 class SourceFitter:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
         hold_out_later,
         hold_out_listings,
         hold_out_pairs,
-        share_at_sellers,
         share_held_out,
+        shares_at_sellers,
         unlisted_by_draw,
     )
     from cprtools.ranking.storage import load_stage, stage_members
@@ -29,8 +29,8 @@ __getattr__ = on_demand(
         "collecting": "Collected collect_evidence",
         "evidence": "Evidence",
         "fitting": "fit_two_stage ranker_fitter",
-        "holdout": "draws hold_out_later hold_out_listings hold_out_pairs share_at_sellers "
-        "share_held_out unlisted_by_draw",
+        "holdout": "draws hold_out_later hold_out_listings hold_out_pairs share_held_out "
+        "shares_at_sellers unlisted_by_draw",
         "storage": "load_stage stage_members",
         "trees": "Trees fit_trees load_trees",
         "two_stage": "Settings TwoStage candidate_pool query_blocks",
@@ -58,8 +58,8 @@ __all__ = [
     "load_trees",
     "query_blocks",
     "ranker_fitter",
-    "share_at_sellers",
     "share_held_out",
+    "shares_at_sellers",
     "stage_members",
     "unlisted_by_draw",
 ]

@@ -50,17 +50,23 @@ def hold_out_listings(
     return inner, positives
 
 
-def share_at_sellers(problem: Problem) -> float:
+def shares_at_sellers(problem: Problem) -> tuple[float, float]:
     """Of the co-purchases, or of some if they are many, the share with a seller of both products.
 
-    0 where there are none.
+    And that share by chance: of as many pairs of these same products, one side of them permuted.
+    A seller that lists everything explains both. 0 where there are none.
     """
     pairs = problem.co_purchases
     if pairs is None or not pairs.nnz:
-        return 0.0
+        return 0.0, 0.0
     some = slice(None, None, max(1, pairs.nnz // _SAMPLED))
-    rows = owners(pairs)[some]
-    return float((_number_of_both(problem.matrix, rows, pairs.indices[some]) > 0).mean())
+    left, right = owners(pairs)[some], pairs.indices[some]
+    mixed = np.random.default_rng(0).permutation(right)
+    # with itself every listed product has a seller
+    others = left != mixed
+    together = _number_of_both(problem.matrix, left, right) > 0
+    by_chance = _number_of_both(problem.matrix, left[others], mixed[others]) > 0
+    return float(together.mean()), float(by_chance.mean()) if len(by_chance) else 0.0
 
 
 def _still_explained(problem: Problem, inner: Problem, seed: int) -> csr_matrix | None:

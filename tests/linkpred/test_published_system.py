@@ -207,15 +207,19 @@ def test_only_a_ranker_meets_products_as_if_nobody_listed_them(
     assert seen == [(share, False), (share, True)]
 
 
-@pytest.mark.parametrize("share", [0.94, 0.96])
-def test_where_sellers_explain_the_co_purchases_training_asks(tmp_path, monkeypatch, share):
+@pytest.mark.parametrize(
+    ("share", "by_chance", "asks"), [(0.94, 0.1, 0), (0.96, 0.5, 1), (0.98, 0.51, 0)]
+)
+def test_where_sellers_and_not_chance_explain_the_co_purchases_training_asks(
+    tmp_path, monkeypatch, share, by_chance, asks
+):
     built, said = built_from_tables(tmp_path), []
-    monkeypatch.setattr(recipe, "share_at_sellers", lambda problem: share)
+    monkeypatch.setattr(recipe, "shares_at_sellers", lambda problem: (share, by_chance))
     monkeypatch.setattr(recipe, "fit_two_stage", lambda *given, **options: None)
     for at_sellers in (False, True):
         recipe.train(built, "gnn", purchases_at_sellers=at_sellers, say=said.append)
     recipe.train(built, "mf", say=said.append)
-    assert [line.count("--purchases-at-sellers") for line in said] == [1] * (share > 0.95)
+    assert [line.count("--purchases-at-sellers") for line in said] == [1] * asks
 
 
 class Scored(GraphModel):

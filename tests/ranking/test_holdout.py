@@ -12,7 +12,7 @@ from cprtools.baselines import Problem
 from cprtools.ranking.holdout import (
     hold_out_listings,
     hold_out_pairs,
-    share_at_sellers,
+    shares_at_sellers,
     unlisted_by_draw,
 )
 
@@ -111,7 +111,8 @@ def test_co_purchases_at_a_seller_are_held_out_with_its_listing():
     at_sellers = [(i, j) for i in range(10) for j in range(i)]
     pairs = co_purchased(at_sellers, 19)
     problem = Problem(csr_matrix(matrix), np.full(19, -1), 0, co_purchases=pairs)
-    assert share_at_sellers(problem) == 1
+    share, by_chance = shares_at_sellers(problem)
+    assert share == by_chance == 1
     assert (hold_out_listings(problem, seed=0)[0].co_purchases != pairs).nnz == 0
     inner, held = hold_out_listings(problem, purchases_at_sellers=True, seed=0)
     gone = set(held[0].indices) - {0, 9}
@@ -150,10 +151,26 @@ def test_co_purchases_that_no_seller_explained_before_stay():
     across = [(i, 10 + j) for i in range(10) for j in range(5)]
     co_purchases = co_purchased([*across, (1, 0)], 20)
     problem = Problem(csr_matrix(matrix), np.full(20, -1), 0, co_purchases=co_purchases)
-    assert share_at_sellers(problem) == pytest.approx(1 / 51)
+    assert shares_at_sellers(problem)[0] == pytest.approx(1 / 51)
     inner, held = hold_out_listings(problem, purchases_at_sellers=True, seed=0)
     assert held.nnz
     assert inner.co_purchases[:10, 10:].nnz == 50
     alone = replace(problem, co_purchases=None)
     assert hold_out_listings(alone, purchases_at_sellers=True, seed=0)[0].co_purchases is None
-    assert share_at_sellers(alone) == 0
+    assert shares_at_sellers(alone) == (0, 0)
+    one = replace(problem, co_purchases=co_purchased([(0, 1)], 20))
+    assert shares_at_sellers(one)[0] == 1
+
+
+def test_a_seller_of_everything_explains_co_purchases_and_random_pairs_alike():
+    # twenty sellers of five products of their own; pairs are of one seller
+    matrix = np.kron(np.eye(20), np.ones((1, 5))).astype(np.float32)
+    at_sellers = [(5 * s + i, 5 * s + j) for s in range(20) for i in range(5) for j in range(i)]
+    pairs = co_purchased(at_sellers, 100)
+    problem = Problem(csr_matrix(matrix), np.full(100, -1), 0, co_purchases=pairs)
+    share, by_chance = shares_at_sellers(problem)
+    # a permuted pair is of one seller with 4 chances in 99
+    assert share == 1 and by_chance < 0.1
+    assert shares_at_sellers(problem) == (share, by_chance)
+    mega = csr_matrix(np.vstack([matrix, np.ones((1, 100), dtype=np.float32)]))
+    assert shares_at_sellers(replace(problem, matrix=mega)) == (1, 1)
