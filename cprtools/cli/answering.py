@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cprtools.tables import Footer, Source
 
 _ROW_GROUP = 250_000
+# what a ranker knows of most products, and vectors alone do not tell
+_ATTRIBUTES = ("title", "brand", "category")
 _DEFAULT = {"sellers": "seller.model", "complements": "cpr.model"}
 _ID_COLUMNS = {"sellers": ("seller_id",), "complements": ("query_id", "product_id")}
 
@@ -163,12 +165,26 @@ def _with_products(model: "Model", request: Request) -> tuple["Model", list[Any]
     else:
         known = f"; {extended.num_known:,} others it knows already" if extended.num_known else ""
         console.note(f"{source.label}: {extended.num_new:,} products are new to the model{known}")
-        if not vectors and model.stage.problem.vectors is not None:
-            console.warn(
-                "the model was trained on vectors; without --vectors new products go "
-                "by their attributes alone"
-            )
+        _warn_of_gaps(model, request, source.label, extended.num_new)
     return extended.model, opened
+
+
+def _warn_of_gaps(model: "Model", request: Request, label: str, num_new: int) -> None:
+    """Say what the ranker will miss of new products that come by one of their two tables."""
+    if not request.vectors and model.stage.problem.vectors is not None:
+        console.warn(
+            "the model was trained on vectors; without --vectors new products go "
+            "by their attributes alone"
+        )
+    known = model.catalogue.table
+    missing = [n for n in _ATTRIBUTES if known.column(n).null_count < known.num_rows]
+    is_ranked = request.use_ranker and model.stage.trees is not None
+    if request.products is None and missing and is_ranked:
+        either = " or ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+        console.warn(
+            f"{label}: without --products the {num_new:,} new products have no {either}, and "
+            "their affinities are low; name their table with --products"
+        )
 
 
 def _resolve(model: "Model", kind: str, request: Request, query_source: Any) -> tuple[Any, str]:
@@ -306,7 +322,8 @@ def _write(blocks: "Iterator[pa.Table]", request: Request, footer: "Footer") -> 
             console.warn(f"{request.output}: {others:,} tables of other sellers stay there")
         return
     if chosen == "table":
-        rendering.print_table(table, request.output)
+        empty = request.said_without_rows(is_of_sellers="seller_id" in table.column_names)
+        rendering.print_table(table, request.output, empty)
     else:
         tables.write_text(rendering.as_text(table, chosen), request.output)
 
@@ -344,6 +361,6 @@ def _list_categories(model: "Model", request: Request, filters: _Filters) -> Non
     if request.chosen_format == "parquet":
         tables.write(table, request.output, console.footer(model.folder, filters.only))
     elif request.chosen_format == "table":
-        rendering.print_table(table, request.output)
+        rendering.print_table(table, request.output, "no product has a category")
     else:
         tables.write_text(rendering.as_text(table, request.chosen_format), request.output)

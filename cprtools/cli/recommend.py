@@ -32,7 +32,7 @@ def recommend(
         typer.Option(
             metavar="TABLE",
             help="Vectors of new products, as often and in the order of training; for sellers "
-            "they do without --products.",
+            "they do without --products, but affinities are low then.",
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="Length of a list at most.")] = 10,
@@ -105,7 +105,7 @@ def recommend(
       cprtools recommend --seller S1 --category all --threshold 0
       cprtools recommend --model cpr.model/ --all -o recommendations.parquet
       cprtools recommend --product NEW1 --products new.parquet --vectors new_vectors.parquet
-      cprtools recommend --seller S1 --only quarter.parquet --vectors new_vectors.parquet
+      cprtools recommend --seller S1 --only q3.parquet --products new.parquet --vectors vec.parquet
     """
     answering.run(
         Request(

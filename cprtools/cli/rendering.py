@@ -45,8 +45,11 @@ class _Lines(list[str]):
         self.append(row.removesuffix("\r\n") + "\n")
 
 
-def print_table(table: "pa.Table", output: str) -> None:
-    """A readable table: one per query on a terminal, plain aligned text into a file or a pipe."""
+def print_table(table: "pa.Table", output: str, empty: str) -> None:
+    """A readable table: one per query on a terminal, plain aligned text into a file or a pipe.
+
+    empty: what is said where it has no rows.
+    """
     from rich.console import Console
 
     from cprtools import tables
@@ -61,7 +64,7 @@ def print_table(table: "pa.Table", output: str) -> None:
     for title, rows in _groups(table, heading):
         console.print(_render(title, rows, [n for n in _in_order(table) if n != heading]))
     if not table.num_rows:
-        console.print("no recommendation passes; try --threshold 0 or --category all")
+        console.print(empty)
     data = buffer.getvalue().encode()
     if output == "-":
         tables.write_stdout(data, binary=False)

@@ -45,6 +45,14 @@ class Request:
         # a folder of partitions has no ending
         return output_format(self.format, "" if self.partition_by else self.output)
 
+    def said_without_rows(self, *, is_of_sellers: bool) -> str:
+        """What an answer without rows says: which options would let more through, if any."""
+        wider = {"--threshold 0": self.threshold > 0, "--category all": self.category != "all"}
+        left = [option for option, is_open in wider.items() if is_open and is_of_sellers]
+        return "no recommendation passes; " + (
+            f"try {' or '.join(left)}" if left else "nothing is left to recommend"
+        )
+
     def check_kind(self, kind: str) -> None:
         """Refuse options that say nothing to this kind of model. Raises UsageError."""
         idle = {

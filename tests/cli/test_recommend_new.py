@@ -198,6 +198,17 @@ def test_a_new_quarters_list_is_answered_for_a_seller_without_training(shop, giv
     assert len(kinds - {None}) <= 1 and (None in kinds) == (given != GIVEN)
 
 
+def test_new_products_of_a_seller_model_without_their_table_are_warned_of(shop):
+    words = ("recommend", "--seller", "S2", "--threshold", "0", "--format", "json")
+    line = (
+        "newvec.parquet: without --products the 2 new products have no title or category, and "
+        "their affinities are low; name their table with --products"
+    )
+    for given, warns in ((GIVEN[2:], True), (GIVEN, False)):
+        said = run(shop, *words, *given).stderr.decode()
+        assert (f"cprtools: warning: {line}" in said.splitlines()) == warns
+
+
 def test_a_list_that_names_strangers_says_how_many(shop):
     write(shop / "half.parquet", product_id=["A1", "B5", "N1", "N2"])
     done = run(shop, "recommend", "--seller", "S1", "--only", "half.parquet", "--format", "csv")

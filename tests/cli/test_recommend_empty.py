@@ -1,0 +1,24 @@
+"""cprtools recommend: answers without rows."""
+
+from tests.cli.commands import ok, write
+
+
+def test_an_empty_answer_names_only_the_options_that_would_help(home):
+    write(home / "a1.parquet", product_id=["A1"])
+    write(home / "not_a1.parquet", seller_id=["S1"], product_id=["A1"])
+    words = ("recommend", "--seller", "S1", "--only", "a1.parquet", "--exclude", "not_a1.parquet",
+             "--format", "table")  # fmt: skip
+    for further, hint in (
+        ((), "try --threshold 0 or --category all"),
+        (("--category", "all"), "try --threshold 0"),
+        (("--threshold", "0"), "try --category all"),
+        (("--threshold", "0", "--category", "all"), "nothing is left to recommend"),
+    ):
+        said = ok(home, *words, *further).decode()
+        assert said.splitlines()[-1] == f"no recommendation passes; {hint}"
+    # a list of complements has neither option
+    write(home / "pair.parquet", query_id=["A1"], candidate_id=["B1"])
+    write(home / "one.parquet", product_id=["B1"])
+    said = ok(home, "recommend", "--product", "A1", "--only", "one.parquet", "--exclude",
+              "pair.parquet", "--format", "table").decode()  # fmt: skip
+    assert said.splitlines()[-1] == "no recommendation passes; nothing is left to recommend"
