@@ -120,8 +120,9 @@ def affinities(
 def _pool(model: Model, request: SellerRequest) -> Pool:
     """What is in high demand, by the list of the training or by the one that is given now.
 
-    Filters do not narrow it: evidence compares candidates with the best of the pool, and an
-    affinity must not depend on the category or the stock that it is asked for.
+    Filters do not narrow it: evidence compares candidates with the best of the pool, and that of a
+    pair must not depend on the category or the stock that it is asked for. They do decide what
+    is retrieved, and so which candidates have an affinity by evidence.
     """
     pool = candidate_pool(model.stage.problem)
     if request.only is None or pool.is_whole:
