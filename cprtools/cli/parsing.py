@@ -1,11 +1,19 @@
-"""Options whose value is plain as it stands: read without the library that checks the others."""
+"""How options are read: plain values without the library that checks the others, some only once."""
 
 from collections.abc import Callable
 from typing import Any, get_args
 
 import typer
 
+from cprtools.errors import UsageError
+
 Read = Callable[[Any, Any], Any]
+
+# where the last of several would be answered alone, and in silence
+_ONCE = {
+    "--product": "many products are a table: --queries",
+    "--seller": "many sellers are a table: --queries",
+}
 
 
 def read_plainly(command: Any) -> None:
@@ -27,6 +35,27 @@ def read_plainly(command: Any) -> None:
         if kind in (str, int, float, bool):
             info = descriptor.parameter_info
             option.process_value = _reader(option, kind, info.min, info.max)
+        if option.opts[0] in _ONCE:
+            _read_once(option)
+
+
+def _read_once(option: Any) -> None:
+    """Let the option raise UsageError where it is given again."""
+    read: Read = option.process_value
+
+    def add_to_parser(parser: Any, context: Any) -> None:
+        parser.add_option(obj=option, opts=option.opts, dest=option.name, action="append")
+
+    def process_value(context: Any, values: Any) -> Any:
+        if not isinstance(values, list):
+            return read(context, values)
+        if len(values) > 1:
+            often = "twice" if len(values) == 2 else f"{len(values)} times"
+            name = option.opts[0]
+            raise UsageError(f"{name} is given {often}; {_ONCE[name]}")
+        return read(context, values[0])
+
+    option.add_to_parser, option.process_value = add_to_parser, process_value
 
 
 def _absent(option: Any) -> Read:

@@ -255,6 +255,8 @@ def test_same_seed_trains_the_same_model(home):
         (4, ("--product", "A1", "-o", "no/such/place.parquet"), "does not exist"),
         (2, ("--product", "A1", "-k", "0"), "-k"),
         (2, ("--product", "A1", "--seller", "S1"), "exactly one of"),
+        (2, ("--product", "A1", "--product", "A2"), "--product is given twice; many products are"),
+        (2, ("--seller=S1", "--seller", "S1"), "--seller is given twice; many sellers are a table"),
         (2, (), "exactly one of"),
         (2, ("--all",), "name one: --model"),
         (2, ("--product", "A1", "--format", "xml"), "--format must be one of"),
@@ -268,6 +270,10 @@ def test_bad_requests_get_one_line_and_their_code(home, code, words, said):
     write(home / "listings2.parquet", product_id=["x", "y"])
     write(home / "vectors0.parquet", vector=[[1.0]])
     assert said in fails(home, code, "recommend", *words)
+
+
+def test_the_last_of_an_option_that_is_repeated_counts(home):
+    assert len(rows_of(home, "--product", "A1", "-k", "7", "--types", "0", "-k", "2")) == 2
 
 
 @pytest.mark.parametrize("words", [("--product", "A1"), ("--seller", "S1", "--threshold", "0")])
