@@ -21,6 +21,7 @@ from cprtools.tables.folders import Folder, open_folder
 if TYPE_CHECKING:
     from cprtools.answers.approximate import Index
     from cprtools.baselines.bytype import TypePopularity
+    from cprtools.baselines.contract import Problem
     from cprtools.baselines.vocabulary import Vocabulary
 
 COMPLEMENTS = "complements"
@@ -29,6 +30,9 @@ SELLERS = "sellers"
 _TEXTS = (c.TITLE, c.CATEGORY, c.PRODUCT_TYPE, c.BRAND)
 # how tables of a stranger's model fail to be what the methods take them for
 _MISFITS = (KeyError, IndexError, TypeError, ValueError, OverflowError, pa.ArrowException)
+
+# what a single pair says of its products it does not say of their types
+_LEAST_PAIRS = 2
 
 # ids are compared for a suggestion only in catalogues that a person could browse
 _SUGGEST_UP_TO = 200_000
@@ -90,16 +94,33 @@ class Model:
         return next(iter(self.stage.sources))
 
     def is_completed_by(self, own: int, other: int) -> bool:
-        """Complements: whether a known pair leads from a product of the one type to the other."""
+        """Complements: whether known pairs lead from the one type to the other more than by chance.
+
+        That is at least two pairs, whose weight is above what leaves the one type, times the share
+        of all weight that arrives at the other.
+        """
         if own not in self._completing:
-            problem = self.stage.problem
-            pairs = problem.matrix[np.flatnonzero(problem.types == own)]
-            self._completing[own] = frozenset(problem.types[pairs.indices].tolist())
+            self._completing[own] = self._types_after(own)
         return other in self._completing[own]
 
     @cached_property
     def _completing(self) -> dict[int, frozenset[int]]:
         return {}
+
+    def _types_after(self, own: int) -> frozenset[int]:
+        problem = self.stage.problem
+        pairs = problem.matrix[np.flatnonzero(problem.types == own)]
+        number = _by_type(problem, pairs.indices)
+        weight = _by_type(problem, pairs.indices, pairs.data)
+        leaving, everything = pairs.data.sum(dtype=np.float64), problem.weight_towards.sum()
+        is_more = weight * everything > leaving * self._arriving
+        return frozenset(np.flatnonzero((number >= _LEAST_PAIRS) & is_more).tolist())
+
+    @cached_property
+    def _arriving(self) -> npt.NDArray[np.float64]:
+        """(types,) weight of the known pairs towards each type."""
+        problem = self.stage.problem
+        return _by_type(problem, np.arange(problem.num_candidates), problem.weight_towards)
 
     @property
     def type_names(self) -> tuple[str, ...]:
@@ -219,6 +240,16 @@ class Model:
     @cached_property
     def _categories(self) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
         return encode(self.catalogue.table.column(c.CATEGORY))
+
+
+def _by_type(
+    problem: "Problem", cols: npt.NDArray[Any], weights: npt.NDArray[Any] | None = None
+) -> npt.NDArray[np.float64]:
+    """(types,) float64 sums over the products `cols`, of weights or as a number of them."""
+    types = problem.types[cols]
+    known = types >= 0
+    own = None if weights is None else weights[known]
+    return np.bincount(types[known], own, problem.num_types).astype(np.float64)
 
 
 def open_model(name: str, kind: str | None = None) -> Model:

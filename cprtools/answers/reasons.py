@@ -34,10 +34,15 @@ def complement_reasons(model: Model, query_idx: IntArray, cols: IntArray) -> lis
         if brands[query] is not None and brands[query] == brands[col]:
             parts.append(f"same brand {brands[col]}")
         if popularity[col] >= 1:
-            parts.append(f"bought with other products {_times(popularity[col])}")
+            # a sum over the other products: who bought three of them counts three times
+            parts.append(f"{_purchases(popularity[col])} with other products")
         reasons.append("; ".join(parts[:_PARTS]) or "nearest by its features")
     return reasons
 
 
 def _times(count: float) -> str:
     return "once" if count < 2 else f"{count:,.0f} times"
+
+
+def _purchases(count: float) -> str:
+    return "1 joint purchase" if count < 2 else f"{count:,.0f} joint purchases"

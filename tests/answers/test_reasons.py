@@ -9,25 +9,68 @@ from cprtools.cpr import recipe
 from cprtools.cpr.problem import build_problem
 
 
-def test_a_pair_known_the_other_way_round_is_a_reason_of_its_own(tmp_path):
-    pairs = pa.table({
-        "query_id": ["a", "b", "c"], "candidate_id": ["b", "a", "a"], "co_purchase": [3, 3, 2],
-        "co_view": [0] * 3, "complement": [True] * 3, "similar": [False] * 3,
+def pairs_table(rows):
+    """(query, candidate, co-purchases) as a table of complements."""
+    query, candidate, count = zip(*rows, strict=True)
+    n = len(rows)
+    return pa.table({
+        "query_id": query, "candidate_id": candidate, "co_purchase": count,
+        "co_view": [0] * n, "complement": [True] * n, "similar": [False] * n,
     })  # fmt: skip
-    built = build_problem(pairs, pa.table({"product_id": ["a", "b", "c"]}), [])
-    stage = recipe.train(built.problem, "reverse", options={}, with_ranker=True)
+
+
+def both_models(folder, method, pairs, products):
+    """The model in memory, and the same one in place."""
+    built = build_problem(pairs, products, [])
+    stage = recipe.train(built.problem, method, options={}, with_ranker=True)
     members, facts = answers.model_members(stage, built.catalogue)
     footer = tables.Footer(command="train-cpr", params={}, seed=0, inputs=[])
-    place = str(tmp_path / "reverse.model")
+    place = str(folder / f"{method}.model")
     tables.write_folder(members, place, answers.COMPLEMENTS, footer, facts)
     memory = answers.open_model(place)
-    for model in (memory, open_in_place(memory.folder)):
-        query = model.find_query("a")
-        (found,) = answers.recommend_complements(
-            model, np.array([query]), answers.ComplementRequest()
-        )
-        reasons = dict(zip(*(found.column(n).to_pylist() for n in ("product_id", "reason")),
-                           strict=True))  # fmt: skip
+    return memory, open_in_place(memory.folder)
+
+
+def reasons_of(model, query, **asked):
+    """The reason for each product that is recommended to the query."""
+    (found,) = answers.recommend_complements(
+        model, np.array([model.find_query(query)]), answers.ComplementRequest(**asked)
+    )
+    columns = (found.column(name).to_pylist() for name in ("product_id", "reason"))
+    return dict(zip(*columns, strict=True))
+
+
+def test_a_pair_known_the_other_way_round_is_a_reason_of_its_own(tmp_path):
+    pairs = pairs_table([("a", "b", 3), ("b", "a", 3), ("c", "a", 2)])
+    products = pa.table({"product_id": ["a", "b", "c"]})
+    for model in both_models(tmp_path, "reverse", pairs, products):
+        reasons = reasons_of(model, "a")
         # nothing is known from a to c, and the pair of a and b is known both ways
         assert reasons["c"].split("; ")[0] == "bought the other way round 2 times"
         assert reasons["b"].split("; ")[0] == "bought together 3 times"
+
+
+def test_a_type_completes_another_where_pairs_say_so_more_than_chance_would(tmp_path):
+    pairs = pairs_table([
+        ("a1", "b1", 10), ("a2", "b2", 10), ("a1", "c1", 8), ("a1", "d1", 1), ("a2", "d2", 1),
+        ("e1", "d1", 50), ("e2", "d2", 50),
+    ])  # fmt: skip
+    ids = ["a1", "a2", "b1", "b2", "c1", "d1", "d2", "e1", "e2"]
+    products = pa.table({"product_id": ids, "product_type": [name[0].upper() for name in ids]})
+    for model in both_models(tmp_path, "popularity", pairs, products):
+        of_a, of_e = (reasons_of(model, query, k=9) for query in ("a1", "e1"))
+        # A to B: 20 where chance gives 30 * 20 / 130; E to D: 100 where it gives 100 * 102 / 130
+        assert of_a["b1"] == "bought together 10 times; B completes A"
+        assert of_a["b2"] == "B completes A; 10 joint purchases with other products"
+        assert of_e["d2"] == "D completes E; 51 joint purchases with other products"
+        # A to C is one pair; A to D: 2 where chance gives 30 * 102 / 130
+        assert of_a["c1"] == "bought together 8 times; 8 joint purchases with other products"
+        assert of_a["d1"] == "bought together once; 51 joint purchases with other products"
+        assert of_a["d2"] == "51 joint purchases with other products"
+
+
+def test_one_purchase_is_told_as_one(tmp_path):
+    pairs = pairs_table([("a", "b", 1), ("b", "a", 2)])
+    products = pa.table({"product_id": ["a", "b", "c"]})
+    for model in both_models(tmp_path, "popularity", pairs, products):
+        assert reasons_of(model, "c")["b"] == "1 joint purchase with other products"
