@@ -25,8 +25,9 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-# how deep to look for other types before the list is filled with what there is
-_DEPTH_PER_K = 30
+# how deep to look for other types before the list is filled with what there is: of a short list,
+# too, past a type that has many products
+_DEPTH_PER_K, _LEAST_DEPTH = 30, 300
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def recommend_complements(
     stage = model.stage
     for block in query_blocks(query_idx, stage.problem.num_candidates, len(stage.sources)):
         allowed = _allowed(model, block, request)
-        depth = request.k if request.types == 0 else request.k * _DEPTH_PER_K
+        depth = request.k if request.types == 0 else max(request.k * _DEPTH_PER_K, _LEAST_DEPTH)
         lists = stage.lists(block, allowed, depth, use_ranker=request.use_ranker)
         type_scores = _type_scores(model, block)
         parts = []

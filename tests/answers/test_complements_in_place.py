@@ -99,6 +99,34 @@ def test_products_without_types_texts_or_vectors_are_answered_in_place_too(tmp_p
         assert other.equals(one)
 
 
+@pytest.mark.parametrize("k", [3, 5])
+def test_a_short_list_reaches_other_types_past_one_of_many_products(tmp_path, k):
+    ids = [f"p{i:03}" for i in range(204)]
+    kinds = ["many"] * 200 + ["one", "two", "three", "four"]
+    number = len(ids) - 1
+    pairs = pa.table({
+        "query_id": [ids[-1]] * number, "candidate_id": ids[:-1],
+        "co_purchase": [100] * 200 + [1] * 3, "co_view": [0] * number,
+        "complement": [True] * number, "similar": [False] * number,
+    })  # fmt: skip
+    built = build_problem(pairs, pa.table({"product_id": ids, "product_type": kinds}), [])
+    stage = recipe.train(built.problem, "type-popularity", options={"smoothing": 1.0})
+    members, facts = answers.model_members(stage, built.catalogue)
+    place = str(tmp_path / "wide.model")
+    footer = tables.Footer(command="train-cpr", params={}, seed=0, inputs=[])
+    tables.write_folder(members, place, answers.COMPLEMENTS, footer, facts)
+    memory = answers.open_model(place)
+    request = answers.ComplementRequest(k=k, types=3)
+    query = np.array([memory.find_query(ids[-1])])
+    one, other = (
+        pa.concat_tables(answers.recommend_complements(model, query, request))
+        for model in (memory, open_in_place(memory.folder))
+    )
+    assert other.equals(one)
+    first = one.column("product_type").to_pylist()[:3]
+    assert len(set(first)) == 3
+
+
 @pytest.mark.parametrize(
     "asked",
     [{}, {"k": 60, "types": 0}, {"use_ranker": False, "k": 4}, {"columns": ("title", "price")}],
