@@ -148,41 +148,65 @@ def _held_out(
     catalogue: IntArray | None,
     notes: list[str],
 ) -> _HeldOut:
-    query = codes(truth.column(c.QUERY_ID), ids)
-    product = codes(truth.column(c.CANDIDATE_ID), ids)
-    weight = numbers(truth, c.CO_PURCHASE, 1).astype(np.int64)
-    if len(weight) and weight.min() < 0:
-        raise SchemaError("truth: a co_purchase count is below 0; counts are 0 or more")
-    pair = query * len(ids) + product
-    # a pair given twice is one pair: its largest count, a complement if one row says so
-    order = np.lexsort((~flags(truth, c.COMPLEMENT, True), -weight, pair))
-    order = order[np.diff(pair[order], prepend=-1) != 0]
+    pair, weight, is_complement = _distinct(truth, ids)
+    query, product = np.divmod(pair, len(ids))
+    cleaned = weight[~is_complement].sum() / max(1, weight.sum())
     reasons = [
-        (~flags(truth, c.COMPLEMENT, True), "are no complements"),
-        (weight == 0, "have no co-purchase"),
+        (weight == 0, "have no co-purchase: left out"),
+        (
+            ~is_complement,
+            "were bought together and are no complements (viewed together or bought after a "
+            f"view): {cleaned:.1%} of the co-purchases left out",
+        ),
     ]
     if catalogue is not None:
         listed = np.zeros(len(ids) + 1, dtype=bool)
         listed[catalogue] = True
         listed[-1] = False  # products of the catalogue that occur nowhere else are coded -1
-        reasons.append((~(listed[query] & listed[product]), "are outside the catalogue"))
+        reasons.append((~(listed[query] & listed[product]), "are outside the catalogue: left out"))
     if known is not None:
-        reasons.append((contains(pair, known.forbidden), "are in the training pairs"))
-    kept = order[_keep(reasons, order, notes)]
-    if not len(kept):
+        is_similar = contains(pair, known.similar)
+        is_known = contains(pair, known.forbidden) & ~is_similar
+        reasons.append((is_known, "are in the training pairs: left out"))
+        reasons.append((is_similar, "are similar in training, one way or the other: left out"))
+    keep = _keep(reasons, notes)
+    if not keep.any():
         raise SchemaError(f"truth: no held-out pair is left; {'; '.join(notes) or 'it is empty'}")
-    queries, own = np.unique(query[kept], return_inverse=True)
-    pairs = Truth(own, product[kept], weight[kept].astype(np.float64), len(queries))
-    bought = pair[order[weight[order] > 0]]
-    return _HeldOut(pairs, queries, ids.take(pa.array(queries)), bought)
+    queries, own = np.unique(query[keep], return_inverse=True)
+    pairs = Truth(own, product[keep], weight[keep].astype(np.float64), len(queries))
+    return _HeldOut(pairs, queries, ids.take(pa.array(queries)), pair[weight > 0])
 
 
-def _keep(reasons: list[tuple[BoolArray, str]], order: IntArray, notes: list[str]) -> BoolArray:
-    keep = np.ones(len(order), dtype=bool)
+def _distinct(truth: pa.Table, ids: pa.Array) -> tuple[IntArray, IntArray, BoolArray]:
+    """Each pair once: ascending keys query * n + product, counts, whether it is a complement.
+
+    Of a pair given twice that is its largest count, and a complement if one row says so.
+    Raises SchemaError for counts below 0.
+    """
+    weight = numbers(truth, c.CO_PURCHASE, 1).astype(np.int64)
+    if len(weight) and weight.min() < 0:
+        raise SchemaError("truth: a co_purchase count is below 0; counts are 0 or more")
+    pair = codes(truth.column(c.QUERY_ID), ids) * len(ids) + codes(
+        truth.column(c.CANDIDATE_ID), ids
+    )
+    order = np.argsort(pair, kind="stable")
+    pair, weight = pair[order], weight[order]
+    is_complement = flags(truth, c.COMPLEMENT, True)[order]
+    first = np.flatnonzero(np.diff(pair, prepend=-1))
+    return (
+        pair[first],
+        np.maximum.reduceat(weight, first),
+        np.logical_or.reduceat(is_complement, first),
+    )
+
+
+def _keep(reasons: list[tuple[BoolArray, str]], notes: list[str]) -> BoolArray:
+    """What no reason takes away; each is told with what it alone takes after those before."""
+    keep = np.ones(len(reasons[0][0]), dtype=bool)
     for drop, why in reasons:
-        dropped = keep & drop[order]
+        dropped = keep & drop
         if dropped.any():
-            notes.append(f"{dropped.sum():,} truth pairs {why}: left out")
+            notes.append(f"{dropped.sum():,} truth pairs {why}")
         keep &= ~dropped
     return keep
 
@@ -195,8 +219,11 @@ def _without_training(
     drop = contains(lists.keys(num_ids), known.forbidden)
     if drop.any():
         shortened = len(np.unique(lists.query[drop]))
+        # with known pairs kept the similar ones alone are forbidden
+        is_similar = len(known.similar) == len(known.forbidden)
+        what = "similar pairs of training" if is_similar else "training or similar pairs"
         warnings.append(
-            f"{drop.sum():,} training or similar pairs taken out of {shortened:,} lists, which are "
+            f"{drop.sum():,} {what} taken out of {shortened:,} lists, which are "
             "shorter now; recommend with --exclude to have them refilled"
         )
     return lists.without(drop)

@@ -16,6 +16,8 @@ class Training:
     forbidden: IntArray
     """Sorted keys that are neither truth nor recommended: complements, unless they are kept, and
     similar pairs both ways."""
+    similar: IntArray
+    """Sorted keys of the similar pairs among them, both ways."""
     bought: IntArray
     """Sorted keys of the pairs with a co-purchase."""
     is_query: BoolArray
@@ -49,8 +51,10 @@ def read_training(train: pa.Table, ids: pa.Array, *, keep_known: bool = False) -
     is_query = np.zeros(n, dtype=bool)
     is_query[query[complement]] = True
     known = pair[:0] if keep_known else pair[complement]
+    both_ways = np.unique(np.concatenate([pair[similar], reverse[similar]]))
     return Training(
-        forbidden=np.unique(np.concatenate([known, pair[similar], reverse[similar]])),
+        forbidden=np.unique(np.concatenate([known, both_ways])),
+        similar=both_ways,
         bought=np.unique(pair[count > 0]),
         is_query=is_query,
         is_seen=seen,

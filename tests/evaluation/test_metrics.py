@@ -44,8 +44,26 @@ def test_pairs_that_are_no_complements_or_were_never_bought_are_no_truth():
     evaluation = evaluate_complements(lists("x: b c d a"), truth, bootstrap=0)
 
     assert values_of(evaluation)["Hit", 3, "all"] == pytest.approx(1 / 4)
-    assert "1 truth pairs are no complements: left out" in evaluation.notes
-    assert "1 truth pairs have no co-purchase: left out" in evaluation.notes
+    # b has 2 of the 3 + 2 + 1 co-purchases
+    assert evaluation.notes[:2] == (
+        "1 truth pairs have no co-purchase: left out",
+        "1 truth pairs were bought together and are no complements (viewed together or bought "
+        "after a view): 33.3% of the co-purchases left out",
+    )
+
+
+def test_a_pair_given_twice_is_a_complement_if_one_row_says_so_with_its_largest_count():
+    for flags in ([False, True, True], [True, False, True]):
+        truth = pairs("x a 5, x a 2, x b 1", complement=flags)
+        found = values_of(evaluate_complements(lists("x: a"), truth, bootstrap=0))
+        assert found["Hit", 1, "all"] == pytest.approx(5 / 6)
+
+
+def test_pairs_without_co_purchase_are_not_told_as_taken_away_by_the_cleaning():
+    truth = pairs("x a 1, x b 0, x c 0", complement=[True, False, False])
+    evaluation = evaluate_complements(lists("x: a"), truth, bootstrap=0)
+    assert "2 truth pairs have no co-purchase: left out" in evaluation.notes
+    assert not any("no complements" in note for note in evaluation.notes)
 
 
 def test_training_and_similar_pairs_leave_lists_and_truth_and_the_rest_moves_up():
@@ -295,6 +313,13 @@ def test_kept_training_pairs_are_truth_and_stay_in_the_lists_but_similar_ones_le
     assert values_of(kept)["Hit", 1, "all"] == pytest.approx(3 / 4)
     assert values_of(kept)["Hit", 3, "all"] == pytest.approx((3 + 1) / 4)
     assert values_of(left_out)["Hit", 1, "all"] == pytest.approx(1 / 1)
+    similar = "1 truth pairs are similar in training, one way or the other: left out"
+    assert similar in kept.notes
+    assert similar in left_out.notes
+    assert not any("are in the training pairs" in note for note in kept.notes)
+    assert "1 truth pairs are in the training pairs: left out" in left_out.notes
+    assert kept.warnings[0].startswith("1 similar pairs of training taken out of 1 lists")
+    assert left_out.warnings[0].startswith("2 training or similar pairs taken out of 1 lists")
 
 
 def test_segments_by_customers_need_counts_and_put_unknown_queries_among_the_rare():
