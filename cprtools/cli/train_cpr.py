@@ -1,7 +1,7 @@
 """cprtools train-cpr."""
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,13 @@ from cprtools.cli.options import (
     training_run,
 )
 from cprtools.errors import UsageError
+
+if TYPE_CHECKING:
+    from cprtools.cpr.problem import BuiltProblem
+    from cprtools.tables import Source
+
+# a catalogue that is a chosen part of the shop is normal; ids that differ in form leave most out
+_MUCH_OUTSIDE = 0.2
 
 
 def train_cpr(
@@ -113,7 +120,7 @@ def train_cpr(
         labels=labels,
         seed=seed,
     )
-    console.report("problem", built.summary())
+    _tell(built, pairs_source, products_source, labels)
     stage = recipe.train(
         built.problem,
         method,
@@ -126,6 +133,18 @@ def train_cpr(
     found = make_index(index, stage, seed)
     members, facts = answers.model_members(stage, built.catalogue, None, built.vocabulary, found)
     tables.write_folder(members, output, answers.COMPLEMENTS, footer, facts)
+
+
+def _tell(built: "BuiltProblem", pairs: "Source", products: "Source | None", labels: str) -> None:
+    outside = built.pairs_outside
+    total = outside + built.problem.matrix.nnz
+    if products is not None and outside > _MUCH_OUTSIDE * total:
+        what = "complement" if labels == "cleaned" else "co-purchase"
+        console.warn(
+            f"{pairs.label}: {outside:,} of {total:,} {what} pairs name products that "
+            f"{products.label} does not have: left out; do the ids of both tables agree?"
+        )
+    console.report("problem", built.summary())
 
 
 def _parts(earlier: str | None, later: str | None, recent: str | None) -> list[str]:

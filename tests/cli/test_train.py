@@ -51,6 +51,27 @@ def test_bad_training_input_gets_one_line_and_leaves_nothing(home, code, words, 
 
 
 @pytest.mark.parametrize(
+    ("labels", "known", "outside"),
+    [("cleaned", 3, "2 of 5 complement"), ("all", 3, "2 of 6 co-purchase"), ("cleaned", 4, "")],
+)
+def test_pairs_that_mostly_name_other_products_are_warned_of(tmp_path, labels, known, outside):
+    write(tmp_path / "pairs.parquet", query_id=["a", "b", "c", "a", "b", "c"],
+          candidate_id=["b", "c", "a", "D", "E", "b"], co_purchase=[2] * 6, co_view=[0] * 6,
+          purchase_after_view=[0] * 6, query_count=[9] * 6, candidate_count=[9] * 6, lift=[1.0] * 6,
+          complement=[True] * 5 + [False], similar=[False] * 6)  # fmt: skip
+    write(tmp_path / "products.parquet", product_id=["a", "b", "c", "D"][:known])
+    words = ("pairs.parquet", "--products", "products.parquet", "--method", "popularity")
+    done = run(tmp_path, "train-cpr", *words, "--labels", labels, "--quiet", "-o", "m")
+    assert done.returncode == 0
+    told = done.stderr.decode().splitlines()
+    start = f"cprtools: warning: pairs.parquet: {outside} pairs name products that "
+    # of five one is a fifth, and no more
+    assert told == ([] if not outside else [
+        f"{start}products.parquet does not have: left out; do the ids of both tables agree?"
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("code", "words", "said"),
     [
         (4, ("nowhere",), "no such folder"),
