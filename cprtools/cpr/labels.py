@@ -15,8 +15,9 @@ def labelled(pairs: pa.Table, labels: str) -> pa.Table:
 
     `weighed`: complements, and pairs bought together more often than viewed together, and than one
     was bought after a view of the other. Of two bestsellers some customers always looked at one and
-    bought the other alone: the flag would take the strongest pairs away. `cleaned`: complements as they are flagged (Hao et al., CIKM 2020,
-    3). `all`: every co-purchase. Raises ValueError for other labels.
+    bought the other alone: the flag would take the strongest pairs away. `cleaned`: complements as
+    they are flagged (Hao et al., CIKM 2020, 3). `all`: every co-purchase. Raises ValueError for
+    other labels.
     """
     if labels not in LABELS:
         raise ValueError(f"labels must be one of {LABELS}, got {labels!r}")
