@@ -23,11 +23,18 @@ PREPARE_SQL = (
     SELECT product_id, sum(views)::BIGINT AS views FROM recent
     WHERE seller_id IS NULL GROUP BY product_id
     """,
+    # those of a page as a whole are many times those of an offer: they stand in where a seller has
+    # none of its own, and are not mixed with them
     """
     CREATE TEMP TABLE lists AS
-    SELECT l.seller_id, l.product_id, coalesce(s.views, p.views, 0) AS views
+    SELECT l.seller_id, l.product_id,
+           coalesce(s.views, CASE WHEN own.seller_id IS NULL THEN p.views END, 0) AS views
     FROM given_listings l
     LEFT JOIN seller_views s ON s.seller_id = l.seller_id AND s.product_id = l.product_id
+    LEFT JOIN (
+        SELECT DISTINCT seller_id FROM seller_views SEMI JOIN given_listings
+        USING (seller_id, product_id) WHERE views > 0
+    ) own ON own.seller_id = l.seller_id
     LEFT JOIN nobodys_views p ON p.product_id = l.product_id
     """,
     """

@@ -105,6 +105,21 @@ def test_a_sellers_own_page_views_weigh_its_listing(tmp_path):
     assert found == {"p": 40, "q": 7, "A": 17, "B": 30}
 
 
+def test_views_of_whole_pages_are_not_mixed_with_those_of_a_sellers_offers(tmp_path):
+    # eleven tools with views of their own, and one perfume whose page the whole market looks at
+    views = [
+        {"product_id": "hammer", "views": 9, "seller_id": "A"},
+        {"product_id": "perfume", "views": 3910, "seller_id": None},
+        {"product_id": "saw", "views": 5, "seller_id": "B"},
+    ]
+    listings = listing(("A", "hammer"), ("A", "perfume"), ("B", "perfume"))
+    _, edges, _ = build(tmp_path, given={"listings": listings, "views": views})
+    # B was looked at for a saw that it does not list
+    assert weights(edges, "lists") == {
+        ("A", "hammer"): 9, ("A", "perfume"): 0, ("B", "perfume"): 3910,
+    }  # fmt: skip
+
+
 def test_bought_with_edges_are_symmetric_and_take_the_larger_count(tmp_path):
     pairs = bought(("a", "b", 5), ("b", "a", 2), ("a", "c", 1), ("d", "a", 2), ("a", "a", 9))
     _, edges, report = build(tmp_path, given={"pairs": pairs})
