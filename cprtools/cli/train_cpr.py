@@ -139,7 +139,7 @@ def _tell(built: "BuiltProblem", pairs: "Source", products: "Source | None", lab
     outside = built.pairs_outside
     total = outside + built.problem.matrix.nnz
     if products is not None and outside > _MUCH_OUTSIDE * total:
-        what = "complement" if labels == "cleaned" else "co-purchase"
+        what = "co-purchase" if labels == "all" else "complement"
         console.warn(
             f"{pairs.label}: {outside:,} of {total:,} {what} pairs name products that "
             f"{products.label} does not have: left out; do the ids of both tables agree?"
