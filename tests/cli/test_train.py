@@ -18,7 +18,7 @@ from tests.cli.commands import fails, ok, planted_pairs, run, write
         (2, ("pairs.parquet", "--method", "mf", "--epochs", "2"), "options of p-companion"),
         (2, ("pairs.parquet", "--later", "pairs.parquet"), "--earlier and --later go together"),
         (2, ("pairs.parquet", "--recent", "pairs.parquet"), "--recent needs --earlier and --later"),
-        (2, ("pairs.parquet", "--labels", "some"), "--labels must be one of cleaned, all"),
+        (2, ("pairs.parquet", "--labels", "some"), "--labels must be one of weighed, cleaned, all"),
         (2, ("pairs.parquet", "--variant", "lift"), "--variant is an option of co-purchase and"),
         (2, ("pairs.parquet", "--method", "reverse", "--variant", "x"), "count, lift, confidence"),
         (3, ("pairs.parquet", "--method", "sceptre"), "sceptre needs --products"),
@@ -128,7 +128,9 @@ def test_all_labels_learn_from_pairs_that_were_viewed_together_too(home):
     viewed["complement"] = [False] * len(viewed["complement"])
     write(home / "viewed.parquet", **viewed)
     words = ("train-cpr", "viewed.parquet", "--method", "co-purchase", "--variant", "lift")
-    assert "no complement pair joins" in fails(home, 3, *words, "-o", "bad.model")
+    assert "no complement pair joins" in fails(
+        home, 3, *words, "--labels", "cleaned", "-o", "bad.model"
+    )
     ok(home, *words, "--labels", "all", "-o", "all.model")
     kept = pq.read_table(home / "all.model" / "interactions.parquet")
     assert kept.num_rows == len(viewed["query_id"])

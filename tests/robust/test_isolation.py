@@ -64,9 +64,8 @@ def answer(market, monkeypatch, capfdbinary):
     monkeypatch.chdir(market)
 
     def run(*words):
-        code = cli._run(
-            ["recommend", "--category", "all", "--threshold", "0", *words, "-o", "answer"]
-        )
+        every = [] if "--list-categories" in words else ["--category", "all"]
+        code = cli._run(["recommend", *every, "--threshold", "0", *words, "-o", "answer"])
         said = capfdbinary.readouterr()
         return code, said.out + said.err, market / "answer"
 
@@ -85,8 +84,10 @@ def told(text, seller):
 @pytest.mark.parametrize("method", ["gnn", "item-knn", "popularity"])
 @pytest.mark.parametrize("form", ["table", "json", "csv", "parquet"])
 def test_no_form_of_an_answer_tells_of_another_seller(answer, method, form):
-    asked = ["--model", f"{method}.model", "--with", "title", "-k", "99", "--format", form]
-    for seller, more in itertools.product(SELLERS[:2], ([], ["--list-categories"])):
+    asked = ["--model", f"{method}.model", "-k", "99", "--format", form]
+    for seller, more in itertools.product(
+        SELLERS[:2], (["--with", "title"], ["--list-categories"])
+    ):
         code, said, file = answer(*asked, "--seller", seller, *more)
         assert code == 0, said
         said += everything(file) if form == "parquet" else file.read_bytes()
