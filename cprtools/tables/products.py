@@ -12,10 +12,7 @@ def product_types(products: pa.Table) -> pa.Array:
 
     A list (a path from general to special) counts by its last entry.
     """
-    known = [*_words(products, c.PRODUCT_TYPE, last=True), *_words(products, c.CATEGORY, last=True)]
-    if not known:
-        return pa.nulls(products.num_rows, pa.string())
-    return pc.coalesce(*known)
+    return pc.coalesce(*(_words(products, n, last=True) for n in (c.PRODUCT_TYPE, c.CATEGORY)))
 
 
 def categories(products: pa.Table) -> pa.Array:
@@ -24,11 +21,8 @@ def categories(products: pa.Table) -> pa.Array:
     Where no row has one the product_type stands for it: types of some rows among the categories
     of others would be small groups that hide their products from the large ones.
     """
-    for name in (c.CATEGORY, c.PRODUCT_TYPE):
-        for known in _words(products, name, last=False):
-            if known.null_count < len(known):
-                return known
-    return pa.nulls(products.num_rows, pa.string())
+    own = _words(products, c.CATEGORY, last=False)
+    return own if own.null_count < len(own) else _words(products, c.PRODUCT_TYPE, last=False)
 
 
 def with_plain_types(products: pa.Table) -> pa.Table:
@@ -37,11 +31,11 @@ def with_plain_types(products: pa.Table) -> pa.Table:
     return pa.table({**{n: products.column(n) for n in products.column_names}, **plain})
 
 
-def _words(products: pa.Table, name: str, *, last: bool) -> list[pa.Array]:
-    """The column as strings; none where it is missing."""
+def _words(products: pa.Table, name: str, *, last: bool) -> pa.Array:
+    """The column as strings; nulls where it is missing."""
     if name not in products.column_names:
-        return []
-    return [flatten_list(products.column(name).combine_chunks(), last=last)]
+        return pa.nulls(products.num_rows, pa.string())
+    return flatten_list(products.column(name), last=last)
 
 
 def plain_text(column: pa.Array) -> pa.Array:
