@@ -70,10 +70,9 @@ def _extended(model: Model, new: pa.Table, label: str, vectors: Sequence[Source]
     )
     sources = {name: source.extended(problem) for name, source in model.stage.sources.items()}
     stage = replace(model.stage, problem=problem, sources=sources)
-    read_alike = make_catalogue(new).table
-    if model.folder.kind == SELLERS:
-        read_alike = _with_category(read_alike, new.column(c.CATEGORY))
-    table = _append_rows(model.catalogue.table, read_alike, label)
+    # of sellers they are plain already, as in the graph; complements read paths entry by entry
+    plain = new if model.folder.kind == SELLERS else with_plain_types(new)
+    table = _append_rows(model.catalogue.table, make_catalogue(plain).table, label)
     catalogue = Catalogue(table, model.catalogue.type_names)
     more = model.num_added + new.num_rows
     return Model(model.folder, stage, catalogue, model.sellers, more)

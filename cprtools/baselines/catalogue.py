@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cprtools.errors import SchemaError
-from cprtools.tables import Source, align, categories, product_types, read_vectors
+from cprtools.tables import Source, align, read_vectors
 from cprtools.tables import columns as c
 from cprtools.tables.light import pc
 
@@ -62,18 +62,18 @@ def sort_catalogue(products: pa.Table, popularity: npt.NDArray[Any]) -> pa.Table
 
 
 def make_catalogue(products: pa.Table) -> Catalogue:
-    """The catalogue of sorted products; lists become the strings that stand for them."""
-    types = product_types(products)
+    """The catalogue of sorted products, of which `with_plain_types` made types and categories.
+
+    Other lists, such as paths, are left out.
+    """
     flat: dict[str, Any] = {c.PRODUCT_ID: products.column(c.PRODUCT_ID)}
     for name in products.column_names:
         column = products.column(name)
         if name not in flat and not pa.types.is_nested(column.type):
             flat[name] = column
-    flat[c.PRODUCT_TYPE] = types
-    flat[c.CATEGORY] = categories(products)
-    for name in (c.TITLE, c.BRAND):
+    for name in (c.PRODUCT_TYPE, c.CATEGORY, c.TITLE, c.BRAND):
         flat.setdefault(name, pa.nulls(products.num_rows, pa.string()))
-    _, names = encode(types)
+    _, names = encode(flat[c.PRODUCT_TYPE])
     return Catalogue(pa.table(flat), names)
 
 

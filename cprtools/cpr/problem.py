@@ -24,7 +24,7 @@ from cprtools.baselines.contract import FloatArray
 from cprtools.baselines.vocabulary import Vocabulary, learn_vocabulary
 from cprtools.cpr.labels import labelled
 from cprtools.errors import SchemaError
-from cprtools.tables import Source
+from cprtools.tables import Source, with_plain_types
 from cprtools.tables import columns as c
 from cprtools.tables.light import pc
 
@@ -128,12 +128,12 @@ def _typed(
     products: pa.Table, dense: FloatArray | None, seed: int
 ) -> tuple[pa.Table, Catalogue, FloatArray | None]:
     """Products and catalogue; where these name no type clusters stand in, with their centres."""
-    catalogue = make_catalogue(products)
+    catalogue = make_catalogue(with_plain_types(products))
     if catalogue.type_names or dense is None:
         return products, catalogue, None
     types, centre_of = cluster_types(dense, seed)
     products = _with_column(products, c.PRODUCT_TYPE, types)
-    catalogue = make_catalogue(products)
+    catalogue = make_catalogue(with_plain_types(products))
     return products, catalogue, np.stack([centre_of[name] for name in catalogue.type_names])
 
 

@@ -24,6 +24,7 @@ from cprtools.linkpred.model import GraphModel
 from cprtools.linkpred.options import INITS
 from cprtools.linkpred.problem import BuiltProblem
 from cprtools.ranking import (
+    DrawnAsNew,
     Settings,
     TwoStage,
     fit_two_stage,
@@ -149,18 +150,17 @@ def train(
     inner, positives = hold_out_listings(
         built.problem, products=products, purchases_at_sellers=purchases_at_sellers, seed=seed
     )
-    unlisted, weight = None, 1.0
+    drawn_as_new = None
     if products:
         unlisted = unlisted_by_draw(built.problem, inner, seed=seed)
-        weight = share_held_out(built.problem, positives, unlisted)
+        drawn_as_new = DrawnAsNew(unlisted, share_held_out(built.problem, positives, unlisted))
     return fit_two_stage(
         built.problem,
         [(inner, positives)],
         SourceFitter(method, own, built.views, seed, with_support=with_ranker, say=say),
         settings=settings or Settings(),
         with_ranker=with_ranker,
-        not_in_curve=unlisted,
-        their_weight=weight,
+        drawn_as_new=drawn_as_new,
         seed=seed,
         say=say,
     )

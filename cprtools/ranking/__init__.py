@@ -6,7 +6,7 @@ from cprtools import on_demand
 
 if TYPE_CHECKING:
     from cprtools.ranking.calibration import Calibration, fit_calibration, load_calibration
-    from cprtools.ranking.collecting import Collected, collect_evidence
+    from cprtools.ranking.collecting import Collected, DrawnAsNew, collect_evidence
     from cprtools.ranking.evidence import Evidence
     from cprtools.ranking.fitting import fit_two_stage, ranker_fitter
     from cprtools.ranking.holdout import (
@@ -26,7 +26,7 @@ __getattr__ = on_demand(
     __name__,
     {
         "calibration": "Calibration fit_calibration load_calibration",
-        "collecting": "Collected collect_evidence",
+        "collecting": "Collected DrawnAsNew collect_evidence",
         "evidence": "Evidence",
         "fitting": "fit_two_stage ranker_fitter",
         "holdout": "draws hold_out_later hold_out_listings hold_out_pairs share_held_out "
@@ -40,6 +40,7 @@ __getattr__ = on_demand(
 __all__ = [
     "Calibration",
     "Collected",
+    "DrawnAsNew",
     "Evidence",
     "Settings",
     "Trees",

@@ -40,6 +40,20 @@ class Collected:
         return cls(features, counts, groups, cols), np.concatenate(queries)
 
 
+@dataclass(frozen=True)
+class DrawnAsNew:
+    """Candidates all of whose pairs were held out: the ranker learns from them.
+
+    Where it is used candidates do not look like that, so the calibration leaves them out.
+    """
+
+    which: BoolArray
+    """(candidates,) bool."""
+    weight: float
+    """What a pair held out of them counts. Of others a part is held out: at full weight a
+    candidate without history would seem that much likelier."""
+
+
 def collect_evidence(
     stage: TwoStage, positives: csr_matrix, *, keep_known: bool = False, seed: int = 0
 ) -> Collected:
@@ -87,10 +101,11 @@ def evidence_of(
 
 
 def usual_rows(
-    found: Collected, positives: csr_matrix, not_in_curve: BoolArray | None
+    found: Collected, positives: csr_matrix, drawn_as_new: DrawnAsNew | None
 ) -> BoolArray:
     """(rows,) those of usual candidates, of queries from which such a candidate was held out."""
-    if not_in_curve is None:
+    if drawn_as_new is None:
         return np.ones(len(found.cols), dtype=bool)
-    asked = positives[:, ~not_in_curve].getnnz(axis=1) > 0
-    return np.asarray(asked[found.groups] & ~not_in_curve[found.cols])
+    is_usual = ~drawn_as_new.which
+    asked = positives[:, is_usual].getnnz(axis=1) > 0
+    return np.asarray(asked[found.groups] & is_usual[found.cols])

@@ -10,7 +10,13 @@ from scipy.sparse import csr_matrix
 
 from cprtools.baselines.contract import Problem, Recommender
 from cprtools.ranking.calibration import Calibration, fit_calibration
-from cprtools.ranking.collecting import Collected, collect_evidence, evidence_of, usual_rows
+from cprtools.ranking.collecting import (
+    Collected,
+    DrawnAsNew,
+    collect_evidence,
+    evidence_of,
+    usual_rows,
+)
 from cprtools.ranking.evidence import EXPECTED, monotone_columns
 from cprtools.ranking.lines import Lines, fit_lines
 from cprtools.ranking.listed import RELATIVE
@@ -48,8 +54,7 @@ def fit_two_stage(
     settings: Settings = DEFAULT_SETTINGS,
     with_ranker: bool = True,
     keep_known: bool = False,
-    not_in_curve: BoolArray | None = None,
-    their_weight: float = 1.0,
+    drawn_as_new: DrawnAsNew | None = None,
     seed: int = 0,
     say: Progress = lambda _: None,
 ) -> TwoStage:
@@ -59,17 +64,12 @@ def fit_two_stage(
     as they are drawn: one draw does where it holds many. The ranker never sees a score that was
     fitted on the pair it judges.
     keep_known: pairs of the inner problem are candidates, since they may be bought again.
-    not_in_curve: (candidates,) bool, those that the ranker learns from, but that are not what
-    candidates look like where it is used: the calibration leaves them out.
-    their_weight: what a pair held out of those counts for the ranker. All of theirs are held out
-    and of others a part: at full weight a candidate without history would seem that much likelier.
+    drawn_as_new: candidates all of whose pairs the parts hold out.
     """
     if not with_ranker:
         # a curve needs fewer pairs than trees do
         parts = islice(parts, 1)
-    drawn = _learn_from(
-        parts, fit_sources, settings, keep_known, not_in_curve, their_weight, seed, say
-    )
+    drawn = _learn_from(parts, fit_sources, settings, keep_known, drawn_as_new, seed, say)
     learnt = _Learnt()
     if drawn is not None:
         learnt = _second_stage(drawn, with_ranker, keep_known, seed, say)
@@ -225,8 +225,7 @@ def _learn_from(
     fit_sources: FitSources,
     settings: Settings,
     keep_known: bool,
-    not_in_curve: BoolArray | None,
-    their_weight: float,
+    drawn_as_new: DrawnAsNew | None,
     seed: int,
     say: Progress,
 ) -> _Drawn | None:
@@ -244,7 +243,7 @@ def _learn_from(
         say("collecting evidence")
         found = collect_evidence(stage, positives, keep_known=keep_known, seed=seed)
         collected.append(found)
-        usual.append(usual_rows(found, positives, not_in_curve))
+        usual.append(usual_rows(found, positives, drawn_as_new))
         num_pairs += int((found.counts > 0).sum())
         if not 0 < num_pairs < settings.enough_pairs:
             break
@@ -252,8 +251,8 @@ def _learn_from(
         return None
     found, queries = Collected.joined(collected)
     weights = np.ones(len(queries), dtype=np.float32)
-    if not_in_curve is not None:
-        weights[not_in_curve[found.cols] & (found.counts > 0)] = their_weight
+    if drawn_as_new is not None:
+        weights[drawn_as_new.which[found.cols] & (found.counts > 0)] = drawn_as_new.weight
     return _Drawn(stage, found, queries, np.concatenate(usual), weights)
 
 

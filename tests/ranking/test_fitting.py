@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Popularity, Problem
-from cprtools.ranking import Settings, fit_two_stage
+from cprtools.ranking import DrawnAsNew, Settings, fit_two_stage
 from cprtools.ranking.fitting import enough_trees
 from cprtools.ranking.holdout import hold_out_listings, share_held_out, unlisted_by_draw
 
@@ -76,8 +76,7 @@ def unlisted_against_listed(their_weight):
         problem,
         [(inner, positives)],
         lambda part: {"popularity": Popularity.fit(part)},
-        not_in_curve=unlisted,
-        their_weight=share if their_weight is None else their_weight,
+        drawn_as_new=DrawnAsNew(unlisted, share if their_weight is None else their_weight),
     )
     sellers = np.arange(100)
     lists = stage.lists(sellers, ~listed[sellers], 80)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from cprtools.ranking import Calibration, fit_trees, fit_two_stage, hold_out_listings
-from cprtools.ranking.collecting import Collected, usual_rows
+from cprtools.ranking.collecting import Collected, DrawnAsNew, usual_rows
 from cprtools.ranking.scales import match_quantiles
 from cprtools.ranking.two_stage import candidate_pool, known_mask
 from tests.ranking.test_two_stage import Fixed, market
@@ -83,7 +83,7 @@ def test_a_seller_from_whom_only_drawn_products_were_held_out_is_not_in_the_curv
     positives = csr_matrix([[1.0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 1]])
     rows, cols = np.repeat(np.arange(3), 2), np.tile([0, 5], 3)
     found = Collected(np.zeros((6, 1), np.float32), np.zeros(6, np.float32), rows, cols)
-    drawn = np.arange(6) == 5
+    drawn = DrawnAsNew(np.arange(6) == 5, 1.0)
     # seller 1 was asked for the drawn product alone; of the others product 5 stays out
     assert usual_rows(found, positives, drawn).tolist() == [True, False, False, False, True, False]
     assert usual_rows(found, positives, None).all()

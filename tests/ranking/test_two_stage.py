@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Popularity, Problem
 from cprtools.baselines.contract import Recommender
-from cprtools.ranking import Collected, Evidence, Settings, TwoStage, fit_two_stage
+from cprtools.ranking import Collected, DrawnAsNew, Evidence, Settings, TwoStage, fit_two_stage
 from cprtools.ranking.holdout import (
     hold_out_listings,
     hold_out_pairs,
@@ -136,7 +136,8 @@ def test_the_curve_leaves_out_candidates_that_are_met_in_learning_alone():
     drawn = unlisted_by_draw(problem, part[0], seed=1)
 
     def fit(left_out):
-        return fit_two_stage(problem, [part], lambda _: sources, not_in_curve=left_out, seed=0)
+        new = None if left_out is None else DrawnAsNew(left_out, 1.0)
+        return fit_two_stage(problem, [part], lambda _: sources, drawn_as_new=new, seed=0)
 
     whole, usual, none = (fit(left_out) for left_out in (None, drawn, np.ones_like(drawn)))
     # each held-out listing of a drawn product is one more than where the model is used
