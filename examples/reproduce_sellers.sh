@@ -6,7 +6,7 @@
 # FOLDER (reproduce/NAME-sellers) is made anew. Split: 20% of the listings of each seller with 5 or
 # more (SEED=0), candidates: every product of the graph, or of the high-demand list, that the seller
 # does not list in training. EMBED="--method static" are options of embed-text,
-# TRAIN_ARGS="--purchases-at-sellers" of train-linkpred.
+# TRAIN_ARGS="--purchases-at-sellers" of train-linkpred, GNN_ARGS of its method gnn alone.
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
 data=$(cd "$1" && pwd)
@@ -32,8 +32,9 @@ cprtools build-graph --listings train.parquet "${pairs[@]}" --products "$data/pr
   "${demand[@]}" "${views[@]}" -o graph
 for method in $methods; do
   start=$SECONDS
+  [ "$method" = gnn ] && own=${GNN_ARGS:-} || own=
   cprtools train-linkpred graph --vectors text.parquet --method "$method" --seed "$seed" \
-    ${TRAIN_ARGS:-} -o "$method.model"
+    ${TRAIN_ARGS:-} $own -o "$method.model"
   cprtools recommend --model "$method.model" --all --category all --threshold 0 -k 100 \
     -o "$method.parquet"
   cprtools evaluate "$method.parquet" --truth test.parquet --train train.parquet "${demand[@]}" \

@@ -44,6 +44,7 @@ _POSITIVES_FOR_LARGE_TREES = 2000
 _STAGES = (1 / 6, 1 / 3, 2 / 3, 1)
 # with fewer there is nothing for trees to divide, and the model's own order stays
 _LEAST_POSITIVES, _LEAST_CANDIDATES = 5, 100
+_TOO_FEW = "too few pairs were held out to learn from: the model's own order stays"
 
 
 def fit_two_stage(
@@ -71,7 +72,9 @@ def fit_two_stage(
         parts = islice(parts, 1)
     drawn = _learn_from(parts, fit_sources, settings, keep_known, drawn_as_new, seed, say)
     learnt = _Learnt()
-    if drawn is not None:
+    if drawn is None:
+        say(_TOO_FEW)
+    else:
         learnt = _second_stage(drawn, with_ranker, keep_known, seed, say)
         # its sources are as large as those that come now
         drawn = replace(drawn, stage=None)
@@ -134,7 +137,7 @@ def _second_stage(
     what = "fitting the ranker" if with_ranker else "calibrating"
     say(f"{what} on {len(found.counts):,} candidates")
     if stage is None or not drawn.is_enough:
-        say("too few pairs were held out to learn from: the model's own order stays")
+        say(_TOO_FEW)
         return _Learnt()
     fit = None
     if with_ranker:
@@ -229,13 +232,13 @@ def _learn_from(
     seed: int,
     say: Progress,
 ) -> _Drawn | None:
-    """None where nothing is left to learn from: of a tiny shop everything may be held out."""
+    """None where there is nothing to learn from: of a tiny shop everything may be held out."""
     stage = None
     collected: list[Collected] = []
     usual: list[BoolArray] = []
     num_pairs = 0
     for inner, positives in islice(parts, settings.max_parts):
-        if not inner.matrix.nnz:
+        if not inner.matrix.nnz or not _can_be_enough(inner, positives):
             continue
         say("fitting on the training part without held-out pairs")
         stage = TwoStage(inner, fit_sources(inner), settings=settings)
@@ -254,6 +257,19 @@ def _learn_from(
     if drawn_as_new is not None:
         weights[drawn_as_new.which[found.cols] & (found.counts > 0)] = drawn_as_new.weight
     return _Drawn(stage, found, queries, np.concatenate(usual), weights)
+
+
+def _can_be_enough(inner: Problem, positives: csr_matrix) -> bool:
+    """Whether, were all candidates found, there would be something for trees to divide.
+
+    Of complements several parts may add up to that. The sources of a tiny market would be fitted
+    for nothing.
+    """
+    if inner.is_square:
+        return True
+    asked = np.flatnonzero(positives.getnnz(axis=1))
+    candidates = len(asked) * candidate_pool(inner).size
+    return bool(positives.nnz >= _LEAST_POSITIVES and candidates >= _LEAST_CANDIDATES)
 
 
 def _calibrate(

@@ -1,22 +1,16 @@
 """Run cprtools as a user does, and tables small enough to train on in seconds."""
 
 import os
-import subprocess
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests import forking
+
 
 def run(folder, *words, stdin=None, env=None):
-    return subprocess.run(
-        [sys.executable, "-m", "cprtools", *map(str, words)],
-        check=False,
-        cwd=folder,
-        input=stdin,
-        capture_output=True,
-        env={**os.environ, "COLUMNS": "160", **(env or {})},
-    )
+    given = {} if stdin is None else {"input": stdin}
+    return forking.run(words, folder, env={**os.environ, "COLUMNS": "160", **(env or {})}, **given)
 
 
 def ok(folder, *words, **options):

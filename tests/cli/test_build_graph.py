@@ -5,6 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import forking
+
 LISTINGS = pa.table(
     {
         "seller_id": ["A", "A", "A", "B", "B", "B", "C", "C", "C", "D", "D"],
@@ -14,8 +16,7 @@ LISTINGS = pa.table(
 
 
 def run(*words, cwd, **options):
-    command = [sys.executable, "-m", "cprtools", "build-graph", *words]
-    return subprocess.run(command, cwd=cwd, capture_output=True, check=False, **options)
+    return forking.run(["build-graph", *words], cwd, **options)
 
 
 @pytest.fixture

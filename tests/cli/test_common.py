@@ -1,19 +1,17 @@
 """The options that every command has: --config, --version, --threads, --quiet."""
 
 import re
-import subprocess
-import sys
 
 import duckdb
 import pytest
 
 from cprtools import __version__
 from cprtools.cli import COMMANDS
+from tests import forking
 
 
 def run(*words, cwd=None):
-    command = [sys.executable, "-m", "cprtools", *map(str, words)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    return forking.run(words, cwd, text=True)
 
 
 @pytest.fixture

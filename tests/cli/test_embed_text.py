@@ -3,14 +3,13 @@
 import importlib.util
 import io
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import forking
 from tests.cli.commands import refused
 
 needs_model = pytest.mark.skipif(
@@ -20,8 +19,7 @@ needs_model = pytest.mark.skipif(
 
 
 def run(*words, cwd, **options):
-    command = [sys.executable, "-m", "cprtools", "embed-text", *map(str, words)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, check=False, **options)
+    return forking.run(["embed-text", *words], cwd, **options)
 
 
 @pytest.fixture

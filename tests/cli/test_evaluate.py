@@ -11,15 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from cprtools import tables
+from tests import forking
 
 COMMAND = [sys.executable, "-m", "cprtools", "evaluate"]
 
 
 def run(*words, cwd=None, **options):
     options.setdefault("text", True)
-    return subprocess.run(
-        [*COMMAND, *map(str, words)], cwd=cwd, capture_output=True, check=False, **options
-    )
+    return forking.run(["evaluate", *words], cwd, **options)
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from cprtools import tables
+from tests import forking
 from tests.cli.commands import refused
 
 
 def cprtools(*words, cwd, **options):
-    command = [sys.executable, "-m", "cprtools", *map(str, words)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, check=False, **options)
+    return forking.run(words, cwd, **options)
 
 
 def inspect(*words, cwd, **options):

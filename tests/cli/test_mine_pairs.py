@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cprtools import tables
+from tests import forking
 
 COMMAND = [sys.executable, "-m", "cprtools", "mine-pairs"]
 LOG = {
@@ -25,10 +26,8 @@ LOG = {
 
 
 def run(*words, stdin=None, **keywords):
-    given = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
-    return subprocess.run(
-        [*COMMAND, *map(str, words)], capture_output=True, check=False, **given, **keywords
-    )
+    given = {"input": stdin} if stdin is not None else {}
+    return forking.run(["mine-pairs", *words], **given, **keywords)
 
 
 def parquet(table):

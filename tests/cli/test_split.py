@@ -12,12 +12,12 @@ import pytest
 
 from cprtools import tables
 from cprtools.errors import DataError
+from tests import forking
 from tests.cli.commands import refused
 
 
 def run(*words, cwd, **options):
-    command = [sys.executable, "-m", "cprtools", "split", *map(str, words)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, check=False, **options)
+    return forking.run(["split", *words], cwd, **options)
 
 
 TO_FILES = ("-o", "train.parquet", "--test-out", "test.parquet")

@@ -15,6 +15,7 @@ from cprtools.tables import Footer, folders, open_folder, write_folder
 from tests.cli.commands import fails, ok, run, write
 
 TRAIN = ("train-linkpred", "graph", "--vectors", "vectors.parquet", "--epochs", "2")
+QUICK = ("--networks", "2", "--epochs", "1")
 
 # the command, but every state is written, and files reach the disk only so often before a SIGKILL
 KILLED = """
@@ -56,16 +57,17 @@ def same_files(one, other):
 
 
 def test_killed_at_any_write_and_resumed_the_same_bytes_are_written(home):
-    plain = home / "seller.model"
-    done = run_until(home, 0, "--checkpoint", "whole.state", "-o", "kept_seller.model")
+    plain = home / "quick.model"
+    ok(home, *TRAIN, *QUICK, "-o", plain)
+    done = run_until(home, 0, *QUICK, "--checkpoint", "whole.state", "-o", "kept_seller.model")
     assert done.returncode == 0, done.stderr.decode()
     same_files(plain, home / "kept_seller.model")
     state = pq.read_table(home / "whole.state" / "manifest.parquet").column("member").to_pylist()
-    # three networks in each of the two fits
-    assert state == [f"{kind}_{fit}" for kind in ("state", "tensors") for fit in range(1, 7)]
+    # two networks in each of the two fits
+    assert state == [f"{kind}_{fit}" for kind in ("state", "tensors") for fit in range(1, 5)]
     # three files a state of the first network; the last writes are the model's
     for writes in (5, 14, int(done.stdout) - 3):
-        words = ("--checkpoint", f"state{writes}", "-o", f"cut{writes}.model")
+        words = (*QUICK, "--checkpoint", f"state{writes}", "-o", f"cut{writes}.model")
         assert run_until(home, writes, *words).returncode == -signal.SIGKILL
         assert not (home / f"cut{writes}.model").exists()
         ok(home, *TRAIN, "--resume", *words)
@@ -116,7 +118,7 @@ def test_the_options_of_a_run_belong_to_gnn_and_together(home):
 
 def test_the_precision_that_was_chosen_is_in_the_facts(home):
     for asked, allowed in (("auto", {"float32", "bfloat16"}), ("float32", {"float32"})):
-        ok(home, *TRAIN, "--precision", asked, "-o", f"{asked}.model")
+        ok(home, *TRAIN, "--networks", "1", "--precision", asked, "-o", f"{asked}.model")
         facts = open_folder(str(home / f"{asked}.model"), ("sellers",)).manifest["facts"]
         assert facts["precision"] in allowed
 

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 SMALL_MARKET = "--products 400 --sellers 60 --events 8000"
+QUICK_GNN = "--epochs 2 --networks 1"
 # these need real data, or take long by design
 NOT_RUN = {
     "bench.sh",
@@ -28,7 +29,7 @@ NOT_RUN = {
 def run(*words, cwd):
     """Run a command as a shell would that has this Python's scripts first on its PATH."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    quick = {"MARKET_ARGS": SMALL_MARKET, "CPR_ARGS": "--epochs 2", "GNN_ARGS": "--epochs 2"}
+    quick = {"MARKET_ARGS": SMALL_MARKET, "CPR_ARGS": "--epochs 2", "GNN_ARGS": QUICK_GNN}
     environment = {**os.environ, "PATH": path, **quick}
     done = subprocess.run(
         words, cwd=cwd, env=environment, capture_output=True, text=True, check=False

@@ -12,7 +12,7 @@ import pytest
 
 from tests.robust import fuzz
 
-EACH = 8
+EACH = 4
 
 
 def test_damaged_files_of_every_reader_end_in_one_line_and_in_bounded_memory():
