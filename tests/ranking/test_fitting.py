@@ -109,3 +109,18 @@ def test_where_all_pairs_of_a_tiny_shop_are_held_out_there_is_no_ranker():
     fit_two_stage(problem, [(nothing, problem.matrix), (problem, nothing.matrix)], fit,
                   say=said.append)  # fmt: skip
     assert any("too few pairs" in line for line in said)
+
+
+def test_where_too_few_pairs_are_held_out_sources_are_fitted_once():
+    listed = np.zeros((4, 8), dtype=np.float32)
+    listed[:, :5] = 1
+    problem = Problem(csr_matrix(listed), np.full(8, -1), 0)
+    fitted, said = [], []
+
+    def fit(part):
+        fitted.append(part.matrix.nnz)
+        return {"popularity": Popularity.fit(part)}
+
+    stage = fit_two_stage(problem, [hold_out_listings(problem, seed=0)], fit, say=said.append)
+    assert (stage.trees, stage.calibration, fitted) == (None, None, [20])
+    assert any("too few pairs" in line for line in said)
