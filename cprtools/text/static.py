@@ -40,7 +40,8 @@ from cprtools.text.encoders import (
 
 STATIC_DIM = 256
 MAX_TOKENS = 512
-MODEL_FILES = ("*.safetensors", "tokenizer*.json", "vocab.*", "config.json")
+# weights and words, and what else decides a vector: the greatest length, the layers, prompts
+MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "vocab.*")
 _KIND = "static"
 # what the numbers of a distilled model depend on besides the model itself
 _PACKAGES = ("model2vec", "torch", "scikit-learn")

@@ -37,3 +37,19 @@ def test_long_work_without_a_cache_is_told_that_it_would_begin_anew(
     ) as made:
         assert made.rows.read_all().column("product_id").to_pylist() == ["a", "b"]
     assert any("--cache" in line for line in said) == is_said
+
+
+@pytest.mark.parametrize(
+    "name", ["sentence_bert_config.json", "modules.json", "1_Pooling/config.json"]
+)
+def test_vectors_of_a_model_whose_settings_changed_are_not_taken_from_the_cache(tmp_path, name):
+    folder = tmp_path / "model"
+    (folder / "1_Pooling").mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / name).write_text('{"max_seq_length": 256}')
+    before = methods._identity(str(folder), "float32", is_kept=True)
+    (folder / "README.md").write_text("a word on it")
+    assert methods._identity(str(folder), "float32", is_kept=True) == before
+
+    (folder / name).write_text('{"max_seq_length": 8}')
+    assert methods._identity(str(folder), "float32", is_kept=True) != before
