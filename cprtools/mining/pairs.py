@@ -85,9 +85,12 @@ def mine_state(
 
     state: a folder, made if it is not there; it holds the source's events, too, once the block has
     ended well. source: new events, repeated ones count once; None: what the state holds. forget:
-    customers whose events are taken out, as if they had never been seen.
-    Raises as `mine_pairs` and `state.open_state`, and SchemaError for customers not in the state.
+    customers whose events are taken out, as if they had never been seen; in a run of its own.
+    Raises as `mine_pairs` and `state.open_state`, SchemaError for customers not in the state, and
+    UsageError for customers to forget beside new events, which may be theirs.
     """
+    if forget and source is not None:
+        raise UsageError("--forget goes without EVENTS; add them in a run of their own")
     rules = rules or Rules()
     catalogue = None if products is None else read_catalogue(products)
     with open_state(state, rules, memory_limit, threads, purge=bool(forget)) as (work, is_new):

@@ -182,6 +182,16 @@ def test_customers_not_in_the_state_are_told_and_nobody_is_forgotten(keep, at):
     assert keep()[0] == before
 
 
+def test_customers_are_forgotten_in_a_run_without_events(keep, at):
+    rows = [("1", None, "x", "purchase", at(0)), ("1", None, "y", "purchase", at(1))]
+    before, _ = keep(rows)
+    with pytest.raises(UsageError, match="--forget goes without EVENTS"):
+        keep(rows, forget=["1"])
+    assert keep(forget=["1"])[0] == []
+    # met again, the customer counts once
+    assert keep(rows)[0] == before
+
+
 def test_a_state_that_is_not_there_or_not_one_is_refused(keep, at, tmp_path):
     with pytest.raises(UsageError, match="there is no such state yet"):
         keep()
