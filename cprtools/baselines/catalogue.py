@@ -97,7 +97,8 @@ def numeric_columns(products: pa.Table) -> dict[str, FloatArray]:
 
 def number_values(column: pa.ChunkedArray) -> FloatArray:
     """A column's numbers: (rows,) float32, NaN where unknown. Raises ArrowInvalid for others."""
-    filled = column.cast(pa.float64()).fill_null(np.nan)
+    # not safe: of a whole number beyond 2^53 the nearest fraction will do
+    filled = column.cast(pa.float64(), safe=False).fill_null(np.nan)
     values: FloatArray = filled.to_numpy().astype(np.float32)
     values[~np.isfinite(values)] = np.nan
     return values

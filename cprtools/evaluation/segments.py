@@ -88,10 +88,12 @@ def _number_words(values: pa.Array) -> pa.Array:
     known = known.filter(pc.is_finite(known)) if pa.types.is_floating(known.type) else known
     distinct = pc.unique(known)
     if len(distinct) <= MOST_VALUES:
-        names = [f"{value:.15g}" for value in distinct.to_pylist()]
+        names = [str(v) if isinstance(v, int) else f"{v:.15g}" for v in distinct.to_pylist()]
         return pa.array(names, pa.string()).take(pc.index_in(values, value_set=distinct))
     numbers = np.asarray(known.to_numpy(zero_copy_only=False), dtype=np.float64)
     borders = np.unique(np.quantile(numbers, [0, 0.25, 0.5, 0.75, 1]))
+    # whole numbers that differ in what a fraction does not hold are one part
+    borders = np.repeat(borders, 2) if len(borders) == 1 else borders
     return _quarters(values, borders)
 
 
@@ -101,8 +103,8 @@ def _quarters(values: pa.Array, borders: FloatArray) -> pa.Array:
         f"{part} ({low:.6g} to {high:.6g})"
         for part, (low, high) in enumerate(itertools.pairwise(borders.tolist()), 1)
     ]
-    numbers = np.asarray(
-        values.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False), np.float64
-    )
+    # not safe: of a whole number beyond 2^53 the nearest fraction will do
+    filled = values.cast(pa.float64(), safe=False).fill_null(np.nan)
+    numbers = np.asarray(filled.to_numpy(zero_copy_only=False), np.float64)
     place = np.clip(np.searchsorted(borders, numbers, side="right") - 1, 0, len(names) - 1)
     return pa.array(names).take(pa.array(place, mask=~np.isfinite(numbers)))

@@ -144,6 +144,14 @@ def test_further_columns_of_shared_words_and_flags_are_attributes_and_names_are_
     assert codes["colour"][:4].tolist() == [1, -1, 0, 1]
 
 
+def test_whole_numbers_beyond_what_a_fraction_holds_are_numbers_too():
+    nanoseconds = [1_700_000_000_000_000_001, None, 1_800_000_000_000_000_003]
+    products = pa.table({"product_id": ["a", "b", "c"], "at": pa.array(nanoseconds, pa.int64())})
+    found = numeric_columns(products)["at"]
+    assert found[::2].tolist() == np.array(nanoseconds[::2], np.float32).tolist()
+    assert np.isnan(found[1])
+
+
 def test_further_numbers_keep_their_gaps_and_constants_tell_nothing():
     products = pa.table(
         {

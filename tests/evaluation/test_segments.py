@@ -67,6 +67,24 @@ def test_a_number_of_many_values_is_cut_into_quarters_of_the_products():
     assert "price=4 (74.25 to 99)" in masks
 
 
+@pytest.mark.parametrize(
+    ("values", "sizes"),
+    [
+        # 2^53 + 1 is no fraction, and these two have the same 15 digits
+        ([2**53 + 1, 2**53 + 1, 2**53 + 3], {f"at={2**53 + 1}": 2, f"at={2**53 + 3}": 1}),
+        ([1_700_000_000_000_000_001 + i * 10**9 for i in range(40)], [10, 10, 10, 10]),
+        ([2**62 + i for i in range(30)], [30]),
+    ],
+)
+def test_whole_numbers_of_any_size_are_kept_apart_or_cut_into_quarters(values, sizes):
+    ids = [f"p{i}" for i in range(len(values))]
+    (at,) = attributes(["at"], {"products": pa.table({"product_id": ids, "at": values})})
+
+    found = {name: int(mask.sum()) for name, mask in at.masks(pa.array(ids)).items()}
+
+    assert (found if isinstance(sizes, dict) else list(found.values())) == sizes
+
+
 def test_a_sellers_column_parts_sellers_and_a_products_column_their_held_out_products():
     recs = lists("s: a b; t: b", query="seller_id")
     truth = listings("s a, s b, t a")
