@@ -106,11 +106,12 @@ class Approximate(Wrapped):
         width = k + hidden if hidden <= k else -(-_MARGIN * k * size // count)
         if width * _LARGEST_SHARE > size or not query.any():
             return None
-        cols, scores = (part[0] for part in self._index.graph.search(query, width))
-        passed = allowed[cols]
-        cols, scores = cols[passed], scores[passed]
+        found = self._index.graph.search(query, width)[0][0]
+        cols = found[allowed[found]]
         if len(cols) < min(k, count):
             return None
+        # hnswlib knows a product as 1 less it: of a small one most digits would be lost
+        scores = stable_product(query, self._candidates[cols])[0]
         order = np.lexsort((cols, -scores))[:k]
         return cols[order], scores[order]
 

@@ -45,8 +45,8 @@ class HnswIndex:
     def search(self, queries: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
         """The k nearest candidates of each query by inner product: indices and products, (rows, k).
 
-        k is cut to the number of candidates. Where the graph does not reach k, as among many equal
-        vectors, the query is answered exactly.
+        k is cut to the number of candidates. Products are as exact as float32 next to 1. Where the
+        graph does not reach k, as among many equal vectors, the query is answered exactly.
         """
         k = min(k, len(self._vectors))
         if k < 1 or not len(queries):

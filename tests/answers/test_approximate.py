@@ -92,6 +92,21 @@ def test_a_query_of_zeros_gets_the_most_popular_as_in_exact_search(searched):
     assert found.tolist() == [[0, 1, 2]]
 
 
+def test_scores_and_their_order_are_the_models_own_however_small_they_are(monkeypatch):
+    monkeypatch.setattr(approximate, "_FEW", 0)
+    random = np.random.default_rng(4)
+    sellers, products = (
+        (random.standard_normal((n, DIM)) / 1000).astype(np.float32) for n in (SELLERS, PRODUCTS)
+    )
+    model = Factorisation(sellers, products, {})
+    searched = Approximate(model, build_index(stage_of(model)))
+
+    found, scores = searched.best(np.arange(SELLERS), 20, np.ones((SELLERS, PRODUCTS), bool))
+
+    assert (scores == np.take_along_axis(model.score(np.arange(SELLERS)), found, axis=1)).all()
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
 def test_few_candidates_are_compared_one_by_one(model):
     searched = Approximate(model, build_index(stage_of(model)))
     assert approximate._FEW > PRODUCTS
