@@ -35,8 +35,8 @@ class Ease(ItemToItem):
 
     B minimises |X - X B|^2 + regularisation |B|^2: with P = (X'X + regularisation I)^-1,
     B(i,c) = -P(i,c) / P(c,c). Source: Steck, Embarrassingly shallow autoencoders for sparse data,
-    WWW 2019. Departures: of every column the `neighbours` largest entries are kept, and past
-    16,000 products only the most popular take part.
+    WWW 2019. Departures: of every column the `neighbours` entries of the largest size, of either
+    sign, are kept, and past 16,000 products only the most popular take part.
     """
 
     method: ClassVar[str] = "ease"
@@ -76,8 +76,8 @@ def item_weights(
 ) -> csr_matrix:
     """B of EASE, zero on the diagonal: (columns, num_candidates) float32.
 
-    `neighbours` entries in a column, for the first columns of the matrix: the candidates, by
-    default all of them.
+    `neighbours` entries in a column, those of the largest size, for the first columns of the
+    matrix: the candidates, by default all of them.
     """
     from threadpoolctl import threadpool_limits
 
@@ -91,6 +91,10 @@ def item_weights(
     known = matrix[:, active].astype(np.float64)
     known = known[np.flatnonzero(np.diff(known.indptr))]
     targets = int(np.searchsorted(active, num_candidates))
+    from scipy.sparse import csr_matrix
+
+    if not targets:
+        return csr_matrix((matrix.shape[1], num_candidates), dtype=np.float32)
     # one thread: the sums stay in one order whatever the number of threads
     with threadpool_limits(1, "blas"):
         columns = _precision(known, regularisation)
@@ -98,14 +102,8 @@ def item_weights(
             _entries(columns(start, min(start + _BLOCK, targets)), start, neighbours)
             for start in range(0, targets, _BLOCK)
         ]
-    rows, cols, values = (
-        (np.concatenate(part) for part in zip(*parts, strict=True))
-        if parts
-        else (np.zeros(0, np.int64),) * 3
-    )
+    rows, cols, values = (np.concatenate(part) for part in zip(*parts, strict=True))
     entries = values.astype(np.float32), (active[rows], active[cols])
-    from scipy.sparse import csr_matrix
-
     return canonical(csr_matrix(entries, shape=(matrix.shape[1], num_candidates)))
 
 

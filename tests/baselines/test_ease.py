@@ -37,6 +37,12 @@ def test_two_products_worked_by_hand():
     np.testing.assert_allclose(scores.score(np.array([1])), [[0, 1 / 3]], rtol=1e-6)
 
 
+def test_without_a_pair_all_scores_are_zero_and_nothing_is_written(capfd):
+    found = Ease.fit(problem(np.zeros((3, 2)))).score(np.arange(3))
+    assert found.tolist() == [[0, 0]] * 3
+    assert capfd.readouterr() == ("", "")
+
+
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(
     st.sampled_from([(4, 7), (9, 5)]).flatmap(
