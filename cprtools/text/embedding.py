@@ -174,7 +174,8 @@ def join_columns(products: pa.Table, names: Sequence[str], label: str = "product
     parts = [_as_text(products.column(name), name, label) for name in names]
     # not null_handling="skip": with a single column it drops the rows that are null
     joined = pc.binary_join_element_wise(*(pc.fill_null(part, "") for part in parts), " ")
-    clean = pc.utf8_trim_whitespace(pc.replace_substring_regex(joined, r"\s+", " "))
+    # \s is ASCII's alone: titles out of web pages have blanks that do not break, too
+    clean = pc.utf8_trim_whitespace(pc.replace_substring_regex(joined, r"[\s\p{Z}]+", " "))
     texts = pc.if_else(pc.equal(clean, ""), None, clean)
     if texts.null_count == len(texts):
         raise SchemaError(

@@ -119,6 +119,11 @@ def test_the_named_columns_are_joined_by_a_blank_in_the_order_named():
     assert join_columns(table, ["brand", "title"]).to_pylist() == ["Acme Red wine", "Bolt", None]
 
 
+def test_blanks_that_do_not_break_and_wide_ones_are_blanks():
+    table = products(title=["red\u00a0 mug", "red\u3000mug\u2028", "\u00a0", "red\tmug"])
+    assert join_columns(table, ["title"]).to_pylist() == ["red mug", "red mug", None, "red mug"]
+
+
 def test_a_single_column_keeps_one_text_per_product():
     assert join_columns(products(title=["a", None, "c"]), ["title"]).to_pylist() == ["a", None, "c"]
 
