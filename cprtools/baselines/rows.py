@@ -132,6 +132,9 @@ def row_sums(matrix: "Sparse", values: FloatArray) -> FloatArray:
 
 def entries_at(matrix: "Sparse", rows: IntArray, cols: IntArray) -> FloatArray:
     """(pairs,) float32 weights of the entries (rows[p], cols[p]), 0 where there is none."""
+    if not len(rows):
+        # at no places scipy gives no array but a matrix
+        return np.zeros(0, dtype=np.float32)
     if not isinstance(matrix, Rows):
         return np.asarray(matrix[rows, cols], dtype=np.float32).ravel()
     asked, place = np.unique(rows, return_inverse=True)

@@ -84,7 +84,8 @@ def make_graph(
 def _listing_weights(
     seller: IntArray, product: IntArray, views: csr_matrix | FloatArray | None
 ) -> FloatArray:
-    if views is None:
+    # at no places scipy gives no array but a matrix
+    if views is None or not len(seller):
         return np.ones(len(seller), dtype=np.float32)
     if isinstance(views, np.ndarray):
         return views[product].astype(np.float32)

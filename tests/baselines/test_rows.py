@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines.dense import stable_product
-from cprtools.baselines.rows import Rows, cosines, product, row_sums
+from cprtools.baselines.rows import Rows, cosines, entries_at, product, row_sums
 
 
 def random_matrix(shape, seed):
@@ -34,6 +34,14 @@ def test_products_sums_and_cosines_are_those_of_scipy(seed):
     assert (in_place(other)[rows].toarray() == other[rows].toarray()).all()
     sums = row_sums(in_place(other), other.data)
     assert (sums == other @ np.ones(40, np.float32)).all()
+
+
+def test_entries_are_those_of_scipy_and_none_where_none_is_asked_for():
+    matrix, nowhere = random_matrix((7, 30), 1), np.zeros(0, np.int64)
+    rows, cols = np.array([3, 0, 3]), np.array([1, 29, 1])
+    for kind in (matrix, in_place(matrix)):
+        assert (entries_at(kind, rows, cols) == matrix.toarray()[rows, cols]).all()
+        assert entries_at(kind, nowhere, nowhere).shape == (0,)
 
 
 def test_rows_without_entries_are_zeros():

@@ -1,5 +1,7 @@
 """cprtools recommend: answers without rows."""
 
+import pyarrow.parquet as pq
+
 from tests.cli.commands import ok, write
 
 
@@ -22,3 +24,12 @@ def test_an_empty_answer_names_only_the_options_that_would_help(home):
     said = ok(home, "recommend", "--product", "A1", "--only", "one.parquet", "--exclude",
               "pair.parquet", "--format", "table").decode()  # fmt: skip
     assert said.splitlines()[-1] == "no recommendation passes; nothing is left to recommend"
+
+
+def test_many_products_of_which_none_has_an_answer_give_a_table_without_rows(home):
+    write(home / "asked.parquet", query_id=["A1", "A1"])
+    write(home / "only_a1.parquet", product_id=["A1"])
+    for further in ((), ("--no-rank",)):
+        ok(home, "recommend", "--queries", "asked.parquet", "--only", "only_a1.parquet", *further,
+           "-o", "none.parquet")  # fmt: skip
+        assert pq.read_table(home / "none.parquet").num_rows == 0

@@ -21,6 +21,12 @@ def pairs(graph, edges):
     return {(int(graph.sources[e]), int(graph.destinations[e])) for e in edges}
 
 
+def test_views_of_no_listing_weigh_no_edge():
+    nothing = csr_matrix((2, 4), dtype=np.float32)
+    together = csr_matrix(np.ones((4, 4), dtype=np.float32) - np.eye(4, dtype=np.float32))
+    assert (make_graph(nothing, together, nothing).relations == BOUGHT_WITH).all()
+
+
 def test_a_listing_makes_two_edges_and_a_co_purchase_one_each_way():
     together = np.zeros((4, 4), dtype=np.float32)
     together[0, 3] = together[3, 0] = 7
