@@ -15,6 +15,7 @@ TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?
 # text has no type to tell a day from seconds: 20240501 is a day, 1704067200.25 seconds
 DAY = r"^((19|20)[0-9]{2})([0-9]{2})([0-9]{2})$"
 NUMBER = r"^([+-]?)([0-9]{1,19})([.]([0-9]{1,9}))?$"
+CURRENCY = r"(?:[^0-9.+-]|(?:\pL\pL|/)\.)*"
 WHOLE = r"^([+-]?[0-9]+)([.]0+)?$"
 
 
@@ -122,10 +123,11 @@ def _no_id(kind: pa.DataType, label: str, name: str) -> SchemaError:
 def _parse_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     # a price such as "$1,299.00" or "" in an export: what is not one number is missing
     plain = pc.extract_regex(column, r"^\s*(?P<n>[+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*$")
+    # the dot of Rs.500, kr. 12.50 or S/.5 ends the currency and begins no number
     money = pc.extract_regex(
-        column, r"^[^0-9.+-]*(?P<n>[0-9]{1,3}(?:,[0-9]{3})*(?:\.[0-9]+)?)[^0-9]*$"
+        column, rf"^{CURRENCY}(?P<n>[0-9]{{1,3}}(?:,[0-9]{{3}})*(?:\.[0-9]+)?)[^0-9]*$"
     )
-    priced = pc.extract_regex(column, r"^[^0-9.+-]*(?P<n>[0-9]*\.?[0-9]+)[^0-9]*$")
+    priced = pc.extract_regex(column, rf"^{CURRENCY}(?P<n>[0-9]*\.?[0-9]+)[^0-9]*$")
     found = pc.coalesce(*(pc.struct_field(each, "n") for each in (plain, money, priced)))
     return pc.replace_substring(found, ",", "").cast(pa.float64())
 
