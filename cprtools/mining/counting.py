@@ -64,6 +64,8 @@ class Totals:
     """Customers of more than HEAVY events."""
     heaviest: int = 0
     """The most events of one customer."""
+    events: int = 0
+    """Events of all customers."""
     signs: int = 0
     """All signs that any pair showed."""
     aside: list[Sequence[Join]] = field(default_factory=list, repr=False)
@@ -113,6 +115,7 @@ class Totals:
             self.bots += len(bot_visits[0])
             self.bot_rows += int(np.count_nonzero(bots))
             self.heavy += int(np.count_nonzero(events_of > HEAVY))
+            self.events += len(events.customer)
             self.heaviest = max(self.heaviest, int(events_of.max(initial=0)))
             self.purchasers += len(starts_of(customer))
             self.bought += np.bincount(product, minlength=len(self.bought))

@@ -9,6 +9,8 @@ EARLIEST = datetime(1990, 1, 1)
 _LEEWAY = timedelta(days=1)
 # a busy shopper of ten years stays below it
 HEAVY = 100_000
+# nor does one shopper make a twentieth of a log; a log of a few hundred events says nothing
+HEAVY_SHARE, FEW = 0.05, 1_000
 
 
 def latest() -> datetime:
@@ -28,6 +30,8 @@ class Doubts:
     """Customers of more than HEAVY events."""
     heaviest: int = 0
     """The most events of one customer."""
+    events: int = 0
+    """Events of all customers."""
 
     def warnings(self) -> list[str]:
         """One line for each kind that there is."""
@@ -41,6 +45,11 @@ class Doubts:
                     f"{n:,} {'row is' if n == 1 else 'rows are'} dated {when} and read as "
                     "they are; is the unit or the format of the times right?"
                 )
+        if not self.heavy and self.heaviest > max(FEW, HEAVY_SHARE * self.events):
+            found.append(
+                f"one customer has {self.heaviest:,} of {self.events:,} events: if it stands for "
+                "all guests, leave its customer_id empty and each session counts as a customer"
+            )
         if self.heavy:
             one = "one customer has" if self.heavy == 1 else f"{self.heavy:,} customers have"
             most = "" if self.heavy == 1 else f", the largest {self.heaviest:,}"

@@ -21,7 +21,8 @@ def count_events(work: Workspace, source: Source, rules: Rules, progress: Progre
     report = _read(work, source, sql.READING_EVENTS, progress)
     totals = counting.count_pairs(work, rules, rules.minimums(FROM_EVENTS), progress)
     work.run(sql.DIRECTED.format(counted="counted"))
-    report.doubts.heavy, report.doubts.heaviest = totals.heavy, totals.heaviest
+    doubts = report.doubts
+    doubts.heavy, doubts.heaviest, doubts.events = totals.heavy, totals.heaviest, totals.events
     report.totals = {
         **work.record(sql.TOTALS),
         "customers with a purchase": totals.purchasers,
@@ -72,6 +73,8 @@ def read_state(work: Workspace, report: MiningReport, rules: Rules, *, has_forgo
     shown = merging.read_out(work, rules.minimums(FROM_EVENTS), merge=has_forgotten)
     work.run(sql.DIRECTED.format(counted="reached"))
     report.totals = work.record(merging.SEEN)
+    doubts = report.doubts
+    doubts.heavy, doubts.heaviest, doubts.events = merging.heavy_customers(work)
     report.present = _named(shown)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cprtools.mining import counting, nightly
+from cprtools.mining import counting, doubts, nightly
 from cprtools.mining.nightly import Change
 from cprtools.mining.progress import Progress
 from cprtools.mining.rules import Rules
@@ -84,6 +84,10 @@ SELECT (SELECT count(DISTINCT product) FROM events) AS products,
   sessions, bots AS "sessions dropped as bots", bot_rows AS "rows dropped as bots"
 FROM totals
 """
+HEAVY_CUSTOMERS = """
+SELECT count(*) FILTER (n > {heavy}), coalesce(max(n), 0), coalesce(sum(n), 0)::BIGINT
+FROM (SELECT count(*) AS n FROM events GROUP BY customer)
+"""
 
 
 def begin(work: Workspace, rules: Rules, progress: Progress) -> None:
@@ -110,6 +114,11 @@ def settle(work: Workspace, changes: Sequence[Change]) -> None:
 def _store(work: Workspace, totals: dict[str, int]) -> None:
     work.values.update(totals)
     work.run(TOTALS)
+
+
+def heavy_customers(work: Workspace) -> tuple[int, ...]:
+    """Customers of very many events, the most events of one, and the events of all."""
+    return work.run(HEAVY_CUSTOMERS.format(heavy=doubts.HEAVY))[0]
 
 
 def read_out(work: Workspace, minimums: Sequence[int], *, merge: bool) -> tuple[bool, ...]:

@@ -134,9 +134,10 @@ def _count_events(work: SparkWork, source: Source, rules: Rules) -> MiningReport
     of_kind = {tasks.TOTALS: [0] * 5, tasks.SIGNS: [0] * 5}
     of_kind |= {kind: counts for kind, _, *counts in numbers}
     customers, purchasers, sessions, bots, bot_rows = of_kind[tasks.TOTALS]
-    heavy = [(row[2], row[1]) for row in numbers if row[0] == tasks.HEAVY]
-    report.doubts.heavy = sum(n for n, _ in heavy)
-    report.doubts.heaviest = max((most for _, most in heavy), default=0)
+    heavy = [row[1:4] for row in numbers if row[0] == tasks.HEAVY]
+    report.doubts.heavy = sum(n for _, n, _ in heavy)
+    report.doubts.heaviest = max((most for most, *_ in heavy), default=0)
+    report.doubts.events = sum(events for *_, events in heavy)
     work.view("buyers", sql.BUYERS.format(kind=tasks.BUYERS))
     work.view("population", sql.POPULATION.format(customers=purchasers))
     work.view("directed", sql.DIRECTED.format(pair=tasks.PAIR))

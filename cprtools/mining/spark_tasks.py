@@ -140,7 +140,8 @@ def _totals_rows(totals: Totals, customers: int) -> Iterator[pa.RecordBatch]:
     yield _batch(TOTALS, none, none, [one * number for number in numbers])
     shown = [one * bool(totals.signs & sign) for sign in observing.SIGNS]
     yield _batch(SIGNS, none, none, shown)
-    yield _batch(HEAVY, none, one * totals.heaviest, [one * totals.heavy, *[none] * 4])
+    events = [one * totals.heavy, one * totals.events, *[none] * 3]
+    yield _batch(HEAVY, none, one * totals.heaviest, events)
 
 
 def _batch(kind: int, low: Ints, high: Ints, counts: Sequence[Ints]) -> pa.RecordBatch:

@@ -57,3 +57,23 @@ def test_customers_with_more_events_than_a_shopper_makes_are_counted(
 
     assert told(report)[2:] == [2, 5]
     assert report.warnings()[0].startswith("2 customers have more than 3 events, the largest 5:")
+
+
+def guests(n, name="0"):
+    start = datetime(2024, 1, 1)
+    return [(name, f"s{i}", "a", "view", start + timedelta(hours=i)) for i in range(n)]
+
+
+def test_one_customer_with_much_of_the_log_is_told(mine, events_table):
+    others = [(f"c{n}", None, "a", "view", None) for n in range(3_000)]
+
+    _, report = mine(events_table(guests(1_001) + others))
+    assert report.warnings()[0].startswith("one customer has 1,001 of 4,001 events: if it stands")
+    assert "guests" not in " ".join(mine(events_table(guests(1_000) + others))[1].warnings())
+
+
+def test_a_busy_customer_of_a_long_log_is_not_told():
+    assert doubts.Doubts(heaviest=2_000, events=40_000).warnings() == []
+    assert len(doubts.Doubts(heaviest=2_001, events=40_000).warnings()) == 1
+    # very many events are told in one line
+    assert len(doubts.Doubts(heavy=1, heaviest=200_000, events=300_000).warnings()) == 1

@@ -239,3 +239,19 @@ def test_a_state_in_use_is_refused(keep, at, tmp_path):
             keep()
     finally:
         holder.communicate(b"\n")
+
+
+def test_a_state_tells_of_its_customers_with_many_events_as_one_run_would(
+    keep, at, mine, events_table
+):
+    days = [
+        [("0", str(n), "a", "view", at(n)) for n in range(start, start + 600)] for start in (0, 600)
+    ]
+    keep(days[0])
+    _, report = keep(days[1])
+    _, whole = mine(events_table(days[0] + days[1]))
+
+    assert report.doubts == whole.doubts
+    assert report.doubts.heaviest == report.doubts.events == 1_200
+    assert report.warnings()[0].startswith("one customer has 1,200 of 1,200 events")
+    assert report.warnings()[0] == whole.warnings()[0]
