@@ -20,7 +20,7 @@ from cprtools.evaluation.coding import (
     numbers,
     vocabulary,
 )
-from cprtools.evaluation.lists import Lists, code_lists
+from cprtools.evaluation.lists import Lists, code_lists, note_short
 from cprtools.evaluation.ranked import Truth
 from cprtools.evaluation.resampling import Block
 from cprtools.evaluation.results import ALL, Evaluation, measure
@@ -88,12 +88,7 @@ def evaluate_complements(
     lists = _lists_of(everything, held_out.queries, notes)
     bins = _by_score(everything, held_out) if with_scores else None
     del everything
-    missing = len(held_out.queries) - len(np.unique(lists.query))
-    if missing:
-        # where none has one the ids are probably others
-        (notes if missing < len(held_out.queries) else warnings).append(
-            f"{missing:,} of {len(held_out.queries):,} queries have no list: counted as misses"
-        )
+    note_short(lists, len(held_out.queries), ("queries", "Hit"), max(ks), notes, warnings)
     facts, more = beyond_accuracy(
         lists, len(held_out.names), ks, ids, types=types, products=products, known=known
     )

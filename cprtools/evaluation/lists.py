@@ -117,3 +117,26 @@ def _refuse_repeats(lists: Lists, queries: pa.Array, products: pa.Array) -> None
         raise SchemaError(
             f"recommendations: the list of {query} has rank {rank} twice; give each place once"
         )
+
+
+def note_short(
+    lists: Lists,
+    num_queries: int,
+    words: tuple[str, str],
+    k: int,
+    notes: list[str],
+    warnings: list[str],
+) -> None:
+    """Say how many queries have no list, and whether the lists end before the cut-off k.
+
+    words: what the queries are called, and the headline metric.
+    """
+    queries, metric = words
+    missing = num_queries - len(np.unique(lists.query))
+    if missing:
+        # where none has one the ids are probably others
+        said = notes if missing < num_queries else warnings
+        said.append(f"{missing:,} of {num_queries:,} {queries} have no list: counted as misses")
+    longest = int(lists.rank.max(initial=0))
+    if longest < k:
+        notes.append(f"no list is longer than {longest}: {metric}@{k} sees no more than that")

@@ -17,7 +17,7 @@ from cprtools.evaluation.coding import (
     contains,
     vocabulary,
 )
-from cprtools.evaluation.lists import Lists, code_lists
+from cprtools.evaluation.lists import Lists, code_lists, note_short
 from cprtools.evaluation.ranked import Truth
 from cprtools.evaluation.resampling import Block
 from cprtools.evaluation.results import ALL, Evaluation, measure
@@ -64,7 +64,7 @@ def evaluate_sellers(
     # numbered by `queries` from here on, as the truth is
     listed = _listed(train, queries, ids)
     lists, warnings = _to_candidates(lists, listed, allowed, len(ids))
-    _note_short(lists, len(queries), max(ks), notes, warnings)
+    note_short(lists, len(queries), ("sellers", "Recall"), max(ks), notes, warnings)
 
     sizes = _sizes(listed // len(ids), train is not None, len(queries))
     for attribute in by:
@@ -185,19 +185,6 @@ def _to_candidates(
         f"{len(np.unique(lists.query[drop])):,} lists, which are shorter now; recommend with "
         "--exclude and --only to have them refilled"
     ]
-
-
-def _note_short(
-    lists: Lists, num_queries: int, k: int, notes: list[str], warnings: list[str]
-) -> None:
-    missing = num_queries - len(np.unique(lists.query))
-    if missing:
-        # where nobody has one the ids are probably others
-        said = notes if missing < num_queries else warnings
-        said.append(f"{missing:,} of {num_queries:,} sellers have no list: counted as misses")
-    longest = int(lists.rank.max(initial=0))
-    if longest < k:
-        notes.append(f"no list is longer than {longest}: Recall@{k} sees no more than that")
 
 
 def _sizes(listed: IntArray, has_train: bool, num_sellers: int) -> dict[str, BoolArray]:

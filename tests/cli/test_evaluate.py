@@ -266,6 +266,15 @@ def test_an_empty_list_of_recommendations_is_all_misses(market):
     assert "30 of 30 queries have no list" in done.stderr
 
 
+def test_a_cut_off_beyond_the_lists_is_told(market):
+    longest = max(pq.read_table(market / "good.parquet").column("rank").to_pylist())
+    words = ["good.parquet", "--truth", "truth.parquet", "-o", "m.parquet", "-k"]
+    told = f"no list is longer than {longest}: Hit@{longest + 40} sees no more than that"
+
+    assert told in run(*words, f"1,{longest + 40}", cwd=market).stderr
+    assert "no list is longer" not in run(*words, f"1,{longest}", cwd=market).stderr
+
+
 def test_several_recommendations_are_one_leaderboard_with_the_best_first(market):
     words = ["bad.parquet", "good.parquet", "--truth", "truth.parquet", "--format", "table"]
     done = run(*words, "--bootstrap", 50, "--k", "1", cwd=market)
