@@ -136,6 +136,8 @@ def train_cpr(
 
 
 def _tell(built: "BuiltProblem", pairs: "Source", products: "Source | None", labels: str) -> None:
+    from cprtools.cpr.unread import unread_columns
+
     outside = built.pairs_outside
     total = outside + built.problem.matrix.nnz
     if products is not None and outside > _MUCH_OUTSIDE * total:
@@ -144,6 +146,9 @@ def _tell(built: "BuiltProblem", pairs: "Source", products: "Source | None", lab
             f"{pairs.label}: {outside:,} of {total:,} {what} pairs name products that "
             f"{products.label} does not have: left out; do the ids of both tables agree?"
         )
+    if products is not None:
+        for text in unread_columns(built.problem, built.catalogue.table):
+            console.warn(f"{products.label}: {text}")
     console.report("problem", built.summary())
 
 
