@@ -102,9 +102,9 @@ def evaluate(
     ks = evaluation.parse_ks(k, inputs.kind)
     measured = evaluation.evaluate_all(inputs, ks, bootstrap=bootstrap, seed=seed)
     compared = [evaluation.compare(measured[0], other) for other in measured[1:]]
+    for text in evaluation.told_once(measured):
+        console.note(text)
     for one in measured:
-        for text in one.notes:
-            console.note(f"{one.method}: {text}")
         for text in one.warnings:
             console.warn(f"{one.method}: {text}")
     said = [s for comparison in compared for s in comparison.sentences]

@@ -4,7 +4,7 @@ from cprtools.evaluation.complements import evaluate_complements
 from cprtools.evaluation.inputs import Inputs, Places, evaluate_all, open_inputs, parse_ks
 from cprtools.evaluation.rendering import FORMATS, leaderboard, render
 from cprtools.evaluation.report import Details, Provenance, gather, html_report, provenance
-from cprtools.evaluation.results import Comparison, Evaluation, combine_tables, compare
+from cprtools.evaluation.results import Comparison, Evaluation, combine_tables, compare, told_once
 from cprtools.evaluation.sellers import evaluate_sellers
 from cprtools.evaluation.verdicts import verdicts
 
@@ -28,5 +28,6 @@ __all__ = [
     "parse_ks",
     "provenance",
     "render",
+    "told_once",
     "verdicts",
 ]

@@ -55,6 +55,17 @@ class Evaluation:
         return to_table(self.method, self.results, self.replicates)
 
 
+def told_once(measured: Sequence[Evaluation]) -> list[str]:
+    """The notes of all, with the name of the method; what several methods share comes once, first.
+
+    What is left out of the truth is the same for each of them.
+    """
+    first, *others = measured
+    shared = [text for text in first.notes if others and all(text in one.notes for one in others)]
+    named = [f"{one.method}: {t}" for one in measured for t in one.notes if t not in shared]
+    return [*(f"all: {text}" for text in shared), *named]
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Differences of one method's metrics to another's on the same queries and resamples."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -264,6 +265,25 @@ def test_an_empty_list_of_recommendations_is_all_misses(market):
     assert done.returncode == 0, done.stderr
     assert rows(market / "m.parquet")["empty", "Hit", 10, "all"]["value"] == 0
     assert "30 of 30 queries have no list" in done.stderr
+
+
+def test_what_holds_for_all_recommendations_is_told_once(market):
+    words = ["--truth", "truth.parquet", "-o", "m.parquet", "-k", "1,90"]
+    good = pq.read_table(market / "good.parquet")
+    pq.write_table(good.filter(pc.equal(good["rank"], 1)), market / "short.parquet")
+    lines = run("good.parquet", "short.parquet", *words, cwd=market).stderr.splitlines()
+    (alone,) = [
+        line
+        for line in run("short.parquet", *words, cwd=market).stderr.splitlines()
+        if "Hit@90 sees" in line
+    ]
+
+    told = [line.split("cprtools: ")[1] for line in lines if "Hit@90 sees" in line]
+    assert [text.split(":")[0] for text in told] == ["good", "short"]
+    assert alone.split("cprtools: ")[1] == told[1]
+    lines = run("good.parquet", "good.parquet", *words, cwd=market).stderr.splitlines()
+    (told,) = [line for line in lines if "Hit@90 sees" in line]
+    assert told.startswith("cprtools: all: no list is longer than")
 
 
 def test_a_cut_off_beyond_the_lists_is_told(market):
