@@ -77,7 +77,7 @@ def describe_input(source: Any) -> dict[str, Any]:
 
 
 def refuse_overwriting(targets: Sequence[str], inputs: Sequence[Any]) -> None:
-    """Raise UsageError where a target is one of the inputs, or a folder of ours that holds one."""
+    """Raise UsageError where a target is an input, a table of one, or a folder that holds one."""
     read = [os.path.realpath(path) for source in inputs for path in _places(source)]
     for target in targets:
         place = os.path.realpath(target)
@@ -91,7 +91,10 @@ def refuse_overwriting(targets: Sequence[str], inputs: Sequence[Any]) -> None:
 def _places(source: Any) -> list[str]:
     if isinstance(source, Source):
         return source.paths
-    return [str(source.path)] if hasattr(source, "path") else []
+    if not hasattr(source, "path"):
+        return []
+    # a graph or model is read as long as all its tables are there
+    return [str(source.path), *(str(table) for table in source.path.glob("*.parquet"))]
 
 
 def piped_footer(name: str, path: str) -> dict[str, Any]:

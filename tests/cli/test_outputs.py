@@ -1,6 +1,7 @@
 """What a command writes: under a name that says it, and in the place of nothing that is needed."""
 
 import json
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,11 +12,11 @@ from tests.cli.commands import fails, ok, run, write
 
 @pytest.fixture
 def shop(home, tmp_path):
-    """Copies of tables, and links to the models and the graph."""
+    """Copies of tables, of the models and of the graph."""
     for name in ("pairs.parquet", "products.parquet", "listings.parquet", "vectors.parquet"):
         (tmp_path / name).write_bytes((home / name).read_bytes())
     for name in ("graph", "cpr.model", "seller.model"):
-        (tmp_path / name).symlink_to(home / name)
+        shutil.copytree(home / name, tmp_path / name)
     return tmp_path
 
 
@@ -38,6 +39,8 @@ def contents(folder):
         ("build-graph", "--listings", "seller.model/products.parquet", "-o", "seller.model"),
         ("recommend", "--model", "cpr.model", "--all", "--exclude", "pairs.parquet",
          "-o", "pairs.parquet"),
+        ("recommend", "--model", "seller.model", "--all", "-o", "seller.model/products.parquet"),
+        ("recommend", "--seller", "S1", "-o", "seller.model/manifest.parquet"),
     ],
 )  # fmt: skip
 def test_an_output_is_none_of_the_inputs(shop, words):
