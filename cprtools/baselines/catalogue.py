@@ -18,6 +18,8 @@ IntArray = npt.NDArray[np.int64]
 
 # vectors that are looked at together
 _ROWS = 1 << 16
+# lengths of vectors that float32 still measures well
+_SHORTEST, _LONGEST = 1e-12, 1e18
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,14 @@ def unit_rows(matrix: FloatArray) -> FloatArray:
     # in parts: there may be gigabytes
     for start in range(0, len(matrix), _ROWS):
         part = matrix[start : start + _ROWS]
-        norms = np.linalg.norm(part, axis=1, keepdims=True)
-        result[start : start + _ROWS] = part / np.maximum(norms, 1e-12)
+        with np.errstate(over="ignore"):
+            norms = np.linalg.norm(part, axis=1, keepdims=True)
+        result[start : start + _ROWS] = part / np.maximum(norms, _SHORTEST)
+        # the squares of very large and very small numbers are none of float32
+        extreme = start + np.flatnonzero((norms < _SHORTEST) | (norms > _LONGEST))
+        wide = matrix[extreme].astype(np.float64)
+        norms = np.linalg.norm(wide, axis=1, keepdims=True)
+        result[extreme] = wide / np.where(norms > 0, norms, 1)
     return result
 
 

@@ -72,6 +72,13 @@ def test_zero_rows_stay_zero():
     assert rows.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
 
 
+@pytest.mark.parametrize("size", [1e30, 1e18, 1e-13, 1e-30])
+def test_the_direction_of_a_vector_counts_however_long_or_short_it_is(size):
+    plain = np.array([[3, 4], [0, 0], [4, -3]], dtype=np.float32)
+    rows = unit_rows(plain * np.array([[1], [1], [size]], dtype=np.float32))
+    np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0], [0.8, -0.6]], rtol=1e-6)
+
+
 def stored(members):
     def read(name):
         buffer = io.BytesIO()
