@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cprtools.errors import SchemaError, quote
-from cprtools.tables.casting import cast_column
+from cprtools.tables.casting import cast_column, is_text
 from cprtools.tables.faults import explain
 from cprtools.tables.formats import (
     PARQUET,
@@ -95,11 +95,46 @@ def _read_files(
         return parts[0].replace_schema_metadata(None)
     # ids may be integers in one file and strings in the next: our columns are cast file by file
     parts = [_cast_part(part, source, names or {}) for part in parts]
-    try:
-        merged = pa.concat_tables(parts, promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SchemaError(f"{source.label}: its files disagree on the type of a column") from error
-    return merged.replace_schema_metadata(None)
+    return _joined(parts, source.label).replace_schema_metadata(None)
+
+
+def _joined(parts: list[pa.Table], label: str) -> pa.Table:
+    """The parts as one table. Raises SchemaError where they disagree on the type of a column."""
+    kinds: dict[str, list[pa.DataType]] = {}
+    for part in parts:
+        for field in part.schema:
+            kinds.setdefault(field.name, []).append(field.type)
+    for name in [name for name, found in kinds.items() if len(set(found)) > 1]:
+        # no type is asked for: what is no id stays what it holds
+        parts = _alike(parts, Field(name, None, required=False), label)
+        columns = [part.select([name]) for part in parts if name in part.column_names]
+        if name.endswith("_id") and any(is_text(part.schema.types[0]) for part in columns):
+            parts = _alike(parts, Field(name, pa.string(), required=False), label)
+        columns = [part.select([name]) for part in parts if name in part.column_names]
+        try:
+            pa.concat_tables([part.slice(0, 0) for part in columns], promote_options="permissive")
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            types = sorted({str(part.schema.types[0]) for part in columns})
+            raise SchemaError(
+                f"{label}: its files disagree on the type of a column: '{name}' holds "
+                f"{' and '.join(types)}"
+            ) from error
+    return pa.concat_tables(parts, promote_options="permissive")
+
+
+def _alike(parts: list[pa.Table], field: Field, label: str) -> list[pa.Table]:
+    """The parts with a column cast where they have it: coded and long strings are plain then."""
+    name = field.name
+    return [
+        part.set_column(
+            part.schema.get_field_index(name),
+            name,
+            cast_column(part.column(name), field, label, name),
+        )
+        if name in part.column_names
+        else part
+        for part in parts
+    ]
 
 
 def _read_parquet(

@@ -239,11 +239,27 @@ def test_an_id_column_that_one_of_the_files_lacks_is_null_there(parquet, tmp_pat
         read(tmp_path / "d", tables.LISTINGS)
 
 
+def test_any_table_may_store_its_strings_and_ids_in_several_ways(parquet, tmp_path):
+    text = pa.array(["x"])
+    columns = [
+        ("1", pa.array(["a"]), text),
+        ("2", pa.array(["b"]).dictionary_encode(), text.dictionary_encode()),
+        ("3", pa.array(["c"], pa.large_string()), text.cast(pa.large_string())),
+        ("4", pa.array([7]), text.cast(pa.string_view())),
+    ]
+    for name, ids, extra in columns:
+        parquet({"seller_id": ids, "extra": extra}, f"d/{name}.parquet")
+
+    rows = tables.read_any(tables.open_table(str(tmp_path / "d"), tables.ANY))
+    assert rows.to_pydict() == {"seller_id": ["a", "b", "c", "7"], "extra": ["x"] * 4}
+
+
 def test_files_that_disagree_on_a_foreign_column_are_refused(parquet, tmp_path):
     parquet({"product_id": ["a"], "extra": ["x"]}, "d/1.parquet")
     parquet({"product_id": ["b"], "extra": [1]}, "d/2.parquet")
 
-    with pytest.raises(SchemaError, match="disagree on the type"):
+    said = "disagree on the type of a column: 'extra' holds int64 and string"
+    with pytest.raises(SchemaError, match=said):
         read(tmp_path / "d", tables.PRODUCTS)
     assert read(tmp_path / "d", tables.PRODUCTS, only=["product_id"]).num_rows == 2
 
