@@ -35,8 +35,10 @@ def open_excluded(name: str, mapping: Mapping[str, str]) -> Source:
     )
 
 
-def read_excluded(source: Source, query_ids: pa.Array, product_ids: pa.Array) -> csr_matrix:
-    """The (queries, candidates) bool matrix of pairs that are never returned.
+def read_excluded(
+    source: Source, query_ids: pa.Array, product_ids: pa.Array
+) -> tuple[csr_matrix, int]:
+    """The (queries, candidates) bool matrix of pairs that are never returned, and the table's rows.
 
     source: what `open_excluded` opened. Ids that the model does not know are no hindrance.
     """
@@ -47,7 +49,7 @@ def read_excluded(source: Source, query_ids: pa.Array, product_ids: pa.Array) ->
     known = (rows >= 0) & (cols >= 0)
     values = np.ones(int(known.sum()), dtype=bool)
     shape = (len(query_ids), len(product_ids))
-    return csr_matrix((values, (rows[known], cols[known])), shape=shape)
+    return csr_matrix((values, (rows[known], cols[known])), shape=shape), table.num_rows
 
 
 def mask_of(products: pa.Table, product_ids: pa.Array, label: str) -> BoolArray:

@@ -14,6 +14,7 @@ from cprtools.errors import PartialAnswerError, SchemaError, UsageError, list_na
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from scipy.sparse import csr_matrix
 
     from cprtools.answers import Model
     from cprtools.tables import Footer, Source
@@ -246,9 +247,7 @@ def _answer(
         model.use_approximate_search(use_ranker=request.use_ranker)
     excluded, only = None, None
     if filters.exclude is not None:
-        from cprtools.answers.filters import read_excluded
-
-        excluded = read_excluded(filters.exclude, model.query_ids(), model.product_ids)
+        excluded = _read_excluded(filters.exclude, model)
     if filters.only is not None:
         from cprtools.answers.filters import mask_of
 
@@ -270,6 +269,19 @@ def _answer(
         return model.guarded(answers.recommend_complements(model, query_idx, asked))
     wanted = answers.SellerRequest(threshold=request.threshold, category=request.category, **common)
     return model.guarded(answers.recommend_products(model, query_idx, wanted))
+
+
+def _read_excluded(source: "Source", model: "Model") -> "csr_matrix":
+    from cprtools.answers.filters import read_excluded
+
+    excluded, rows = read_excluded(source, model.query_ids(), model.product_ids)
+    if rows and not excluded.nnz:
+        # what must not be shown would be shown, and nobody would know
+        console.warn(
+            f"{source.label}: none of its {rows:,} rows is of ids that the model knows; "
+            "nothing is left out"
+        )
+    return excluded
 
 
 def _columns_to_read(model: "Model", request: Request) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """cprtools recommend: answers without rows."""
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.cli.commands import ok, write
+from tests.cli.commands import ok, run, write
 
 
 def test_an_empty_answer_names_only_the_options_that_would_help(home):
@@ -33,3 +34,20 @@ def test_many_products_of_which_none_has_an_answer_give_a_table_without_rows(hom
         ok(home, "recommend", "--queries", "asked.parquet", "--only", "only_a1.parquet", *further,
            "-o", "none.parquet")  # fmt: skip
         assert pq.read_table(home / "none.parquet").num_rows == 0
+
+
+def test_a_table_to_leave_out_that_fits_no_id_of_the_model_is_told_of(home):
+    write(home / "other_ids.parquet", seller_id=["S1", "S2"], product_id=[1, 2])
+    write(
+        home / "nobody.parquet",
+        seller_id=pa.array([], pa.string()),
+        product_id=pa.array([], pa.string()),
+    )
+    write(home / "fits.parquet", seller_id=["S2", "gone"], product_id=["A1", "A1"])
+    said = {
+        name: run(home, "recommend", "--seller", "S1", "--exclude", f"{name}.parquet").stderr
+        for name in ("other_ids", "nobody", "fits")
+    }
+    told = b"none of its 2 rows is of ids that the model knows; nothing is left out"
+    assert told in said["other_ids"]
+    assert b"nothing is left out" not in said["nobody"] + said["fits"]
