@@ -7,8 +7,8 @@ from cprtools.errors import list_names
 from cprtools.tables import columns as c
 from cprtools.tables.light import pc
 
-# 007 and 1,5 are words; of a few products nothing can be said
-_NUMBER = r"^\s*[+-]?(0|[1-9][0-9]*)(\.[0-9]+)?\s*$"
+# 007, 1,5 and numbers as long as barcodes are words; of a few products nothing can be said
+_NUMBER = r"^\s*[+-]?(0|[1-9][0-9]{0,6})(\.[0-9]+)?\s*$"
 _FEW = 20
 
 

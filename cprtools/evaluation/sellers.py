@@ -260,6 +260,8 @@ def _calibration(
     known = ~np.isnan(affinity)
     if known.any() and (affinity[known].min() < 0 or affinity[known].max() > 1):
         raise SchemaError("recommendations: an affinity is outside 0..1; it is a probability")
+    if not known.all():
+        notes.append(f"{(~known).sum():,} rows have no affinity: left out of the calibration")
     affinity, is_true = affinity[known], is_true[known]
     blocks = calibration_blocks(lists.query[known], affinity, is_true, num_sellers)
     return blocks, calibration_table(affinity, is_true)

@@ -293,6 +293,13 @@ def test_affinities_outside_0_to_1_are_refused():
         evaluate_sellers(recs, listings("s a"))
 
 
+def test_rows_without_an_affinity_are_counted():
+    recs = lists("s: a b c", "seller_id")
+    recs = recs.append_column("affinity", pa.array([0.8, float("nan"), None]))
+    notes = evaluate_sellers(recs, listings("s a"), bootstrap=0).notes
+    assert "2 rows have no affinity: left out of the calibration" in notes
+
+
 def test_no_lists_at_all_are_all_misses():
     recs = lists("x: a").slice(0, 0)
 
