@@ -49,10 +49,10 @@ def run(request: Request) -> None:
         request.check_kind(kind)
         model = _open(place, kind, request)
     filters = _Filters.of(request)
-    if request.list_categories:
-        _list_categories(model, request, filters)
-        return
     model, added = _with_products(model, request)
+    if request.list_categories:
+        _list_categories(model, request, filters, added)
+        return
     inputs = (model.folder, query_source, filters.exclude, filters.only, *added)
     console.check_inputs(*inputs)
     query_idx, unknown = _resolve(model, kind, request, query_source)
@@ -166,7 +166,8 @@ def _with_products(model: "Model", request: Request) -> tuple["Model", list[Any]
     else:
         known = f"; {extended.num_known:,} others it knows already" if extended.num_known else ""
         console.note(f"{source.label}: {extended.num_new:,} products are new to the model{known}")
-        _warn_of_gaps(model, request, source.label, extended.num_new)
+        if not request.list_categories:
+            _warn_of_gaps(model, request, source.label, extended.num_new)
     return extended.model, opened
 
 
@@ -359,7 +360,7 @@ def _stream(blocks: "Iterator[pa.Table]") -> "pa.RecordBatchReader":
     return pa.RecordBatchReader.from_batches(first.schema, batches())
 
 
-def _list_categories(model: "Model", request: Request, filters: _Filters) -> None:
+def _list_categories(model: "Model", request: Request, filters: _Filters, added: list[Any]) -> None:
     from cprtools import answers, tables
     from cprtools.answers.filters import mask_of
     from cprtools.answers.model import index_of_id
@@ -371,7 +372,7 @@ def _list_categories(model: "Model", request: Request, filters: _Filters) -> Non
         only = mask_of(tables.read(filters.only), model.product_ids, filters.only.label)
     table = answers.list_categories(model, seller, only)
     if request.chosen_format == "parquet":
-        tables.write(table, request.output, console.footer(model.folder, filters.only))
+        tables.write(table, request.output, console.footer(model.folder, filters.only, *added))
     elif request.chosen_format == "table":
         rendering.print_table(table, request.output, "no product has a category")
     else:

@@ -46,7 +46,7 @@ def recommend(
         bool,
         typer.Option(
             "--list-categories",
-            help="Sellers: each category, its high-demand products (of --only, where given), "
+            help="Sellers: each category, its high-demand products (of --only, and new ones of --products), "
             "the seller's listings in it, and whether it is the primary one.",
         ),
     ] = False,

@@ -100,8 +100,6 @@ class Request:
         if self.seller is None:
             raise UsageError("--list-categories needs --seller")
         idle = {
-            "--products": self.products,
-            "--vectors": self.vectors,
             "--category": self.category,
             "--exclude": self.exclude,
             "--with": self.show,

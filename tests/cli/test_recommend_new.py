@@ -231,3 +231,21 @@ def test_vectors_alone_for_sellers_may_be_a_pipe(shop):
     out = ok(shop, *words, "--vectors", "-", stdin=piped)
     assert out == ok(shop, *words, "--vectors", "newvec.parquet")
     assert {"N1", "N3"} <= {json.loads(line)["product_id"] for line in out.decode().splitlines()}
+
+
+@pytest.mark.parametrize("given", [GIVEN, GIVEN[:2]])
+def test_new_products_are_counted_in_their_categories(shop, given):
+    asked = ("--seller", "S2", "--list-categories")
+    before = {row["category"]: row for row in rows_of(shop, *asked)}
+    done = run(shop, "recommend", *asked, *given, "--format", "json")
+    assert done.stderr.decode().count("\n") == 1
+    after = {row["category"]: row for row in map(json.loads, done.stdout.splitlines())}
+    gained = {name: row["products"] - before.get(name, {"products": 0})["products"]
+              for name, row in after.items()}  # fmt: skip
+    assert gained == {"Alpha": 1, "Beta": 1, "Gamma": 1}
+    assert all(after[name]["listed"] == row["listed"] for name, row in before.items())
+    write(shop / "quarter.parquet", product_id=["N1", "A1", "B1"])
+    of_quarter = rows_of(shop, *asked, *given, "--only", "quarter.parquet")
+    assert {row["category"]: row["products"] for row in of_quarter} == {
+        "Alpha": 2, "Beta": 1, "Gamma": 0
+    }  # fmt: skip
