@@ -59,7 +59,8 @@ def run(request: Request) -> None:
     query_idx = _part(query_idx, request.shard)
     result = _answer(model, kind, request, filters, query_idx)
     footer = console.footer(*inputs, method=model.method)
-    _hand_out(result, request, footer)
+    empty = request.said_without_rows(is_of_sellers=kind == answers.SELLERS)
+    _hand_out(result, request, footer, empty)
     if unknown:
         raise PartialAnswerError(f"{request.queries}: {unknown}")
 
@@ -302,27 +303,30 @@ def _note_strangers(products: "pa.Table", model: "Model", label: str) -> None:
         )
 
 
-def _hand_out(result: "Iterator[pa.Table]", request: Request, footer: "Footer") -> None:
+def _hand_out(result: "Iterator[pa.Table]", request: Request, footer: "Footer", empty: str) -> None:
+    """Write the answer; empty: what is said of one without rows."""
     if request.chosen_format == "parquet" and request.output == "-":
         from cprtools import tables
 
         tables.check_writable("-")
     if request.product is not None or request.seller is not None:
-        _write(result, request, footer)
+        _write(result, request, footer, empty)
         return
     from cprtools.training.reuse import reusing_memory
 
     with reusing_memory():
-        _write(console.progress(result, "answered blocks"), request, footer)
+        _write(console.progress(result, "answered blocks"), request, footer, empty)
 
 
-def _write(blocks: "Iterator[pa.Table]", request: Request, footer: "Footer") -> None:
+def _write(blocks: "Iterator[pa.Table]", request: Request, footer: "Footer", empty: str) -> None:
     import pyarrow as pa
 
     from cprtools import tables
     from cprtools.cli import rendering
 
     chosen = request.chosen_format
+    if chosen != "table":
+        blocks = _told_where_empty(blocks, empty)
     if chosen == "parquet" and not request.partition_by:
         tables.write(_stream(blocks), request.output, footer)
         return
@@ -335,10 +339,19 @@ def _write(blocks: "Iterator[pa.Table]", request: Request, footer: "Footer") -> 
             console.warn(f"{request.output}: {others:,} tables of other sellers stay there")
         return
     if chosen == "table":
-        empty = request.said_without_rows(is_of_sellers="seller_id" in table.column_names)
         rendering.print_table(table, request.output, empty)
     else:
         tables.write_text(rendering.as_text(table, chosen), request.output)
+
+
+def _told_where_empty(blocks: "Iterator[pa.Table]", empty: str) -> "Iterator[pa.Table]":
+    """The blocks, and a note after the last one where none had a row."""
+    rows = 0
+    for block in blocks:
+        rows += block.num_rows
+        yield block
+    if not rows:
+        console.note(empty)
 
 
 def _stream(blocks: "Iterator[pa.Table]") -> "pa.RecordBatchReader":

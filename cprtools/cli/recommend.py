@@ -46,8 +46,8 @@ def recommend(
         bool,
         typer.Option(
             "--list-categories",
-            help="Sellers: each category, its high-demand products (of --only, and new ones of --products), "
-            "the seller's listings in it, and whether it is the primary one.",
+            help="Sellers: each category, its high-demand products (of --only, and new ones of "
+            "--products), the seller's listings in it, and whether it is the primary one.",
         ),
     ] = False,
     threshold: Annotated[

@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from tests.cli.commands import ok, run, write
 
@@ -31,9 +32,23 @@ def test_many_products_of_which_none_has_an_answer_give_a_table_without_rows(hom
     write(home / "asked.parquet", query_id=["A1", "A1"])
     write(home / "only_a1.parquet", product_id=["A1"])
     for further in ((), ("--no-rank",)):
-        ok(home, "recommend", "--queries", "asked.parquet", "--only", "only_a1.parquet", *further,
-           "-o", "none.parquet")  # fmt: skip
+        done = run(home, "recommend", "--queries", "asked.parquet", "--only", "only_a1.parquet",
+                   *further, "-o", "none.parquet")  # fmt: skip
+        assert done.returncode == 0
         assert pq.read_table(home / "none.parquet").num_rows == 0
+        said = "cprtools: no recommendation passes; nothing is left to recommend"
+        assert done.stderr.decode().splitlines() == [said]
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_an_empty_answer_is_told_beside_a_form_that_says_nothing(home, form):
+    write(home / "a1.parquet", product_id=["A1"])
+    asked = ("recommend", "--seller", "S1", "--only", "a1.parquet", "--category", "Beta")
+    done = run(home, *asked, "--format", form, "-o", f"empty.{form}")
+    assert done.returncode == 0, done.stderr
+    told = ["cprtools: no recommendation passes; try --threshold 0 or --category all"]
+    assert done.stderr.decode().splitlines() == told
+    assert run(home, *asked, "--format", form, "-o", f"empty.{form}", "-q").stderr == b""
 
 
 def test_a_table_to_leave_out_that_fits_no_id_of_the_model_is_told_of(home):
