@@ -9,11 +9,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from cprtools.errors import DataError, SchemaError, UsageError
-from cprtools.mining.rules import Rules, micros
+from cprtools.mining.rules import Rules, micros, spell_duration
 from cprtools.mining.workspace import Workspace, open_workspace
 from cprtools.tables import describe_input
 from cprtools.tables.leftovers import claimed
@@ -135,7 +136,11 @@ def _spelled(name: str, value: int | bool) -> str:
     option = "--" + name.replace("_", "-")
     if isinstance(value, bool):
         return f"{'with' if value else 'without'} {option}"
-    return f"with {option} {value / 1_000_000:g}s" if "window" in name else f"with {option} {value}"
+    if "window" not in name:
+        return f"with {option} {value}"
+    spelled = spell_duration(timedelta(microseconds=value))
+    # to be typed again: an option takes one unit
+    return f"with {option} {f'{value / 1_000_000:g}s' if ' ' in spelled else spelled}"
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def test_a_state_alone_can_be_read_with_another_least_count(shop):
         (2, ["monday.parquet", "--state", "kept", "--forget", "1"], "goes without EVENTS"),
         (2, ["--relations", "monday.parquet", "--state", "kept"], "--state keeps events"),
         (2, ["--state", "none"], "none: there is no such state yet; name EVENTS"),
-        (2, ["--state", "kept", "--window", "1d"], "made with --window 604800s; keep to it"),
+        (2, ["--state", "kept", "--window", "1d"], "made with --window 7d; keep to it"),
         (2, ["--state", "kept", "--explain", "a", "b"], "and no state"),
         (2, ["monday.parquet", "--state", "kept", "--engine", "spark"], "--state goes with"),
         (3, ["--state", "kept", "--forget", "nobody"], "no customer 'nobody' in this state"),
