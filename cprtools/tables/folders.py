@@ -18,7 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cprtools.errors import DataError, SchemaError, list_names
-from cprtools.tables.formats import UNREADABLE, check_text, name_file, unreadable
+from cprtools.tables.formats import (
+    MANIFEST,
+    MANIFEST_FILE,
+    UNREADABLE,
+    check_text,
+    name_file,
+    unreadable,
+)
 from cprtools.tables.leftovers import claimed
 from cprtools.tables.mapped import MappedTable, read_whole, write_mapped
 from cprtools.tables.provenance import PREFIX, Footer, piped_footer
@@ -33,7 +40,6 @@ from cprtools.tables.writing import (
 
 FORMAT = 1
 MANIFEST_KEY = (PREFIX + "folder").encode()
-MANIFEST = "manifest"
 GRAPH = "graph"
 _MEMBER = re.compile(r"[a-z0-9_]{1,60}\.parquet")
 # what a footer can hold in place of a manifest
@@ -96,7 +102,7 @@ class Folder:
     @property
     def manifest_file(self) -> str:
         """The member whose footer says how the folder was made."""
-        return str(self.path / f"{MANIFEST}.parquet")
+        return str(self.path / MANIFEST_FILE)
 
     def mapped(self, member: str) -> MappedTable:
         """One table in place. Raises DataError where it is damaged or has another layout."""
@@ -193,10 +199,10 @@ def _titles(kinds: tuple[str, ...]) -> str:
 
 
 def _read_manifest(name: str, path: Path) -> dict[str, Any]:
-    file = path / f"{MANIFEST}.parquet"
+    file = path / MANIFEST_FILE
     if not file.exists():
         found = list_names(sorted(p.name for p in path.iterdir())) or "nothing"
-        raise DataError(f"{name}: no {MANIFEST}.parquet, so no cprtools folder; found {found}")
+        raise DataError(f"{name}: no {MANIFEST_FILE}, so no cprtools folder; found {found}")
     try:
         metadata = pq.read_schema(file).metadata or {}
         manifest = {"facts": {}, **json.loads(metadata[MANIFEST_KEY])}
@@ -206,7 +212,7 @@ def _read_manifest(name: str, path: Path) -> dict[str, Any]:
     except (pa.ArrowException, OSError) as error:
         raise unreadable(name, str(file), error) from error
     except _DAMAGE as error:
-        raise DataError(f"{name}: {MANIFEST}.parquet holds no valid manifest") from error
+        raise DataError(f"{name}: {MANIFEST_FILE} holds no valid manifest") from error
 
 
 def _check_member(name: str, path: Path, member: str, rows: int, manifest: dict[str, Any]) -> None:
@@ -317,7 +323,7 @@ def _check_replaceable(target: str, kind: str) -> None:
         raise DataError(f"{target}: {reason(error)}") from error
     # a mistyped name must not cost anybody a folder
     foreign = [name for name in entries if not _MEMBER.fullmatch(name)]
-    found = _kind_of(path / f"{MANIFEST}.parquet") if entries else kind
+    found = _kind_of(path / MANIFEST_FILE) if entries else kind
     if foreign or found is None:
         raise DataError(
             f"{target}: holds files that are not ours ({list_names(foreign or entries, 3)}); "

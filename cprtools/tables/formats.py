@@ -28,6 +28,9 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 # what the footers of our tables say of their form; the first version wrote no such key
 TABLE_FORMAT = 1
 FORMAT_KEY = b"cprtools.format"
+# the table that makes a folder one of ours
+MANIFEST = "manifest"
+MANIFEST_FILE = f"{MANIFEST}.parquet"
 # how a damaged Parquet file shows itself; a column's name may be no text
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 # what is looked at to learn the columns

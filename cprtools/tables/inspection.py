@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cprtools.tables.faults import explain
-from cprtools.tables.folders import MANIFEST, Folder, check_folder, extract_tar
+from cprtools.tables.folders import Folder, check_folder, extract_tar
 from cprtools.tables.formats import (
     JSON,
+    MANIFEST,
+    MANIFEST_FILE,
     PARQUET,
     UNREADABLE,
     Layout,
@@ -99,7 +101,7 @@ def open_place(name: str) -> Source | Folder:
         if Path(path).stat().st_size and tarfile.is_tarfile(path):
             return check_folder("standard input", extract_tar(path))
         return Source(STDIN, [spooled_table(path)], ANY)
-    if os.path.exists(Path(name) / f"{MANIFEST}.parquet"):
+    if os.path.exists(Path(name) / MANIFEST_FILE):
         return check_folder(name, Path(name))
     return open_table(name, ANY)
 

@@ -15,6 +15,7 @@ from cprtools import __version__
 from cprtools.errors import DataError, UsageError
 from cprtools.tables.duck import fault_of, fetch, function_sql
 from cprtools.tables.formats import (
+    MANIFEST_FILE,
     PARQUET,
     TABLE_FORMAT,
     UNREADABLE,
@@ -82,7 +83,7 @@ def refuse_overwriting(targets: Sequence[str], inputs: Sequence[Any]) -> None:
     for target in targets:
         place = os.path.realpath(target)
         # such a folder is replaced as a whole
-        is_replaced = os.path.isfile(os.path.join(place, "manifest.parquet"))
+        is_replaced = os.path.isfile(os.path.join(place, MANIFEST_FILE))
         within = os.path.join(place, "")
         if any(path == place or (is_replaced and path.startswith(within)) for path in read):
             raise UsageError(f"{target}: is read here, too; name another output")

@@ -20,6 +20,7 @@ from cprtools.tables.duck import json_names
 from cprtools.tables.formats import (
     CSV,
     JSON,
+    MANIFEST_FILE,
     PARQUET,
     PARQUET_MAGIC,
     UNREADABLE,
@@ -175,7 +176,7 @@ def read_schema(path: str, label: str, *, every_line: bool = False) -> pa.Schema
 def _member_or_files(folder: Path, spec: TableSpec) -> list[str]:
     # a complement model stands in for a vectors table: its Product2Vec embeddings
     member = folder / f"{spec.name}.parquet"
-    if (folder / "manifest.parquet").exists():
+    if (folder / MANIFEST_FILE).exists():
         if member.exists():
             return [str(member)]
         raise SchemaError(f"{folder}: this model holds no {spec.name}")

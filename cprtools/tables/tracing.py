@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from cprtools.errors import CprError
-from cprtools.tables.folders import MANIFEST, Folder
+from cprtools.tables.folders import Folder
+from cprtools.tables.formats import MANIFEST_FILE
 from cprtools.tables.inspection import count_rows, open_place
 from cprtools.tables.provenance import digest_rows, parse_footer, read_footer
 from cprtools.tables.schemas import ANY
@@ -86,7 +87,7 @@ class _Tracer:
     def _candidates(self, name: str) -> Iterator[str]:
         if name == STDIN:
             for folder in self._folders:
-                for pattern in ("*.parquet", os.path.join("*", f"{MANIFEST}.parquet")):
+                for pattern in ("*.parquet", os.path.join("*", MANIFEST_FILE)):
                     found = sorted(glob.glob(pattern, root_dir=folder))
                     names = [os.path.dirname(path) or path for path in found]
                     yield from (os.path.normpath(os.path.join(folder, name)) for name in names)
