@@ -4,7 +4,8 @@ A test of the command line needs a process, and most of a process's time goes in
 server for the tests of this process imports them once and forks itself for each command. It never
 computes anything itself, so it has no threads whose locks a child would get without them. A child
 has the descriptors, the folder and the environment that a process of its own would have, but for
-the seed of its hashes: what depends on that is tested in a process of its own.
+the seed of its hashes, which is the server's: where two runs must write the same bytes one of them
+is given `OTHER_HASHES`, and so a process of its own.
 """
 
 import atexit
@@ -29,6 +30,8 @@ LOADED = (
 # no library reads these while it is imported
 _READ_LATE = {"COLUMNS", "TMPDIR", "PYTEST_CURRENT_TEST"}
 _server = None
+OTHER_HASHES = {"PYTHONHASHSEED": "1"}
+"""Variables under which sets and dicts of strings have another order than in the server's forks."""
 
 
 def run(words, cwd=None, *, env=None, text=False, **options):
@@ -57,11 +60,12 @@ def run(words, cwd=None, *, env=None, text=False, **options):
 
 def _start():
     global _server
+    environment = {"PYTHONHASHSEED": "0", **os.environ}
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-m", "tests.forking", str(theirs.fileno())]
     root = Path(__file__).resolve().parents[1]
     process = subprocess.Popen(
-        command, cwd=root, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+        command, cwd=root, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
     )
     theirs.close()
     _server = ours, _read_early(os.environ)

@@ -50,11 +50,11 @@ def run(request: Request) -> None:
         model = _open(place, kind, request)
     filters = _Filters.of(request)
     model, added = _with_products(model, request)
-    if request.list_categories:
-        _list_categories(model, request, filters, added)
-        return
     inputs = (model.folder, query_source, filters.exclude, filters.only, *added)
     console.check_inputs(*inputs)
+    if request.list_categories:
+        _list_categories(model, request, filters.only, inputs)
+        return
     query_idx, unknown = _resolve(model, kind, request, query_source)
     query_idx = _part(query_idx, request.shard)
     result = _answer(model, kind, request, filters, query_idx)
@@ -373,7 +373,9 @@ def _stream(blocks: "Iterator[pa.Table]") -> "pa.RecordBatchReader":
     return pa.RecordBatchReader.from_batches(first.schema, batches())
 
 
-def _list_categories(model: "Model", request: Request, filters: _Filters, added: list[Any]) -> None:
+def _list_categories(
+    model: "Model", request: Request, listed: "Source | None", inputs: tuple[Any, ...]
+) -> None:
     from cprtools import answers, tables
     from cprtools.answers.filters import mask_of
     from cprtools.answers.model import index_of_id
@@ -381,11 +383,11 @@ def _list_categories(model: "Model", request: Request, filters: _Filters, added:
 
     seller = index_of_id(str(request.seller), model)
     only = None
-    if filters.only is not None:
-        only = mask_of(tables.read(filters.only), model.product_ids, filters.only.label)
+    if listed is not None:
+        only = mask_of(tables.read(listed), model.product_ids, listed.label)
     table = answers.list_categories(model, seller, only)
     if request.chosen_format == "parquet":
-        tables.write(table, request.output, console.footer(model.folder, filters.only, *added))
+        tables.write(table, request.output, console.footer(*inputs))
     elif request.chosen_format == "table":
         rendering.print_table(table, request.output, "no product has a category")
     else:

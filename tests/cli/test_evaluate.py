@@ -198,9 +198,10 @@ def test_a_text_form_goes_to_a_file_and_a_pipe_alike(market):
 
 
 def test_the_same_bytes_at_any_number_of_threads(market):
-    for threads in ("1", "2"):
+    for threads, more in (("1", {}), ("2", forking.OTHER_HASHES)):
         words = ["good.parquet", "--against", "bad.parquet", "--truth", "truth.parquet"]
-        run(*words, "--threads", threads, "-o", f"{threads}.parquet", cwd=market)
+        words += ["--threads", threads, "-o", f"{threads}.parquet"]
+        run(*words, cwd=market, env={**os.environ, **more})
 
     assert (market / "1.parquet").read_bytes() == (market / "2.parquet").read_bytes()
 

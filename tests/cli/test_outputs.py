@@ -41,6 +41,8 @@ def contents(folder):
          "-o", "pairs.parquet"),
         ("recommend", "--model", "seller.model", "--all", "-o", "seller.model/products.parquet"),
         ("recommend", "--seller", "S1", "-o", "seller.model/manifest.parquet"),
+        ("recommend", "--seller", "S1", "--list-categories", "--only", "products.parquet",
+         "--format", "csv", "-o", "products.parquet"),
     ],
 )  # fmt: skip
 def test_an_output_is_none_of_the_inputs(shop, words):

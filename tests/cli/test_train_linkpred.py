@@ -57,19 +57,21 @@ def same_files(one, other):
 
 
 def test_killed_at_any_write_and_resumed_the_same_bytes_are_written(home):
-    whole = home / "kept_seller.model"
-    done = run_until(home, 0, *QUICK, "--checkpoint", "whole.state", "-o", whole)
+    plain = home / "quick.model"
+    ok(home, *TRAIN, *QUICK, "-o", plain)
+    done = run_until(home, 0, *QUICK, "--checkpoint", "whole.state", "-o", "kept_seller.model")
     assert done.returncode == 0, done.stderr.decode()
+    same_files(plain, home / "kept_seller.model")
     state = pq.read_table(home / "whole.state" / "manifest.parquet").column("member").to_pylist()
     # two networks in each of the two fits
     assert state == [f"{kind}_{fit}" for kind in ("state", "tensors") for fit in range(1, 5)]
     # three files a state of the first network; the last writes are the model's
-    for writes in (14, int(done.stdout) - 3):
+    for writes in (5, 14, int(done.stdout) - 3):
         words = (*QUICK, "--checkpoint", f"state{writes}", "-o", f"cut{writes}.model")
         assert run_until(home, writes, *words).returncode == -signal.SIGKILL
         assert not (home / f"cut{writes}.model").exists()
         ok(home, *TRAIN, "--resume", *words)
-        same_files(whole, home / f"cut{writes}.model")
+        same_files(plain, home / f"cut{writes}.model")
 
 
 @pytest.mark.parametrize(
