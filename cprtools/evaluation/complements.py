@@ -58,7 +58,7 @@ def evaluate_complements(
     products: pa.Table | None = None,
     keep_known: bool = False,
     by: Sequence[Attribute] = (),
-    with_scores: bool = False,
+    with_details: bool = False,
     ks: Sequence[int] = (1, 3, 10),
     bootstrap: int = 1000,
     seed: int = 0,
@@ -69,8 +69,8 @@ def evaluate_complements(
     recs: the complements' recommendations; truth: query_id, candidate_id, co_purchase?,
     complement?; train: pairs that the method learned from; products: the catalogue, then pairs
     outside it are no truth; keep_known: pairs of `train` are truth, too; by: columns whose values
-    are segments of the queries; with_scores: tenths of the lists by score, too. Raises SchemaError
-    for broken lists and a truth that leaves no pair.
+    are segments of the queries; with_details: tenths of the lists by score and the pairs looked
+    for, too. Raises SchemaError for broken lists and a truth that leaves no pair.
     """
     notes: list[str] = []
     warnings: list[str] = []
@@ -86,7 +86,7 @@ def evaluate_complements(
     segments = _segments(held_out, known, by)
     blocks = _on_pairs(everything, held_out, ids, known, ks, segments, notes)
     lists = _lists_of(everything, held_out.queries, notes)
-    bins = _by_score(everything, held_out) if with_scores else None
+    bins = _by_score(everything, held_out) if with_details else None
     del everything
     note_short(lists, len(held_out.queries), ("queries", "Hit"), max(ks), notes, warnings)
     facts, more = beyond_accuracy(
@@ -97,6 +97,7 @@ def evaluate_complements(
     return Evaluation(
         "complements", method, held_out.names, results, replicates,
         tuple(("Hit", k) for k in ks), tuple(notes), tuple(warnings), bins,
+        held_out.pairs.by_id(held_out.names, ids) if with_details else None,
     )  # fmt: skip
 
 

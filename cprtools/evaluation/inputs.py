@@ -216,20 +216,16 @@ def evaluate_all(
     *,
     bootstrap: int = 1000,
     seed: int = 0,
-    with_scores: bool = False,
+    with_details: bool = False,
 ) -> list[Evaluation]:
     """One evaluation per method, the first being the one that was asked for."""
-    if inputs.kind == SELLERS:
-        return [_sellers(inputs, i, ks, bootstrap, seed) for i in range(len(inputs.methods))]
-    return [
-        _complements(inputs, i, ks, bootstrap, seed, with_scores)
-        for i in range(len(inputs.methods))
-    ]
+    one = _sellers if inputs.kind == SELLERS else _complements
+    return [one(inputs, i, ks, bootstrap, seed, with_details) for i in range(len(inputs.methods))]
 
 
 # the lists are an argument that nobody else holds: what is evaluated can let go of them
 def _complements(
-    inputs: Inputs, place: int, ks: Sequence[int], bootstrap: int, seed: int, with_scores: bool
+    inputs: Inputs, place: int, ks: Sequence[int], bootstrap: int, seed: int, with_details: bool
 ) -> Evaluation:
     return evaluate_complements(
         _read_lists(inputs, place),
@@ -237,7 +233,7 @@ def _complements(
         train=inputs.extras.get("train"),
         products=inputs.extras.get("products"),
         keep_known=inputs.keep_known,
-        with_scores=with_scores,
+        with_details=with_details,
         by=inputs.by,
         ks=ks,
         bootstrap=bootstrap,
@@ -247,7 +243,7 @@ def _complements(
 
 
 def _sellers(
-    inputs: Inputs, place: int, ks: Sequence[int], bootstrap: int, seed: int
+    inputs: Inputs, place: int, ks: Sequence[int], bootstrap: int, seed: int, with_details: bool
 ) -> Evaluation:
     extras = inputs.extras
     return evaluate_sellers(
@@ -257,6 +253,7 @@ def _sellers(
         products=extras.get("products"),
         high_demand=extras.get("high_demand"),
         sellers=extras.get("sellers"),
+        with_details=with_details,
         by=inputs.by,
         ks=ks,
         bootstrap=bootstrap,

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from cprtools.evaluation.coding import FloatArray, IntArray, totals
 from cprtools.evaluation.lists import Lists
@@ -25,6 +26,16 @@ class Truth:
     def counts(self) -> FloatArray:
         """Held-out products of each query, (num_queries,) float64, 1 or more."""
         return np.bincount(self.query, minlength=self.num_queries).astype(np.float64)
+
+    def by_id(self, queries: pa.Array, products: pa.Array) -> pa.Table:
+        """Its pairs with the ids for codes: query, product, weight."""
+        return pa.table(
+            {
+                "query": queries.take(pa.array(self.query)),
+                "product": products.take(pa.array(self.product)),
+                "weight": self.weight,
+            }
+        )
 
     def sum(self, values: FloatArray) -> FloatArray:
         """(pairs,) values added up over each query, (num_queries,) float64."""

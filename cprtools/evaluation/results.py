@@ -48,6 +48,9 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     calibration: pa.Table | None = None
+    held_out: pa.Table | None = None
+    """The pairs that were looked for, each once: query, product and weight (of complements the
+    co-purchases, else 1); None where no details were asked for."""
 
     @property
     def metrics(self) -> pa.Table:

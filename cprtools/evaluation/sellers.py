@@ -40,6 +40,7 @@ def evaluate_sellers(
     high_demand: pa.Table | None = None,
     sellers: pa.Table | None = None,
     by: Sequence[Attribute] = (),
+    with_details: bool = False,
     ks: Sequence[int] = (10, 20, 100),
     bootstrap: int = 1000,
     seed: int = 0,
@@ -50,9 +51,9 @@ def evaluate_sellers(
     recs: the sellers' recommendations; truth: held-out listings; train: the listings that were
     learned from; products: the catalogue; high_demand: what may be recommended, without it all;
     sellers: those to average over, without it all with truth; by: columns whose values are segments
-    of the sellers, or of their held-out products. Truth and lists are cut to the
-    candidates: catalogue, high demand, not listed in training. Raises SchemaError for broken lists
-    and a truth that leaves nothing.
+    of the sellers, or of their held-out products; with_details: the listings looked for, too. Truth
+    and lists are cut to the candidates: catalogue, high demand, not listed in training. Raises
+    SchemaError for broken lists and a truth that leaves nothing.
     """
     notes: list[str] = []
     ids = _product_ids(recs, truth, train)
@@ -78,7 +79,7 @@ def evaluate_sellers(
     results, replicates = measure(blocks, facts, len(queries), bootstrap, seed)
     return Evaluation(
         "sellers", method, queries, results, replicates, (("Recall", max(ks)),),
-        tuple(notes), tuple(warnings), bins,
+        tuple(notes), tuple(warnings), bins, pairs.by_id(queries, ids) if with_details else None,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?
 DAY = r"^((19|20)[0-9]{2})([0-9]{2})([0-9]{2})$"
 NUMBER = r"^([+-]?)([0-9]{1,19})([.]([0-9]{1,9}))?$"
 CURRENCY = r"(?:[^0-9.+-]|(?:\pL\pL|/)\.)*"
+COMMA_DECIMALS = r"(?:[0-9]{1,3}(?:[. '\x{a0}\x{2009}\x{202f}][0-9]{3})+|[0-9]+),[0-9]{1,2}"
 WHOLE = r"^([+-]?[0-9]+)([.]0+)?$"
 
 
@@ -128,8 +129,13 @@ def _parse_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
         column, rf"^{CURRENCY}(?P<n>[0-9]{{1,3}}(?:,[0-9]{{3}})*(?:\.[0-9]+)?)[^0-9]*$"
     )
     priced = pc.extract_regex(column, rf"^{CURRENCY}(?P<n>[0-9]*\.?[0-9]+)[^0-9]*$")
+    # 9,49 or 1.299,00: a comma before the last one or two digits separates no thousands
+    comma = pc.extract_regex(column, rf"^{CURRENCY}(?P<n>{COMMA_DECIMALS})[^0-9]*$")
     found = pc.coalesce(*(pc.struct_field(each, "n") for each in (plain, money, priced)))
-    return pc.replace_substring(found, ",", "").cast(pa.float64())
+    decimals = pc.replace_substring_regex(pc.struct_field(comma, "n"), "[^0-9,]", "")
+    return pc.coalesce(
+        pc.replace_substring(found, ",", ""), pc.replace_substring(decimals, ",", ".")
+    ).cast(pa.float64())
 
 
 def _parse_whole(column: pa.ChunkedArray) -> pa.ChunkedArray:

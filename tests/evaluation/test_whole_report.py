@@ -110,6 +110,47 @@ def test_transitions_are_the_shares_of_types_shown_and_bought(details):
     assert found.bought.sum() == 60
 
 
+def test_a_report_looks_for_the_pairs_that_the_metrics_look_for(tmp_path):
+    """One pair is given twice, one is known in training, one was never bought."""
+    make_files(tmp_path)
+    phone = pq.read_table(tmp_path / "truth.parquet").column("query_id")[0].as_py()
+    write(
+        tmp_path / "truth.parquet",
+        query_id=[phone] * 4,
+        candidate_id=["case0", "case0", "film10", "film5"],
+        co_purchase=[2, 2, 7, 0],
+    )
+    places = evaluation.Places(
+        *(str(tmp_path / f"{name}.parquet") for name in ("p-companion", "truth")),
+        train=str(tmp_path / "train.parquet"),
+        products=str(tmp_path / "products.parquet"),
+    )
+
+    found = evaluation.gather(evaluation.open_inputs(places), (2,))
+
+    names = {name: place for place, name in enumerate(found.transitions.names)}
+    assert found.transitions.bought[names["phone"], names[EVIL]] == found.transitions.bought.sum()
+    assert found.transitions.bought.sum() == 2
+    assert [one.held_out for one in found.examples] == [(f"Case {EVIL} 0",)]
+
+
+def test_a_report_of_sellers_looks_for_candidates_only(tmp_path):
+    write(tmp_path / "recs.parquet", seller_id=["s", "s"], rank=[1, 2], product_id=["c", "d"])
+    write(tmp_path / "truth.parquet", seller_id=["s"] * 4, product_id=["a", "c", "d", "d"])
+    write(tmp_path / "train.parquet", seller_id=["s", "s"], product_id=["a", "b"])
+    write(tmp_path / "products.parquet", product_id=[*"abd"], product_type=["u", "u", "v"])
+    places = evaluation.Places(
+        *(str(tmp_path / f"{name}.parquet") for name in ("recs", "truth")),
+        train=str(tmp_path / "train.parquet"),
+        products=str(tmp_path / "products.parquet"),
+    )
+
+    found = evaluation.gather(evaluation.open_inputs(places), (2,))
+
+    assert found.transitions.bought.tolist() == [[0, 1], [0, 0]]
+    assert [one.held_out for one in found.examples] == [("d",)]
+
+
 def test_a_sellers_type_is_the_one_most_listed(tmp_path):
     write(tmp_path / "recs.parquet", seller_id=["s", "t"], rank=[1, 1], product_id=["d", "d"])
     write(tmp_path / "truth.parquet", seller_id=["s"], product_id=["d"])

@@ -30,7 +30,7 @@ class Transitions:
     shown: npt.NDArray[np.float64]
     """(types, types) rows of the first k, query's type first."""
     bought: npt.NDArray[np.float64]
-    """(types, types) held-out pairs, by their counts."""
+    """(types, types) held-out pairs that the metrics look for, by their counts."""
     k: int
     of_sellers: bool = False
     """Whether the queries are sellers."""
@@ -80,10 +80,13 @@ def gather(inputs: Inputs, ks: Sequence[int], seed: int = 0) -> Details:
     """Read the recommendations again for what only a report shows."""
     longest = max(ks)
     cuts = sorted({*ks, *(k for k in CURVE if k <= longest)})
+    curves = evaluate_all(inputs, cuts, bootstrap=0, with_details=True)
+    held_out = curves[0].held_out
+    assert held_out is not None
     return Details(
-        evaluate_all(inputs, cuts, bootstrap=0, with_scores=True),
-        type_transitions(inputs, min(longest, 10)),
-        examples(inputs, seed),
+        curves,
+        type_transitions(inputs, held_out, min(longest, 10)),
+        examples(inputs, held_out, seed),
     )
 
 
@@ -108,9 +111,10 @@ def provenance(
     return found
 
 
-def type_transitions(inputs: Inputs, k: int) -> Transitions | None:
+def type_transitions(inputs: Inputs, held_out: pa.Table, k: int) -> Transitions | None:
     """From the query's type to the types among its first k; None where no types are known.
 
+    held_out: the pairs looked for, as `Evaluation.held_out`.
     A seller's type is the one that most of its training listings have, ties by name.
     """
     products = inputs.extras.get("products")
@@ -120,22 +124,21 @@ def type_transitions(inputs: Inputs, k: int) -> Transitions | None:
     names = pc.drop_null(pc.unique(words)).sort()
     ids = products.column(c.PRODUCT_ID).combine_chunks()
     types = np.append(codes(words, names), -1)
-    if inputs.kind == COMPLEMENTS:
-        queries, of_query, candidate = ids, types, c.CANDIDATE_ID
-    else:
-        queries, of_query = _seller_types(inputs, ids, types, len(names))
-        candidate = c.PRODUCT_ID
-    query = c.QUERY_ID if inputs.kind == COMPLEMENTS else c.SELLER_ID
+    is_product = inputs.kind == COMPLEMENTS
+    queries, of_query = (
+        (ids, types) if is_product else _seller_types(inputs, ids, types, len(names))
+    )
+    query = c.QUERY_ID if is_product else c.SELLER_ID
     recs = tables.read(inputs.methods[0][1], only=[query, c.RANK, c.PRODUCT_ID], allow_empty=True)
     recs = recs.filter(pc.less_equal(recs.column(c.RANK), k))
-    counts = []
-    for rows, other in ((recs, c.PRODUCT_ID), (_bought(inputs.truth), candidate)):
-        source = of_query[codes(rows.column(query), queries)]
-        target = types[codes(rows.column(other), ids)]
-        weight = (
-            rows.column(c.CO_PURCHASE).to_numpy() if c.CO_PURCHASE in rows.schema.names else None
-        )
-        counts.append(_count(source, target, weight, len(names)))
+    sides = (
+        (recs.column(query), recs.column(c.PRODUCT_ID), None),
+        (held_out.column("query"), held_out.column("product"), held_out.column("weight")),
+    )
+    counts = [
+        _count(of_query[codes(source, queries)], types[codes(target, ids)], weight, len(names))
+        for source, target, weight in sides
+    ]
     if not counts[0].any():
         return None
     return Transitions(
@@ -144,25 +147,12 @@ def type_transitions(inputs: Inputs, k: int) -> Transitions | None:
 
 
 def _count(
-    source: IntArray, target: IntArray, weight: npt.NDArray[Any] | None, size: int
+    source: IntArray, target: IntArray, weight: pa.ChunkedArray | None, size: int
 ) -> npt.NDArray[np.float64]:
     known = (source >= 0) & (target >= 0)
     cells = source[known] * size + target[known]
-    values = None if weight is None else weight[known]
+    values = None if weight is None else weight.to_numpy()[known]
     return np.bincount(cells, values, size * size).reshape(size, size).astype(np.float64)
-
-
-def _bought(truth: pa.Table) -> pa.Table:
-    """The truth's rows that are complements and were bought; all listings are."""
-    keep = pa.array(np.ones(truth.num_rows, dtype=bool))
-    if c.COMPLEMENT in truth.column_names:
-        keep = pc.and_(keep, pc.fill_null(truth.column(c.COMPLEMENT), False))
-    if c.CO_PURCHASE in truth.column_names:
-        counts = pc.fill_null(truth.column(c.CO_PURCHASE), 1)
-        place = truth.schema.get_field_index(c.CO_PURCHASE)
-        truth = truth.set_column(place, c.CO_PURCHASE, counts)
-        keep = pc.and_(keep, pc.greater(counts, 0))
-    return truth.filter(keep)
 
 
 def _seller_types(
@@ -182,32 +172,26 @@ def _seller_types(
     return sellers, most
 
 
-def examples(inputs: Inputs, seed: int) -> list[Example]:
+def examples(inputs: Inputs, held_out: pa.Table, seed: int) -> list[Example]:
     """Some queries with held-out data, drawn by the seed, and the first method's lists for them."""
     query = c.QUERY_ID if inputs.kind == COMPLEMENTS else c.SELLER_ID
-    candidate = c.CANDIDATE_ID if inputs.kind == COMPLEMENTS else c.PRODUCT_ID
-    truth = _bought(inputs.truth)
     source = inputs.methods[0][1]
     listed = tables.read(source, only=[query, c.RANK, c.PRODUCT_ID], allow_empty=True).column(query)
-    with_list = pc.unique(
-        truth.column(query).filter(pc.is_in(truth.column(query), pc.unique(listed)))
-    )
-    known = (
-        with_list.sort() if isinstance(with_list, pa.Array) else with_list.combine_chunks().sort()
-    )
+    asked = pc.unique(held_out.column("query"))
+    known = asked.filter(pc.is_in(asked, pc.unique(listed))).sort()
     del listed
     size = min(EXAMPLES, len(known))
     chosen = known.take(
         pa.array(np.random.default_rng(seed).choice(len(known), size, replace=False))
     )
     rows = _rows_of(source, query, chosen)
-    held_out = truth.filter(pc.is_in(truth.column(query), chosen))
+    true = held_out.filter(pc.is_in(held_out.column("query"), chosen))
     names = _names(inputs, [*rows.column(c.PRODUCT_ID).to_pylist(), *chosen.to_pylist(),
-                            *held_out.column(candidate).to_pylist()])  # fmt: skip
-    listed_rows, true_rows = rows.to_pylist(), held_out.to_pylist()
+                            *true.column("product").to_pylist()])  # fmt: skip
+    listed_rows, true_rows = rows.to_pylist(), true.to_pylist()
     found = []
     for one in chosen.to_pylist():
-        wanted = {r[candidate] for r in true_rows if r[query] == one}
+        wanted = {r["product"] for r in true_rows if r["query"] == one}
         own = [r for r in listed_rows if r[query] == one][:EXAMPLE_ROWS]
         name, kind = names.get(one, (one, ""))
         found.append(Example(name, kind, tuple(_row(r, names, wanted) for r in own),
