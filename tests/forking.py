@@ -13,73 +13,103 @@ import contextlib
 import importlib
 import json
 import os
+import pkgutil
+import re
 import selectors
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
+import cprtools
+from tests.forked import begin, end, exactly
+
+ROOT = Path(__file__).resolve().parents[1]
 # what the commands import, sooner or later
 LOADED = (
-    "cprtools.cli.app", "duckdb", "lightgbm", "pandas", "pyarrow.compute", "pyarrow.csv",
-    "pyarrow.dataset", "pyarrow.json", "pyarrow.parquet", "rich.console", "scipy.sparse",
-    "scipy.stats", "sklearn.cluster", "torch", "torch._dynamo", "typer",
+    "duckdb", "implicit.als", "implicit.bpr", "lightgbm", "pandas", "pyarrow.compute",
+    "pyarrow.csv", "pyarrow.dataset", "pyarrow.json", "pyarrow.parquet", "rich.console",
+    "scipy.sparse", "scipy.stats", "sklearn.cluster", "torch", "torch._dynamo", "typer",
 )  # fmt: skip
+# long to import, and needed by one command only
+LOADED_FOR = {"embed-text": ("sentence_transformers",)}
 # no library reads these while it is imported
-_READ_LATE = {"COLUMNS", "TMPDIR", "PYTEST_CURRENT_TEST"}
+_READ_LATE = re.compile(
+    "(MAKE.*|MFLAGS|PATH|PWD|OLDPWD|SHLVL|_|COLUMNS|TMPDIR|PYTEST_CURRENT_TEST)$"
+)
+# of what the server does not have: these may be read then; scripts set others for themselves
+_READ_EARLY = re.compile("PYTHON|[A-Z]*OMP_|[A-Z]*BLAS|MKL|NUMBA|TORCH|DGL|HF_|MALLOC|LC_|LANG|LD_")
 _server = None
+_HASHES = {"PYTHONHASHSEED": "0"}
 OTHER_HASHES = {"PYTHONHASHSEED": "1"}
 """Variables under which sets and dicts of strings have another order than in the server's forks."""
 
 
-def run(words, cwd=None, *, env=None, text=False, **options):
-    """As `subprocess.run` would with `capture_output`; further options get a process of its own."""
+def run(words, cwd=None, *, env=None, text=False, program=None, **options):
+    """As `subprocess.run` would with `capture_output`; further options get a process of its own.
+
+    program: Python code to run with these words in place of cprtools.
+    """
     words, environment = [str(word) for word in words], dict(env or os.environ)
-    if _server is None:
-        _start()
-    link, begun_with = _server
-    if options or _read_early(environment) != begun_with:
-        command = [sys.executable, "-m", "cprtools", *words]
+    if options:
+        command = [sys.executable, *(["-m", "cprtools"] if program is None else ["-c", program])]
+        if options.keys() == {"input"} and program is None:
+            command = [str(Path(_started()).parent / "cprtools")]
         given = {"cwd": cwd, "env": environment, "text": text, "capture_output": True, **options}
-        return subprocess.run(command, check=False, **given)
-    out, err = os.pipe(), os.pipe()
-    given = {"words": words, "cwd": os.path.abspath(cwd or "."), "environment": environment}
-    request = json.dumps(given).encode()
-    socket.send_fds(link, [len(request).to_bytes(4, "big")], [out[1], err[1]])
-    link.sendall(request)
-    os.close(out[1])
-    os.close(err[1])
+        return subprocess.run([*command, *words], check=False, **given)
+    nothing, out, err = os.open(os.devnull, os.O_RDONLY), os.pipe(), os.pipe()
+    given = [nothing, out[1], err[1]]
+    link = begin(_started(), program, words, os.path.abspath(cwd or "."), environment, given)
+    for descriptor in given:
+        os.close(descriptor)
     said = _read_both(out[0], err[0])
     if text:
         said = [part.decode() for part in said]
-    code = int.from_bytes(_exactly(link, 4), "big", signed=True)
-    return subprocess.CompletedProcess(words, code, *said)
+    return subprocess.CompletedProcess(words, end(link), *said)
 
 
-def _start():
+def environment_of_scripts(**variables):
+    """The variables of a script: its `cprtools` are such forks, its `python` that of the tests."""
+    # not as a part of the make that may run the tests
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    folders = [str(Path(_started()).parent), str(Path(sys.executable).parent), outside["PATH"]]
+    return {**outside, "PATH": os.pathsep.join(folders), **variables}
+
+
+def _started():
+    """The server's address; beside it lies a `cprtools` for shells."""
     global _server
-    environment = {"PYTHONHASHSEED": "0", **os.environ}
-    ours, theirs = socket.socketpair()
-    command = [sys.executable, "-m", "tests.forking", str(theirs.fileno())]
-    root = Path(__file__).resolve().parents[1]
-    process = subprocess.Popen(
-        command, cwd=root, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
-    )
-    theirs.close()
-    _server = ours, _read_early(os.environ)
-    atexit.register(_end, process)
+    if _server is None:
+        folder = Path(tempfile.mkdtemp(prefix="cprtools-"))
+        _server = str(folder / "server")
+        ours, theirs = socket.socketpair()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.forking", _server, str(theirs.fileno())],
+            cwd=ROOT,
+            env={**_HASHES, **os.environ},
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        atexit.register(_stop, process, ours, folder)
+        python, client = shlex.quote(sys.executable), shlex.quote(str(ROOT / "tests/forked.py"))
+        command = folder / "cprtools"
+        command.write_text(f'#!/bin/sh\nexec {python} -S {client} {_server} "$@"\n')
+        command.chmod(0o755)
+        assert ours.recv(1), "the server of commands has not started"
+    return _server
 
 
-def _end(process):
+def _stop(process, ours, folder):
     # it ends when nobody is left at the other side
-    _server[0].close()
+    ours.close()
     process.wait()
-
-
-def _read_early(environment):
-    return {name: value for name, value in environment.items() if name not in _READ_LATE}
+    shutil.rmtree(folder)
 
 
 def _read_both(*descriptors):
@@ -98,48 +128,73 @@ def _read_both(*descriptors):
     return [b"".join(parts) for parts in found.values()]
 
 
-def _exactly(link, size):
-    parts = b""
-    while len(parts) < size:
-        part = link.recv(size - len(parts))
-        if not part:
-            raise EOFError("the server of commands has ended")
-        parts += part
-    return parts
-
-
-def _serve(link):
-    for name in LOADED:
+def _serve(address, lifeline):
+    begun_with = dict(os.environ)  # libraries add to it
+    own = [module.name for module in pkgutil.walk_packages(cprtools.__path__, "cprtools.")]
+    # the one that imports dgl, which few commands do, and the one that runs a command
+    rest = [name for name in own if not name.endswith((".dgl_compat", ".__main__"))]
+    for name in (*LOADED, *rest):
         importlib.import_module(name)
-    while True:
-        head, descriptors, _, _ = socket.recv_fds(link, 4, 2)
-        if not head:
-            return
-        request = json.loads(_exactly(link, int.from_bytes(head, "big")))
+    # nobody waits for those that serve
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
+        listener.bind(address)
+        listener.listen(64)
+        lifeline.sendall(b"!")
+        for side in (listener, lifeline):
+            selector.register(side, selectors.EVENT_READ)
+        while lifeline not in [key.fileobj for key, _ in selector.select()]:
+            link, _ = listener.accept()
+            _answer(
+                link, begun_with, lambda: (selector.close(), listener.close(), lifeline.close())
+            )
+
+
+def _answer(link, begun_with, let_go):
+    """Fork the command, and a process that waits for its end while others are begun."""
+    head, descriptors, _, _ = socket.recv_fds(link, 4, 3)
+    request = json.loads(exactly(link, int.from_bytes(head, "big")))
+    for name in LOADED_FOR.get((request["words"] or [""])[0], ()):
+        importlib.import_module(name)
+    if os.fork() == 0:
+        let_go()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         child = os.fork()
         if child == 0:
             link.close()
-            _become(request, *descriptors)
+            _become(request, begun_with, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        link.sendall(code.to_bytes(4, "big", signed=True))
+        with contextlib.suppress(OSError):  # nobody may be left to hear of it
+            link.sendall(code.to_bytes(4, "big", signed=True))
+        os._exit(0)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    link.close()
 
 
-def _become(request, out, err):
+def _become(request, begun_with, descriptors):
     """The command in this process, which ends with it."""
     code = 99
+    words, environment, program = (request[n] for n in ("words", "environment", "program"))
     try:
         os.chdir(request["cwd"])
-        os.environ.clear()
-        os.environ.update(request["environment"])
-        for descriptor, place in ((out, 1), (err, 2)):
+        for place, descriptor in enumerate(descriptors):
             os.dup2(descriptor, place)
             os.close(descriptor)
-        sys.argv = ["cprtools", *request["words"]]
-        from cprtools.cli import main
-
-        main()
+        if _needs_a_start(begun_with, environment):
+            start = ["-m", "cprtools"] if program is None else ["-c", program]
+            os.execve(sys.executable, [sys.executable, *start, *words], environment)
+        os.environ.clear()
+        os.environ.update(environment)
+        tempfile.tempdir = None  # a library may have asked for it
+        sys.argv = ["cprtools", *words]
+        if program is None:
+            cprtools.cli.main()
+        else:
+            exec(program, {"__name__": "__main__"})
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001 - as any process would end
@@ -152,6 +207,15 @@ def _become(request, out, err):
     os._exit(code)
 
 
+def _needs_a_start(begun_with, environment):
+    """Whether libraries would be imported otherwise with these variables than the server did it."""
+    before, now = begun_with, {**_HASHES, **environment}
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return any(
+        (name in before and not _READ_LATE.match(name)) or _READ_EARLY.match(name)
+        for name in changed
+    )
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))

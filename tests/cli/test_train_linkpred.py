@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cprtools.tables import Footer, folders, open_folder, write_folder
+from tests import forking
 from tests.cli.commands import fails, ok, run, write
 
 TRAIN = ("train-linkpred", "graph", "--vectors", "vectors.parquet", "--epochs", "2")
@@ -45,8 +46,7 @@ sys.exit(code)
 
 
 def run_until(folder, writes, *words):
-    command = [sys.executable, "-c", KILLED, str(writes), *TRAIN, *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    return forking.run([writes, *TRAIN, *words], folder, program=KILLED)
 
 
 def same_files(one, other):

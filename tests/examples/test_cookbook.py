@@ -1,13 +1,13 @@
 """Each recipe of docs/cookbook.md, run as it is printed and in its order."""
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
 import pytest
+
+from tests import forking
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = (ROOT / "docs" / "cookbook.md").read_text(encoding="utf-8")
@@ -21,14 +21,11 @@ def shop(tmp_path_factory):
     """The folder that the recipes leave, and what each block printed."""
     folder = tmp_path_factory.mktemp("cookbook")
     (folder / "examples").symlink_to(ROOT / "examples")
-    # not as a part of the make that may run the tests
-    outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     script = f"printf '{MARK}'\n".join(["set -euo pipefail\n", *(block for block, _ in RECIPES)])
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=folder,
-        env={**outside, "PATH": path},
+        env=forking.environment_of_scripts(),
         capture_output=True,
         text=True,
         check=False,

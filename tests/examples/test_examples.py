@@ -1,6 +1,5 @@
 """Every script in examples/ runs, on a small marketplace, and leaves what its comments promise."""
 
-import os
 import re
 import subprocess
 import sys
@@ -9,6 +8,8 @@ from xml.etree import ElementTree
 
 import duckdb
 import pytest
+
+from tests import forking
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -28,9 +29,9 @@ NOT_RUN = {
 
 def run(*words, cwd):
     """Run a command as a shell would that has this Python's scripts first on its PATH."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    quick = {"MARKET_ARGS": SMALL_MARKET, "CPR_ARGS": "--epochs 2", "GNN_ARGS": QUICK_GNN}
-    environment = {**os.environ, "PATH": path, **quick}
+    environment = forking.environment_of_scripts(
+        MARKET_ARGS=SMALL_MARKET, CPR_ARGS="--epochs 2", GNN_ARGS=QUICK_GNN
+    )
     done = subprocess.run(
         words, cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )

@@ -1,13 +1,13 @@
 """The tutorial's small case, run as it is printed in examples/tutorial.sh."""
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
+from tests import forking
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,11 +15,10 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def tutorial(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tutorial")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", str(ROOT / "examples" / "tutorial.sh"), str(folder)],
         check=False,
-        env={**os.environ, "PATH": path},
+        env=forking.environment_of_scripts(),
         capture_output=True,
         text=True,
     )
@@ -28,13 +27,7 @@ def tutorial(tmp_path_factory):
 
 
 def cprtools(folder, *words):
-    done = subprocess.run(
-        [sys.executable, "-m", "cprtools", *words],
-        check=False,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+    done = forking.run(words, folder, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -4,13 +4,13 @@
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from tests import forking
 from tests.cli.commands import write
 
 KINDS = "ABC"
@@ -82,8 +82,8 @@ def make(folder, targets=tuple(COMMANDS)):
     make_raw(folder)
     for target in targets:
         words = [*COMMANDS[target].split(), "--threads", "1", "-q", "-o", target]
-        command = [sys.executable, "-c", _MAIN, *words]
-        subprocess.run(command, cwd=folder, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        forking.run(words, folder, env=environment, program=_MAIN).check_returncode()
 
 
 if __name__ == "__main__":
