@@ -195,6 +195,7 @@ def _become(request, begun_with, descriptors):
             cprtools.cli.main()
         else:
             exec(program, {"__name__": "__main__"})
+        code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001 - as any process would end

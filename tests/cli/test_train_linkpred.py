@@ -118,7 +118,8 @@ def test_the_options_of_a_run_belong_to_gnn_and_together(home):
 
 def test_the_precision_that_was_chosen_is_in_the_facts(home):
     for asked, allowed in (("auto", {"float32", "bfloat16"}), ("float32", {"float32"})):
-        ok(home, *TRAIN, "--networks", "1", "--precision", asked, "-o", f"{asked}.model")
+        words = ("--networks", "1", "--no-ranker", "--precision", asked)
+        ok(home, *TRAIN, *words, "-o", f"{asked}.model")
         facts = open_folder(str(home / f"{asked}.model"), ("sellers",)).manifest["facts"]
         assert facts["precision"] in allowed
 
