@@ -38,9 +38,10 @@ LOADED = (
 )  # fmt: skip
 # long to import, and needed by one command only
 LOADED_FOR = {"embed-text": ("sentence_transformers",)}
-# no library reads these while it is imported
+# no library reads these while it is imported; the last ones libraries set themselves
 _READ_LATE = re.compile(
-    "(MAKE.*|MFLAGS|PATH|PWD|OLDPWD|SHLVL|_|COLUMNS|TMPDIR|PYTEST_CURRENT_TEST)$"
+    "(MAKE.*|MFLAGS|PATH|PWD|OLDPWD|SHLVL|_|COLUMNS|TMPDIR|PYTEST_CURRENT_TEST"
+    "|KMP_.*|TORCHINDUCTOR_CACHE_DIR|DGLBACKEND)$"
 )
 # of what the server does not have: these may be read then; scripts set others for themselves
 _READ_EARLY = re.compile("PYTHON|[A-Z]*OMP_|[A-Z]*BLAS|MKL|NUMBA|TORCH|DGL|HF_|MALLOC|LC_|LANG|LD_")
@@ -213,7 +214,7 @@ def _needs_a_start(begun_with, environment):
     before, now = begun_with, {**_HASHES, **environment}
     changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     return any(
-        (name in before and not _READ_LATE.match(name)) or _READ_EARLY.match(name)
+        (name in before or _READ_EARLY.match(name)) and not _READ_LATE.match(name)
         for name in changed
     )
 
