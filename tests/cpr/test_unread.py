@@ -55,7 +55,7 @@ def test_a_few_products_say_nothing():
 
 def test_the_command_warns_of_a_csv_whose_parquet_is_read(tmp_path):
     write(tmp_path / "pairs.parquet", **planted_pairs(N))
-    rows = [f'{name},"{n.replace(".", ",")}",{n}' for name, n in zip(IDS, NUMBERS, strict=True)]
+    rows = [f"{name},{n} to {n},{n}" for name, n in zip(IDS, NUMBERS, strict=True)]
     (tmp_path / "p.csv").write_text("\n".join(["product_id,price,weight", *rows]))
     words = ["train-cpr", "pairs.parquet", "--method", "popularity", "-o", "m", "-q", "--products"]
     told = run(tmp_path, *words, "p.csv").stderr.decode().splitlines()
