@@ -58,9 +58,9 @@ def run(words, cwd=None, *, env=None, text=False, program=None, **options):
     """
     words, environment = [str(word) for word in words], dict(env or os.environ)
     if options:
-        command = [sys.executable, *(["-m", "cprtools"] if program is None else ["-c", program])]
-        if options.keys() == {"input"} and program is None:
-            command = [str(Path(_started()).parent / "cprtools")]
+        assert program is None, "a program takes no further options"
+        is_forked = options.keys() == {"input"}
+        command = [_shell_command()] if is_forked else [sys.executable, "-m", "cprtools"]
         given = {"cwd": cwd, "env": environment, "text": text, "capture_output": True, **options}
         return subprocess.run([*command, *words], check=False, **given)
     nothing, out, err = os.open(os.devnull, os.O_RDONLY), os.pipe(), os.pipe()
@@ -74,12 +74,23 @@ def run(words, cwd=None, *, env=None, text=False, program=None, **options):
     return subprocess.CompletedProcess(words, end(link), *said)
 
 
-def environment_of_scripts(**variables):
-    """The variables of a script: its `cprtools` are such forks, its `python` that of the tests."""
+def run_script(words, cwd=None, **variables):
+    """Run a shell's words: `cprtools` in them are such forks, `python` is that of the tests.
+
+    variables: further ones of its environment.
+    """
     # not as a part of the make that may run the tests
     outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    folders = [str(Path(_started()).parent), str(Path(sys.executable).parent), outside["PATH"]]
-    return {**outside, "PATH": os.pathsep.join(folders), **variables}
+    folders = [os.path.dirname(_shell_command()), os.path.dirname(sys.executable), outside["PATH"]]
+    environment = {**outside, "PATH": os.pathsep.join(folders), **variables}
+    return subprocess.run(
+        words, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def _shell_command():
+    """The `cprtools` for shells."""
+    return os.path.join(os.path.dirname(_started()), "cprtools")
 
 
 def _started():
@@ -146,20 +157,16 @@ def _serve(address, lifeline):
         for side in (listener, lifeline):
             selector.register(side, selectors.EVENT_READ)
         while lifeline not in [key.fileobj for key, _ in selector.select()]:
-            link, _ = listener.accept()
-            _answer(
-                link, begun_with, lambda: (selector.close(), listener.close(), lifeline.close())
-            )
+            _answer(listener.accept()[0], begun_with)
 
 
-def _answer(link, begun_with, let_go):
+def _answer(link, begun_with):
     """Fork the command, and a process that waits for its end while others are begun."""
     head, descriptors, _, _ = socket.recv_fds(link, 4, 3)
     request = json.loads(exactly(link, int.from_bytes(head, "big")))
     for name in LOADED_FOR.get((request["words"] or [""])[0], ()):
         importlib.import_module(name)
     if os.fork() == 0:
-        let_go()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         child = os.fork()
         if child == 0:
@@ -178,7 +185,7 @@ def _answer(link, begun_with, let_go):
 
 def _become(request, begun_with, descriptors):
     """The command in this process, which ends with it."""
-    code = 99
+    code = 1
     words, environment, program = (request[n] for n in ("words", "environment", "program"))
     try:
         os.chdir(request["cwd"])

@@ -1,7 +1,6 @@
 """Forked commands are what processes of their own would be."""
 
 import os
-import subprocess
 
 import pytest
 
@@ -23,14 +22,8 @@ def test_a_script_finds_pipes_codes_folder_and_variables_as_they_are(tmp_path):
     echo product_id > here.csv
     cprtools inspect here.csv | head -1 | cut -d, -f1
     """
-    done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=tmp_path,
-        env=forking.environment_of_scripts(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = forking.run_script(["bash", "-c", script], tmp_path)
+    assert done.returncode == 0
     assert done.stdout.splitlines() == [" standard input", "4", "here.csv: 0 rows"]
     assert done.stderr == ""
 
@@ -40,7 +33,7 @@ def test_a_script_finds_pipes_codes_folder_and_variables_as_they_are(tmp_path):
     [
         ("raise SystemExit(7)", 7),
         ("import os; os.kill(os.getpid(), 9)", -9),
-        ("1 / 0", 99),
+        ("1 / 0", 1),
     ],
 )
 def test_the_end_of_a_command_is_told(program, code):

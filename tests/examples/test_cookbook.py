@@ -1,7 +1,6 @@
 """Each recipe of docs/cookbook.md, run as it is printed and in its order."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import duckdb
@@ -22,14 +21,7 @@ def shop(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cookbook")
     (folder / "examples").symlink_to(ROOT / "examples")
     script = f"printf '{MARK}'\n".join(["set -euo pipefail\n", *(block for block, _ in RECIPES)])
-    done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=folder,
-        env=forking.environment_of_scripts(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forking.run_script(["bash", "-c", script], folder)
     begun = done.stdout.count(MARK)
     assert done.returncode == 0, f"{RECIPES[begun - 1][0]}\n{done.stderr[-2000:]}"
     return folder / "shop", done.stdout.split(MARK)[1:]

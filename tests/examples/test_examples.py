@@ -29,11 +29,8 @@ NOT_RUN = {
 
 def run(*words, cwd):
     """Run a command as a shell would that has this Python's scripts first on its PATH."""
-    environment = forking.environment_of_scripts(
-        MARKET_ARGS=SMALL_MARKET, CPR_ARGS="--epochs 2", GNN_ARGS=QUICK_GNN
-    )
-    done = subprocess.run(
-        words, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    done = forking.run_script(
+        words, cwd, MARKET_ARGS=SMALL_MARKET, CPR_ARGS="--epochs 2", GNN_ARGS=QUICK_GNN
     )
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done

@@ -1,7 +1,6 @@
 """The tutorial's small case, run as it is printed in examples/tutorial.sh."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,13 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def tutorial(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tutorial")
-    done = subprocess.run(
-        ["bash", str(ROOT / "examples" / "tutorial.sh"), str(folder)],
-        check=False,
-        env=forking.environment_of_scripts(),
-        capture_output=True,
-        text=True,
-    )
+    done = forking.run_script(["bash", str(ROOT / "examples" / "tutorial.sh"), str(folder)])
     assert done.returncode == 0, done.stderr
     return folder, done
 
