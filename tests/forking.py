@@ -147,40 +147,54 @@ def _serve(address, lifeline):
     rest = [name for name in own if not name.endswith((".dgl_compat", ".__main__"))]
     for name in (*LOADED, *rest):
         importlib.import_module(name)
-    # nobody waits for those that serve
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # the end of a command is told to a selector as what comes through a socket is
+    wakes, woken = socket.socketpair()
+    wakes.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wakes.fileno())
+    links = {}
     with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
         listener.bind(address)
         listener.listen(64)
         lifeline.sendall(b"!")
-        for side in (listener, lifeline):
+        for side in (listener, lifeline, woken):
             selector.register(side, selectors.EVENT_READ)
-        while lifeline not in [key.fileobj for key, _ in selector.select()]:
-            _answer(listener.accept()[0], begun_with)
+        while lifeline not in (ready := [key.fileobj for key, _ in selector.select()]):
+            if woken in ready:
+                woken.recv(64)
+                _tell_ends(links)
+            if listener in ready:
+                _answer(listener.accept()[0], links, begun_with)
 
 
-def _answer(link, begun_with):
-    """Fork the command, and a process that waits for its end while others are begun."""
+def _tell_ends(links):
+    """Send the exit codes of the commands that have ended to those who wait for them."""
+    while links:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if child == 0:
+            return
+        code = os.waitstatus_to_exitcode(status)
+        with links.pop(child) as link, contextlib.suppress(OSError):  # nobody may be left to hear
+            link.sendall(code.to_bytes(4, "big", signed=True))
+
+
+def _answer(link, links, begun_with):
+    """Fork the command; links: those of the running ones by their process."""
     head, descriptors, _, _ = socket.recv_fds(link, 4, 3)
     request = json.loads(exactly(link, int.from_bytes(head, "big")))
     for name in LOADED_FOR.get((request["words"] or [""])[0], ()):
         importlib.import_module(name)
-    if os.fork() == 0:
+    child = os.fork()
+    if child == 0:
+        signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        child = os.fork()
-        if child == 0:
-            link.close()
-            _become(request, begun_with, descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        with contextlib.suppress(OSError):  # nobody may be left to hear of it
-            link.sendall(code.to_bytes(4, "big", signed=True))
-        os._exit(0)
+        for other in (link, *links.values()):
+            other.close()
+        _become(request, begun_with, descriptors)
+    links[child] = link
     for descriptor in descriptors:
         os.close(descriptor)
-    link.close()
 
 
 def _become(request, begun_with, descriptors):

@@ -25,12 +25,12 @@ def read_plainly(command: Any) -> None:
     # --help is made when it is asked for, and kept
     for option in command.get_params(typer.Context(command)):
         descriptor = getattr(option, "type_descriptor", None)
-        if descriptor is None or option.nargs != 1 or option.required:
-            continue
-        if option.multiple:
-            option.process_value = _absent(option)
+        if descriptor is None:
             continue
         kinds = [kind for kind in get_args(descriptor.annotation) if kind is not type(None)]
+        if option.multiple or option.nargs != 1:
+            option.process_value = _several(option, kinds)
+            continue
         kind = kinds[0] if len(kinds) == 1 else descriptor.annotation
         if kind in (str, int, float, bool):
             info = descriptor.parameter_info
@@ -58,11 +58,18 @@ def _read_once(option: Any) -> None:
     option.add_to_parser, option.process_value = add_to_parser, process_value
 
 
-def _absent(option: Any) -> Read:
+def _several(option: Any, kinds: list[Any]) -> Read:
     full: Read = option.process_value
+    is_tuple = option.nargs > 1
 
     def process_value(context: Any, value: Any) -> Any:
-        return full(context, value) if value or option.callback else ()
+        if option.callback or (option.required and not value):
+            return full(context, value)
+        if not value:
+            return None if is_tuple else ()
+        if set(kinds) != {str} or not all(isinstance(one, str) for one in value):
+            return full(context, value)
+        return tuple(value) if is_tuple else list(value)
 
     return process_value
 
@@ -72,7 +79,7 @@ def _reader(option: Any, kind: type, least: float | None, most: float | None) ->
 
     def process_value(context: Any, value: Any) -> Any:
         plain = _plain(value, kind)
-        if plain is None and value is not None:
+        if plain is None and (value is not None or option.required):
             return full(context, value)
         if kind in (int, float) and plain is not None:
             above = least is None or plain >= least

@@ -60,6 +60,25 @@ def test_help_loads_no_heavy_library(words):
     assert HEAVY & set(json.loads(done.stderr.splitlines()[-1])) == set()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["inspect", "nowhere"],
+        ["mine-pairs", "nowhere", "--forget", "C1", "--explain", "P1", "P2"],
+        ["split", "nowhere", "--test-out", "test.parquet", "-o", "train.parquet"],
+        ["evaluate", "nowhere", "elsewhere", "--truth", "nowhere", "--against", "nowhere"],
+        ["train-cpr", "nowhere", "--vectors", "nowhere", "-o", "cpr.model"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_plain_words_are_read_without_the_library_that_checks_others(words, tmp_path):
+    command = [sys.executable, "-c", PROBE, *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode not in (0, 1)
+    assert "pydantic" not in json.loads(done.stderr.splitlines()[-1])
+
+
 @pytest.mark.parametrize(("given", "expected"), [(None, "20"), ("26", "26")])
 def test_threads_of_blas_that_wait_for_work_soon_sleep(given, expected):
     environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_THREAD_TIMEOUT"}
