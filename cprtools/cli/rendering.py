@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from cprtools.errors import printable
@@ -17,7 +18,10 @@ _HEADINGS = ("query_id", "seller_id")
 # shown below a row: the base and the five largest pieces, a line each
 _EVIDENCE = "evidence"
 _PIECES = 6
-_RATIOS = {"title": 3, "category": 2, "product_type": 2, "reason": 4}
+# of a column of words
+_LEAST_WIDTH = 6
+# longer ids go over several lines, too
+_LONGEST_ID = 40
 _RIGHT = ("rank", "score", "type_score", "affinity", "price", "value", "ci_low", "ci_high")
 
 
@@ -46,9 +50,10 @@ class _Lines(list[str]):
 
 
 def print_table(table: "pa.Table", output: str, empty: str) -> None:
-    """A readable table: one per query on a terminal, plain aligned text into a file or a pipe.
+    """A readable table for each query: as wide as the terminal, or as 160 characters.
 
-    empty: what is said where it has no rows.
+    Where a terminal has no room for the reasons beside their rows, they go below them.
+    empty: what is said where the table has no rows.
     """
     from rich.console import Console
 
@@ -62,7 +67,8 @@ def print_table(table: "pa.Table", output: str, empty: str) -> None:
     )
     heading = next((name for name in _HEADINGS if name in table.column_names), None)
     for title, rows in _groups(table, heading):
-        console.print(_render(title, rows, [n for n in _in_order(table) if n != heading]))
+        names = [n for n in _in_order(table) if n != heading]
+        console.print(_view(title, rows, names, width if on_terminal else None))
     if not table.num_rows:
         console.print(empty)
     data = buffer.getvalue().encode()
@@ -94,36 +100,105 @@ def _groups(table: "pa.Table", heading: str | None) -> list[tuple[str, list[dict
     return [(f"{label} {_cell(key)}", members) for key, members in groups.items()]
 
 
-def _render(title: str, rows: list[dict[str, Any]], names: list[str]) -> Any:
+def _view(title: str, rows: list[dict[str, Any]], names: list[str], width: int | None) -> Any:
+    from rich.cells import cell_len
+
+    natural = {
+        name: max(cell_len(_cell(one)) for one in (name, *(row[name] for row in rows)))
+        for name in names
+    }
+    if (
+        width is not None
+        and "reason" in names
+        and 1 + sum(size + 2 for size in natural.values()) > width
+    ):
+        return _stacked(title, rows, natural, width)
+    return _side_by_side(title, rows, natural)
+
+
+def _side_by_side(title: str, rows: list[dict[str, Any]], natural: dict[str, int]) -> Any:
+    from rich.text import Text
+
+    view = _columns(natural, title=Text(title) if title else None, title_justify="left")
+    for row in rows:
+        view.add_row(*_cells(row, natural))
+        if row.get(_EVIDENCE):
+            lines = Text("\n".join(_evidence_lines(row[_EVIDENCE])))
+            view.add_row(*(lines if name == "reason" else Text("") for name in natural))
+    return view
+
+
+def _stacked(title: str, rows: list[dict[str, Any]], natural: dict[str, int], width: int) -> Any:
+    """Reason and evidence of a row on lines of their own, as long as the terminal is wide.
+
+    Where its numbers would not fit into a line, either, all that it has is on lines of their own.
+    """
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    shown = {name: size for name, size in natural.items() if name != "reason"}
+    widths = _fitted(shown, width)
+    heading = [Text(title, style="table.title"), Text("")] if title else []
+    parts: list[Any] = [_columns(shown, widths, show_edge=False)] if widths else []
+    indent = widths.get("rank", 0) + 2
+    for row in rows:
+        if widths:
+            line = _columns(shown, widths, show_edge=False, show_header=False)
+            line.add_row(*_cells(row, shown))
+        else:
+            line = Text("\n".join(f"{name} {_cell(row[name])}" for name in shown))
+        words = [_cell(row["reason"]), *_evidence_lines(row.get(_EVIDENCE) or [])]
+        below = [Text(one) for one in words if one]
+        parts += [line, *(Padding(text, (0, 0, 0, indent)) for text in below)]
+    return Group(*heading, Padding(Group(*parts), (0, 0, 0, 1)), Text(""))
+
+
+def _fitted(natural: dict[str, int], width: int) -> dict[str, int]:
+    """Widths with which all columns fit: words go over several lines, numbers do not.
+
+    Empty where there are none.
+    """
+    widths = dict(natural)
+    words = [name for name in natural if not _is_whole(name, natural)]
+    room = width - 1 - 2 * len(natural)
+    while sum(widths.values()) > room:
+        widest = max(words, key=lambda name: widths[name], default="")
+        if not words or widths[widest] <= _LEAST_WIDTH:
+            return {}
+        widths[widest] -= 1
+    return widths
+
+
+def _is_whole(name: str, natural: dict[str, int]) -> bool:
+    return name in _RIGHT or (name == "product_id" and natural[name] <= _LONGEST_ID)
+
+
+def _columns(natural: dict[str, int], widths: dict[str, int] | None = None, **options: Any) -> Any:
+    """A table without rows."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    view = Table(
-        title=Text(title) if title else None,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    for name in names:
-        justify: Any = "right" if name in _RIGHT else "left"
-        is_whole = name in (*_RIGHT, "product_id")
-        # the words get what the numbers leave, and the reason the largest part of it
+    view = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, **options)
+    for name in natural:
+        is_whole = _is_whole(name, natural)
         view.add_column(
             Text(_cell(name)),
-            justify=justify,
-            overflow="fold",
+            justify="right" if name in _RIGHT else "left",
+            # a number that is cut must not look like another one
+            overflow="ellipsis" if is_whole else "fold",
             no_wrap=is_whole,
-            ratio=_RATIOS.get(name),
+            width=None if widths is None else widths[name],
         )
-    for row in rows:
-        # Text, not markup: a title such as "[red]" must show as it is
-        view.add_row(*(Text(_cell(row[name])) for name in names))
-        if row.get(_EVIDENCE):
-            lines = Text("\n".join(_evidence_lines(row[_EVIDENCE])))
-            view.add_row(*(lines if name == "reason" else Text("") for name in names))
     return view
+
+
+def _cells(row: dict[str, Any], names: Iterable[str]) -> list[Any]:
+    from rich.text import Text
+
+    # Text, not markup: a title such as "[red]" must show as it is
+    return [Text(_cell(row[name])) for name in names]
 
 
 def _evidence_lines(pieces: list[dict[str, Any]]) -> list[str]:
