@@ -1,7 +1,9 @@
 """What an evaluation gives, and the paired comparison of two."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -106,9 +108,12 @@ def to_table(method: str, results: Iterable[Result], replicates: FloatArray) -> 
     results = list(results)
     low, high = intervals(np.array([r.value for r in results]), replicates)
     rows = sorted(
-        (r.metric, r.k, r.segment, r.value, _known(low[i]), _known(high[i]), r.queries)
-        for i, r in enumerate(results)
-        if not np.isnan(r.value)
+        (
+            (r.metric, r.k, r.segment, r.value, _known(low[i]), _known(high[i]), r.queries)
+            for i, r in enumerate(results)
+            if not np.isnan(r.value)
+        ),
+        key=lambda row: (*row[:2], place_of(row[2])),
     )
     by_column = list(zip(*rows, strict=True)) or [()] * 7
     arrays = [[method] * len(rows), *by_column]
@@ -116,6 +121,13 @@ def to_table(method: str, results: Iterable[Result], replicates: FloatArray) -> 
         [pa.array(list(a), f.type) for a, f in zip(arrays, METRICS.schema, strict=True)],
         schema=METRICS.schema,
     )
+
+
+def place_of(segment: str) -> tuple[Any, ...]:
+    """Where it stands among others: `all` first, then by the numbers in their names."""
+    # every second part is a number
+    parts = re.split(r"([0-9]+)", segment)
+    return segment != ALL, [int(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
 def _known(value: float) -> float | None:
@@ -167,5 +179,7 @@ def _sentence(ours: str, theirs: str, name: str, row: dict[str, float]) -> str:
 def combine_tables(tables: Iterable[pa.Table]) -> pa.Table:
     """Metrics tables as one, sorted by method, metric, k and segment."""
     whole = pa.concat_tables(tables)
-    keys = [(name, "ascending") for name in (c.METHOD, c.METRIC, c.K, c.SEGMENT)]
-    return whole.sort_by(keys)
+    rows = whole.select([c.METHOD, c.METRIC, c.K, c.SEGMENT]).to_pylist()
+    keys = [(*row, place_of(segment)) for *row, segment in (r.values() for r in rows)]
+    order = sorted(range(len(keys)), key=lambda i: keys[i])
+    return whole.take(pa.array(order, pa.int64()))

@@ -5,6 +5,7 @@ import pytest
 
 from cprtools.errors import UsageError
 from cprtools.evaluation import evaluate_complements, evaluate_sellers
+from cprtools.evaluation.results import combine_tables
 from cprtools.evaluation.segments import MOST_VALUES, attributes
 from tests.evaluation.metric_tables import listings, lists, pairs, values_of
 
@@ -110,3 +111,14 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are(column):
 def test_without_any_table_the_missing_option_is_named():
     with pytest.raises(UsageError, match="give --products or --sellers"):
         attributes(["brand"], {})
+
+
+def test_segments_stand_by_their_numbers_and_all_stands_first():
+    products = pa.table({"product_id": [*"xyzw"], "stars": ["2 stars", "10 stars", "9", ""]})
+    by = attributes(["stars"], {"products": products})
+    found = evaluate_complements(LISTS, TRUTH, by=by, ks=(1,), bootstrap=0)
+    segments = ["all", "stars=2 stars", "stars=9", "stars=10 stars", "stars=(none)"]
+
+    for table in (found.metrics, combine_tables([found.metrics])):
+        rows = [row["segment"] for row in table.to_pylist() if row["metric"] == "Hit"]
+        assert rows == segments

@@ -10,7 +10,7 @@ import pyarrow as pa
 from cprtools.evaluation.rendering import metric_name
 from cprtools.evaluation.report import charts
 from cprtools.evaluation.report.parts import DASH, bullets, figure, folded, number, table
-from cprtools.evaluation.results import ALL, Comparison, Evaluation
+from cprtools.evaluation.results import ALL, Comparison, Evaluation, place_of
 from cprtools.tables import columns as c
 
 LEADERBOARD = "Best first. Whiskers are 95% intervals over the queries."
@@ -179,11 +179,11 @@ def segments(evaluations: Sequence[Evaluation]) -> str:
         return ""
     methods = [one.method for one in evaluations]
     lines = []
-    for (segment, name), by_method in cells.items():
+    for segment, name in sorted(cells, key=lambda cell: place_of(cell[0])):
+        by_method = cells[segment, name]
         queries = max(row[c.QUERIES] for row in by_method.values())
         values = [number(by_method.get(method)) for method in methods]
         lines.append([escape(segment), escape(name), f"{queries:,}", *values])
-    lines.sort(key=lambda line: line[0])
     header = ["segment", "metric", "queries", *methods]
     return folded(f"All {len(lines):,} rows", table("Segments", header, lines, words=2))
 
