@@ -82,7 +82,7 @@ READERS = {
         "recommend --model in_place.model --seller S1 --threshold 0 --category all",
         "in_place.model",
         "train-linkpred graph --vectors text.parquet --embedding-dim 8 --num-layers 2 --epochs 1 "
-        "-q -o in_place.model",
+        "--networks 1 -q -o in_place.model",
     ),
     "queries": Reader(
         "recommend --model cpr.model --queries high_demand.parquet", "high_demand.parquet"
