@@ -60,6 +60,22 @@ def printable(text: str) -> str:
     return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """A share in percent; what is more than nothing and less than all never reads as 0% or 100%."""
+    text = f"{share:.{digits}%}"
+    least = 10**-digits
+    if share > 0 and float(text[:-1]) == 0:
+        return f"<{least:.{digits}f}%"
+    if share < 1 and float(text[:-1]) == 100:
+        return f">{100 - least:.{digits}f}%"
+    return text
+
+
+def four_digits(value: float) -> str:
+    """A number with four digits that count, or all before the point: 50,000, never 5e+04."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def show_name(name: str) -> str:
     """A name as it may stand in a line of text: as it is where every character can be seen."""
     return name if name and name.isprintable() else quote(name)

@@ -253,3 +253,29 @@ def test_the_nearest_names_are_offered_else_the_first():
     assert errors.nearest_names("CARD", names) == "; did you mean Card, camera?"
     assert errors.nearest_names("zzz", names) == "; there are Card, bag, camera, ..."
     assert errors.nearest_names("zzz", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (0, "0.0%"),
+        (1e-6, "<0.1%"),
+        (0.0005, "0.1%"),
+        (0.9996, ">99.9%"),
+        (0.5, "50.0%"),
+        (1, "100.0%"),
+    ],
+)
+def test_a_share_never_reads_as_nothing_or_all_when_it_is_neither(share, shown):
+    assert errors.percent(share) == shown
+
+
+def test_a_share_in_whole_percent_keeps_to_that_too():
+    assert [errors.percent(s, 0) for s in (0.001, 0.996, 0.25)] == ["<1%", ">99%", "25%"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0, "0"), (4 / 3, "1.333"), (50_000, "50,000"), (12345.6, "12,346")]
+)
+def test_a_number_is_shown_without_an_exponent(value, shown):
+    assert errors.four_digits(value) == shown

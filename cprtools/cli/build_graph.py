@@ -1,5 +1,6 @@
 """cprtools build-graph."""
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,7 +110,7 @@ def _show(report: "GraphReport") -> None:
             ("seller lists product", report.listings),
             ("product listed-by seller", report.listings),
             ("product bought-with product", 2 * report.bought_together),
-            ("sparsity of the affinity matrix", _shown(report.sparsity)),
+            ("sparsity of the affinity matrix", _sparsity(report.sparsity)),
             ("edges per high-demand product, listings only", _shown(report.edges_before)),
             ("edges per high-demand product, augmented", _shown(report.edges_after)),
         ],
@@ -140,3 +141,12 @@ def _warn(report: "GraphReport", sources: dict[str, "Source"]) -> None:
 
 def _shown(value: float | None) -> float | str:
     return "none" if value is None else value
+
+
+def _sparsity(value: float | None) -> str:
+    """With two digits of what is listed at least: 0.999967 of a large matrix, not 1."""
+    if value is None:
+        return "none"
+    listed = 1 - value
+    digits = 4 if listed <= 0 else max(4, 1 - math.floor(math.log10(listed)))
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") or "0"

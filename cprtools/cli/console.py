@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cprtools.errors import printable
+from cprtools.errors import four_digits, printable
 
 if TYPE_CHECKING:
     from cprtools.tables import Footer
@@ -143,7 +143,7 @@ def warn(message: str) -> None:
 def _number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    return f"{value:,}" if isinstance(value, int) else four_digits(value)
 
 
 def progress(steps: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:

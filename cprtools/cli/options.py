@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cprtools.cli import console
-from cprtools.errors import UsageError
+from cprtools.errors import UsageError, percent
 
 if TYPE_CHECKING:
     from cprtools.answers.approximate import Index as StoredIndex
@@ -147,7 +147,7 @@ def make_index(index: str | None, stage: "TwoStage", seed: int) -> "StoredIndex 
 
     console.note("building the index")
     built = answers.build_index(stage, seed=seed)
-    console.note(f"the index finds {built.recall:.1%} of the 100 best")
+    console.note(f"the index finds {percent(built.recall)} of the 100 best")
     return built
 
 

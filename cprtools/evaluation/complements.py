@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from cprtools.errors import SchemaError
+from cprtools.errors import SchemaError, percent
 from cprtools.evaluation import ranked
 from cprtools.evaluation.beyond import asymmetry, beyond_accuracy, types_of
 from cprtools.evaluation.calibration import score_table
@@ -152,7 +152,7 @@ def _held_out(
         (
             ~is_complement,
             "were bought together and are no complements (viewed together or bought after a "
-            f"view): {cleaned:.1%} of the co-purchases left out",
+            f"view): {percent(cleaned)} of the co-purchases left out",
         ),
     ]
     if catalogue is not None:

@@ -18,7 +18,7 @@ from cprtools.baselines import (
     TextKnn,
 )
 from cprtools.baselines.tuning import tune
-from cprtools.errors import UsageError
+from cprtools.errors import UsageError, percent
 from cprtools.graph.homogeneous import SAMPLINGS
 from cprtools.linkpred.model import GraphModel
 from cprtools.linkpred.options import INITS
@@ -170,9 +170,9 @@ def _ask_where_bought(problem: Problem, say: Say) -> None:
     share, by_chance = shares_at_sellers(problem)
     if share >= _AT_SELLERS and by_chance <= _BY_CHANCE:
         say(
-            f"{share:.0%} of the co-purchases have a seller that lists both products, of random "
-            f"pairs of these products {by_chance:.0%}: where they were bought at these sellers, "
-            "--purchases-at-sellers says so"
+            f"{percent(share, 0)} of the co-purchases have a seller that lists both products, of "
+            f"random pairs of these products {percent(by_chance, 0)}: where they were bought at "
+            "these sellers, --purchases-at-sellers says so"
         )
 
 

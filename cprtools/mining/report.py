@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cprtools.errors import percent
 from cprtools.mining.doubts import Doubts
 from cprtools.tables import columns as c
 
@@ -106,7 +107,7 @@ class MiningReport:
             lines.append((f"{name} pairs", self.after[name], said))
         for (one, other), n in self.overlaps.items():
             share = self._overlap_share(one, other)
-            said = "(none to share)" if share is None else f"({share:.1%} of the smaller)"
+            said = "(none to share)" if share is None else f"({percent(share)} of the smaller)"
             lines.append((f"{one} and {other}", n, said))
         lines.append(("pairs", self.pairs))
         for kind, after, before in (
@@ -134,7 +135,8 @@ class MiningReport:
             ("similar", self.catalogue.similar),
         ):
             told = [
-                "none" if x.share is None else f"{x.share:.1%} of {x.typed:,}" for x in crossings
+                "none" if x.share is None else f"{percent(x.share)} of {x.typed:,}"
+                for x in crossings
             ]
             said = f"{told[0]} before, {told[1]} after cleaning"
             lines.append((f"{name} pairs across product types", said))

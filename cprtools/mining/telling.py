@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from cprtools.errors import show_name
+from cprtools.errors import four_digits, show_name
 from cprtools.mining.explain import Customer, Explanation, ListRow
 from cprtools.mining.report import RELATIONS
 from cprtools.mining.verdicts import Row
@@ -117,7 +117,7 @@ def _least(found: Explanation, name: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"
+    return "none" if value is None else four_digits(value)
 
 
 def _lift_rule(found: Explanation) -> str:

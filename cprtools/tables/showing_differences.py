@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from cprtools.errors import percent
 from cprtools.tables.differing import Difference, TableDifference
 from cprtools.tables.showing import aligned, block, json_line, printable_lines
 
@@ -65,7 +66,7 @@ def _lists(lists: Mapping[str, float]) -> list[tuple[str, Any]]:
     if not lists:
         return []
     whole = [(n, f"{int(v):,}") for n, v in lists.items() if n not in ("kept", "moved")]
-    return [*whole, ("kept of a list", f"{lists['kept']:.1%}")]
+    return [*whole, ("kept of a list", percent(lists["kept"]))]
 
 
 def _change(pair: tuple[Any, Any]) -> str:

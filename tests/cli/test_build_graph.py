@@ -39,6 +39,17 @@ def test_the_tutorial_market_is_reported_and_written(folder):
     assert pq.read_table(folder / "graph" / "edges.parquet").num_rows == 22
 
 
+@pytest.mark.parametrize(("own", "sparsity"), [(True, "0.999967"), (False, "0")])
+def test_the_sparsity_of_a_large_matrix_is_not_rounded_to_one(own, sparsity, folder):
+    # 30,000 sellers with a product of their own, or all with the same one: 1 - 1 / 30,000, 1 - 1
+    ids = [str(i) for i in range(30_000)]
+    products = ids if own else ["1"] * len(ids)
+    pq.write_table(pa.table({"seller_id": ids, "product_id": products}), folder / "many.parquet")
+    report = run("--listings", "many.parquet", "-o", "graph", cwd=folder).stderr.decode()
+    line = next(text for text in report.splitlines() if "sparsity" in text)
+    assert line.split()[-1] == sparsity
+
+
 def test_a_second_run_and_another_thread_count_write_the_same_bytes(folder):
     for name, threads, more in (("one", "1", {}), ("two", "2", forking.OTHER_HASHES)):
         words = ("--listings", "listings.parquet", "--threads", threads, "-o", name, "-q")

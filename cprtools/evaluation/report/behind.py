@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from cprtools.errors import percent
 from cprtools.evaluation.report import charts
 from cprtools.evaluation.report.gathering import MOST_TYPES, Example, Provenance, Transitions
 from cprtools.evaluation.report.parts import DASH, bullets, figure, folded, scrolling, table
@@ -91,11 +92,11 @@ def _strongest(found: Transitions) -> list[str]:
         if not others[i, j]:
             break
         name = found.names[i]
-        line = f"{name} → {found.names[j]}: {shown[i, j]:.0%} of what is recommended "
+        line = f"{name} → {found.names[j]}: {percent(shown[i, j], 0)} of what is recommended "
         line += f"to sellers of {name}" if found.of_sellers else f"beside {name}"
         if found.bought[i].any():
             what = "they turned out to list" if found.of_sellers else "was bought with it"
-            line += f", {bought[i, j]:.0%} of what {what}"
+            line += f", {percent(bought[i, j], 0)} of what {what}"
         lines.append(line)
     return lines
 
@@ -120,7 +121,7 @@ def _heat(
 
 
 def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.005 else ""
+    return percent(share, 0) if share >= 0.005 else ""
 
 
 def examples(found: Sequence[Example], method: str) -> str:
