@@ -1,7 +1,8 @@
 """What an evaluation gives, and the paired comparison of two."""
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,13 +105,16 @@ def measure(
 
 
 def to_table(method: str, results: Iterable[Result], replicates: FloatArray) -> pa.Table:
-    """Results with their intervals as a metrics table; those without any value are left out."""
+    """Results with their intervals as a metrics table; those without any value are left out.
+
+    Of a single query there is no interval: it is drawn every time, and none would vary.
+    """
     results = list(results)
     low, high = intervals(np.array([r.value for r in results]), replicates)
     rows = sorted(
         (
-            (r.metric, r.k, r.segment, r.value, _known(low[i]), _known(high[i]), r.queries)
-            for i, r in enumerate(results)
+            (r.metric, r.k, r.segment, r.value, *bounds, r.queries)
+            for r, bounds in zip(results, _bounds(results, low, high), strict=True)
             if not np.isnan(r.value)
         ),
         key=lambda row: (*row[:2], place_of(row[2])),
@@ -130,8 +134,12 @@ def place_of(segment: str) -> tuple[Any, ...]:
     return segment != ALL, [int(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _bounds(
+    results: Sequence[Result], low: FloatArray, high: FloatArray
+) -> Iterable[tuple[float | None, float | None]]:
+    for result, *ends in zip(results, low.tolist(), high.tolist(), strict=True):
+        is_known = result.queries > 1 and not np.isnan(ends[0])
+        yield (ends[0], ends[1]) if is_known else (None, None)
 
 
 def compare(first: Evaluation, second: Evaluation) -> Comparison:
@@ -165,15 +173,30 @@ def _sentences(first: Evaluation, second: Evaluation, metrics: pa.Table) -> Iter
 
 
 def _sentence(ours: str, theirs: str, name: str, row: dict[str, float]) -> str:
-    value, low, high = row[c.VALUE], row[c.CI_LOW], row[c.CI_HIGH]
+    value, interval = in_words(row)
+    low, high = row[c.CI_LOW], row[c.CI_HIGH]
     if low is None:
-        return f"{ours} - {theirs} on {name}: difference {value:.3f}, no interval"
-    interval = f"[{low:.3f}, {high:.3f}]"
+        return f"{ours} - {theirs} on {name}: difference {value}, {interval}"
     if low > 0:
-        return f"{ours} beats {theirs} on {name} by {value:.3f} {interval}"
+        return f"{ours} beats {theirs} on {name} by {value} {interval}"
     if high < 0:
-        return f"{ours} does NOT beat {theirs} on {name}: difference {value:.3f} {interval}"
-    return f"no clear difference between {ours} and {theirs} on {name}: {value:.3f} {interval}"
+        return f"{ours} does NOT beat {theirs} on {name}: difference {value} {interval}"
+    return f"no clear difference between {ours} and {theirs} on {name}: {value} {interval}"
+
+
+def in_words(row: Mapping[str, float]) -> tuple[str, str]:
+    """A difference and its interval as a sentence holds them.
+
+    With three digits after the point, or as many as it takes to tell each number from 0: else an
+    interval above 0 could read as one that holds it.
+    """
+    numbers = [row[c.VALUE], *(row[end] for end in (c.CI_LOW, c.CI_HIGH) if row[end] is not None)]
+    # below that it is the noise of the arithmetic
+    sizes = [abs(number) for number in numbers if abs(number) > 1e-9]
+    digits = max([3, *(math.ceil(-math.log10(size)) for size in sizes)])
+    # no minus before what is rounded to 0
+    value, *ends = [f"{round(number, digits) + 0.0:.{digits}f}" for number in numbers]
+    return value, f"[{', '.join(ends)}]" if ends else "no interval"
 
 
 def combine_tables(tables: Iterable[pa.Table]) -> pa.Table:

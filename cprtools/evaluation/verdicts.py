@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cprtools.evaluation.results import ALL, Evaluation, compare
+from cprtools.evaluation.results import ALL, Evaluation, compare, in_words
 from cprtools.tables import columns as c
 
 SIMPLE = (
@@ -50,13 +50,16 @@ def _against(one: Evaluation, simple: Sequence[Evaluation]) -> Iterable[Verdict]
         best = max(rivals, key=lambda each: values[id(each)][key])
         metrics = compare(one, best).metrics.to_pylist()
         row = next(r for r in metrics if (r[c.METRIC], r[c.K]) == key and r[c.SEGMENT] == ALL)
-        low, high = row[c.CI_LOW], row[c.CI_HIGH]
-        beats = row[c.VALUE] > 0 and (low is None or low > 0)
+        low = row[c.CI_LOW]
+        beats = low is not None and low > 0
         verb = "beats" if beats else "does NOT beat"
-        bounds = "no interval" if low is None else f"[{low:.3f}, {high:.3f}]"
+        if low is None:
+            # without an interval nobody knows, and chance is not ruled out
+            verb = "is ahead of" if row[c.VALUE] > 0 else "is NOT ahead of"
+        value, interval = in_words(row)
         text = (
             f"{one.method}, a trained method, {verb} {best.method}, the best simple one here, "
-            f"on {key[0]}@{key[1]}: difference {row[c.VALUE]:.3f}, {bounds}"
+            f"on {key[0]}@{key[1]}: difference {value}, {interval}"
         )
         yield Verdict(text, beats, key == one.headline[-1])
 

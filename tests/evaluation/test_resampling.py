@@ -4,8 +4,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cprtools.evaluation import combine_tables, compare, evaluate_complements, resampling
+from cprtools.evaluation import (
+    combine_tables,
+    compare,
+    evaluate_complements,
+    resampling,
+    verdicts,
+)
 from cprtools.evaluation.resampling import Block, intervals, replicate
+from cprtools.evaluation.results import in_words
 from cprtools.tables import METRICS
 
 
@@ -179,3 +186,34 @@ def test_drawing_tile_by_tile_is_drawing_from_all(monkeypatch):
     assert found[:, 2].mean() == pytest.approx(1, abs=0.07)
     assert found[:, 2].var() == pytest.approx(1 - 1 / size, rel=0.1)
     assert np.array_equal(found, replicate([block, first], size, resamples, 3))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ((0.031, 0.02, 0.042), ("0.031", "[0.020, 0.042]")),
+        ((0.0018, 0.0004, 0.003), ("0.0018", "[0.0004, 0.0030]")),
+        ((-0.00002, -0.00004, 1e-17), ("-0.00002", "[-0.00004, 0.00000]")),
+        ((-0.0, 0.0, 0.0), ("0.000", "[0.000, 0.000]")),
+        ((0.25, None, None), ("0.250", "no interval")),
+    ],
+)
+def test_a_difference_is_told_in_digits_that_tell_it_from_0(numbers, words):
+    assert in_words(dict(zip(("value", "ci_low", "ci_high"), numbers, strict=True))) == words
+
+
+def test_one_query_has_no_interval_and_beats_nobody():
+    truth = pa.table({"query_id": ["x"], "candidate_id": ["a"]})
+    ours, theirs = (
+        evaluate_complements(
+            pa.table({"query_id": ["x"], "rank": [1], "product_id": [product]}), truth, ks=(1,),
+            method=method,
+        )
+        for method, product in (("gnn", "a"), ("popularity", "b"))
+    )  # fmt: skip
+    assert ours.metrics.column("ci_low").null_count == ours.metrics.num_rows
+    found = compare(ours, theirs)
+    assert found.sentences == ("gnn - popularity on Hit@1: difference 1.000, no interval",)
+    (one,) = verdicts([ours, theirs])
+    assert not one.beats
+    assert "gnn, a trained method, is ahead of popularity" in one.text
