@@ -20,7 +20,7 @@ from cprtools.evaluation.coding import (
     numbers,
     vocabulary,
 )
-from cprtools.evaluation.lists import Lists, code_lists, note_short
+from cprtools.evaluation.lists import SHOWN, Lists, code_lists, note_short
 from cprtools.evaluation.ranked import Truth
 from cprtools.evaluation.resampling import Block
 from cprtools.evaluation.results import ALL, Evaluation, measure
@@ -92,12 +92,13 @@ def evaluate_complements(
     facts, more = beyond_accuracy(
         lists, len(held_out.names), ks, ids, types=types, products=products, known=known
     )
+    shown = lists.by_id(held_out.names, ids, SHOWN) if with_details else None
     del lists  # the resampling needs the memory
     results, replicates = measure([*blocks, *more], facts, len(held_out.names), bootstrap, seed)
     return Evaluation(
         "complements", method, held_out.names, results, replicates,
         tuple(("Hit", k) for k in ks), tuple(notes), tuple(warnings), bins,
-        held_out.pairs.by_id(held_out.names, ids) if with_details else None,
+        held_out.pairs.by_id(held_out.names, ids) if with_details else None, shown,
     )  # fmt: skip
 
 

@@ -10,6 +10,9 @@ from cprtools.errors import SchemaError, quote
 from cprtools.evaluation.coding import BoolArray, FloatArray, IntArray, Places, codes, find
 from cprtools.tables import columns as c
 
+SHOWN = 10
+"""Rows of a list that a report shows of it."""
+
 
 @dataclass(frozen=True)
 class Lists:
@@ -43,6 +46,17 @@ class Lists:
         above -= (np.cumsum(of_query) - of_query).astype(np.int32)[self.query]
         left = self.take(~drop)
         return replace(left, rank=left.rank - above[~drop])
+
+    def by_id(self, queries: pa.Array, products: pa.Array, k: int) -> pa.Table:
+        """The first k of each list as query, product and rank, the codes as ids again."""
+        first = self.take(self.rank <= k)
+        return pa.table(
+            {
+                "query": queries.take(pa.array(first.query)),
+                "product": products.take(pa.array(first.product)),
+                "rank": pa.array(first.rank, pa.int64()),
+            }
+        )
 
     def index(self, num_products: int) -> "PairIndex":
         """A look-up of rows by (query, product)."""

@@ -54,6 +54,9 @@ class Evaluation:
     held_out: pa.Table | None = None
     """The pairs that were looked for, each once: query, product and weight (of complements the
     co-purchases, else 1); None where no details were asked for."""
+    listed: pa.Table | None = None
+    """What was recommended as it is measured, the first rows of each list: query, product and rank
+    after what is never truth was taken out; None where no details were asked for."""
 
     @property
     def metrics(self) -> pa.Table:

@@ -17,7 +17,7 @@ from cprtools.evaluation.coding import (
     contains,
     vocabulary,
 )
-from cprtools.evaluation.lists import Lists, code_lists, note_short
+from cprtools.evaluation.lists import SHOWN, Lists, code_lists, note_short
 from cprtools.evaluation.ranked import Truth
 from cprtools.evaluation.resampling import Block
 from cprtools.evaluation.results import ALL, Evaluation, measure
@@ -51,9 +51,10 @@ def evaluate_sellers(
     recs: the sellers' recommendations; truth: held-out listings; train: the listings that were
     learned from; products: the catalogue; high_demand: what may be recommended, without it all;
     sellers: those to average over, without it all with truth; by: columns whose values are segments
-    of the sellers, or of their held-out products; with_details: the listings looked for, too. Truth
-    and lists are cut to the candidates: catalogue, high demand, not listed in training. Raises
-    SchemaError for broken lists and a truth that leaves nothing.
+    of the sellers, or of their held-out products; with_details: the listings looked for and the
+    first rows of the lists, too. Truth and lists are cut to the candidates: catalogue, high
+    demand, not listed in training. Raises SchemaError for broken lists and a truth that leaves
+    nothing.
     """
     notes: list[str] = []
     ids = _product_ids(recs, truth, train)
@@ -80,6 +81,7 @@ def evaluate_sellers(
     return Evaluation(
         "sellers", method, queries, results, replicates, (("Recall", max(ks)),),
         tuple(notes), tuple(warnings), bins, pairs.by_id(queries, ids) if with_details else None,
+        lists.by_id(queries, ids, SHOWN) if with_details else None,
     )  # fmt: skip
 
 

@@ -151,9 +151,39 @@ def test_a_report_of_sellers_looks_for_candidates_only(tmp_path):
     assert [one.held_out for one in found.examples] == [("d",)]
 
 
+def test_a_report_shows_the_lists_as_they_are_measured(tmp_path):
+    """Listed products and no candidates are taken out, what stands below moves up."""
+    write(
+        tmp_path / "recs.parquet",
+        seller_id=["s"] * 4 + ["t"],
+        rank=[1, 2, 3, 4, 1],
+        product_id=[*"bxdea"],
+        reason=["known", "unsold", "first", "second", "not asked"],
+    )
+    write(tmp_path / "truth.parquet", seller_id=["s"], product_id=["d"])
+    write(tmp_path / "train.parquet", seller_id=["s", "t"], product_id=["b", "d"])
+    write(tmp_path / "products.parquet", product_id=[*"abde"], product_type=["u", "u", "v", "w"])
+    places = evaluation.Places(
+        *(str(tmp_path / f"{name}.parquet") for name in ("recs", "truth")),
+        train=str(tmp_path / "train.parquet"),
+        products=str(tmp_path / "products.parquet"),
+    )
+
+    found = evaluation.gather(evaluation.open_inputs(places), (2,))
+
+    u = found.transitions.names.index("u")
+    assert found.transitions.shown[u].tolist() == [0, 1, 1]
+    assert found.transitions.shown.sum() == 2
+    (one,) = found.examples
+    assert [(r.rank, r.name, r.reason, r.is_true) for r in one.rows] == [
+        (1, "d", "first", True),
+        (2, "e", "second", False),
+    ]
+
+
 def test_a_sellers_type_is_the_one_most_listed(tmp_path):
     write(tmp_path / "recs.parquet", seller_id=["s", "t"], rank=[1, 1], product_id=["d", "d"])
-    write(tmp_path / "truth.parquet", seller_id=["s"], product_id=["d"])
+    write(tmp_path / "truth.parquet", seller_id=["s", "t"], product_id=["d", "d"])
     write(
         tmp_path / "train.parquet",
         seller_id=["s", "s", "s", "t", "t"],

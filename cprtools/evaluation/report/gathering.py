@@ -11,6 +11,7 @@ import pyarrow as pa
 from cprtools import tables
 from cprtools.evaluation.coding import IntArray, codes
 from cprtools.evaluation.inputs import COMPLEMENTS, Inputs, evaluate_all, footer_of
+from cprtools.evaluation.lists import SHOWN
 from cprtools.evaluation.results import Evaluation
 from cprtools.tables import Folder, Source
 from cprtools.tables import columns as c
@@ -81,12 +82,12 @@ def gather(inputs: Inputs, ks: Sequence[int], seed: int = 0) -> Details:
     longest = max(ks)
     cuts = sorted({*ks, *(k for k in CURVE if k <= longest)})
     curves = evaluate_all(inputs, cuts, bootstrap=0, with_details=True)
-    held_out = curves[0].held_out
-    assert held_out is not None
+    held_out, listed = curves[0].held_out, curves[0].listed
+    assert held_out is not None and listed is not None
     return Details(
         curves,
-        type_transitions(inputs, held_out, min(longest, 10)),
-        examples(inputs, held_out, seed),
+        type_transitions(inputs, held_out, listed, min(longest, SHOWN)),
+        examples(inputs, held_out, listed, seed),
     )
 
 
@@ -111,10 +112,13 @@ def provenance(
     return found
 
 
-def type_transitions(inputs: Inputs, held_out: pa.Table, k: int) -> Transitions | None:
+def type_transitions(
+    inputs: Inputs, held_out: pa.Table, listed: pa.Table, k: int
+) -> Transitions | None:
     """From the query's type to the types among its first k; None where no types are known.
 
-    held_out: the pairs looked for, as `Evaluation.held_out`.
+    held_out, listed: the pairs looked for and the lists as measured, as `Evaluation` has them: what
+    was taken out of the lists, or is of queries without truth, would be compared with nothing.
     A seller's type is the one that most of its training listings have, ties by name.
     """
     products = inputs.extras.get("products")
@@ -128,11 +132,9 @@ def type_transitions(inputs: Inputs, held_out: pa.Table, k: int) -> Transitions 
     queries, of_query = (
         (ids, types) if is_product else _seller_types(inputs, ids, types, len(names))
     )
-    query = c.QUERY_ID if is_product else c.SELLER_ID
-    recs = tables.read(inputs.methods[0][1], only=[query, c.RANK, c.PRODUCT_ID], allow_empty=True)
-    recs = recs.filter(pc.less_equal(recs.column(c.RANK), k))
+    listed = listed.filter(pc.less_equal(listed.column("rank"), k))
     sides = (
-        (recs.column(query), recs.column(c.PRODUCT_ID), None),
+        (listed.column("query"), listed.column("product"), None),
         (held_out.column("query"), held_out.column("product"), held_out.column("weight")),
     )
     counts = [
@@ -172,23 +174,30 @@ def _seller_types(
     return sellers, most
 
 
-def examples(inputs: Inputs, held_out: pa.Table, seed: int) -> list[Example]:
-    """Some queries with held-out data, drawn by the seed, and the first method's lists for them."""
+def examples(inputs: Inputs, held_out: pa.Table, listed: pa.Table, seed: int) -> list[Example]:
+    """Some queries with held-out data, drawn by the seed, and the first method's lists for them.
+
+    Lists as they are measured: a known pair that was taken out would look like a miss.
+    """
     query = c.QUERY_ID if inputs.kind == COMPLEMENTS else c.SELLER_ID
-    source = inputs.methods[0][1]
-    listed = tables.read(source, only=[query, c.RANK, c.PRODUCT_ID], allow_empty=True).column(query)
-    asked = pc.unique(held_out.column("query"))
-    known = asked.filter(pc.is_in(asked, pc.unique(listed))).sort()
-    del listed
+    known = pc.unique(listed.column("query")).sort()
     size = min(EXAMPLES, len(known))
     chosen = known.take(
         pa.array(np.random.default_rng(seed).choice(len(known), size, replace=False))
     )
-    rows = _rows_of(source, query, chosen)
+    rows = _rows_of(inputs.methods[0][1], query, chosen)
     true = held_out.filter(pc.is_in(held_out.column("query"), chosen))
     names = _names(inputs, [*rows.column(c.PRODUCT_ID).to_pylist(), *chosen.to_pylist(),
                             *true.column("product").to_pylist()])  # fmt: skip
-    listed_rows, true_rows = rows.to_pylist(), true.to_pylist()
+    # what was recommended, at the places that it has among what is measured
+    place = {(r["query"], r["product"]): r["rank"] for r in
+             listed.filter(pc.is_in(listed.column("query"), chosen)).to_pylist()}  # fmt: skip
+    listed_rows = [
+        r | {c.RANK: place[key]}
+        for r in rows.to_pylist()
+        if (key := (r[query], r[c.PRODUCT_ID])) in place
+    ]
+    true_rows = true.to_pylist()
     found = []
     for one in chosen.to_pylist():
         wanted = {r["product"] for r in true_rows if r["query"] == one}
