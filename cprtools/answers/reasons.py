@@ -33,9 +33,10 @@ def complement_reasons(model: Model, query_idx: IntArray, cols: IntArray) -> lis
             parts.append(f"{names[other]} completes {names[own]}")
         if brands[query] is not None and brands[query] == brands[col]:
             parts.append(f"same brand {brands[col]}")
-        if popularity[col] >= 1:
-            # a sum over the other products: who bought three of them counts three times
-            parts.append(f"{_purchases(popularity[col])} with other products")
+        # a sum over products other than these two: who bought three of them counts three times
+        elsewhere = popularity[col] - count
+        if elsewhere >= 1:
+            parts.append(f"{_purchases(elsewhere)} with other products")
         reasons.append("; ".join(parts[:_PARTS]) or "nearest by its features")
     return reasons
 
