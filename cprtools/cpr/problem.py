@@ -46,11 +46,12 @@ class BuiltProblem:
         has_pairs = (np.diff(problem.matrix.indptr) > 0) | (problem.matrix.getnnz(axis=0) > 0)
         return [
             ("products", problem.num_candidates),
-            ("products without co-purchases", int((~has_pairs).sum())),
+            ("products in none of the pairs", int((~has_pairs).sum())),
             ("product types", problem.num_types),
-            ("complement pairs", int(problem.matrix.nnz)),
+            ("pairs to learn from", int(problem.matrix.nnz)),
             ("pairs outside the products", self.pairs_outside),
-            ("similar pairs", 0 if problem.similar is None else int(problem.similar.nnz)),
+            # the matrix holds both directions, whichever the table has
+            ("similar pairs, both ways", 0 if problem.similar is None else problem.similar.nnz),
         ]
 
 

@@ -96,6 +96,20 @@ def test_similar_pairs_hold_in_both_directions():
     assert similar.sum() == 2
 
 
+def test_what_is_told_to_learn_from_is_what_is_learnt_from():
+    rows = [("a", "b", 100, 20, False, False), ("c", "d", 0, 2, False, True), *ROWS[-1:]]
+    told = dict(build_problem(pairs(*rows), pa.table({"product_id": [*"abcd"]})).summary())
+    # a -> b is learnt from though it is no complement by its flag; c and d are similar, both ways
+    assert told == {
+        "products": 4,
+        "products in none of the pairs": 2,
+        "product types": 0,
+        "pairs to learn from": 1,
+        "pairs outside the products": 1,
+        "similar pairs, both ways": 2,
+    }
+
+
 def test_without_products_every_id_of_the_pairs_is_one():
     built = build_problem(pairs(*ROWS), None)
     assert sorted(built.catalogue.ids.to_pylist()) == ["a", "b", "c", "d", "outside"]
