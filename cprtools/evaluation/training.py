@@ -29,7 +29,7 @@ class Training:
     num_products: int
     """Distinct ids in the table."""
     customers: FloatArray | None
-    """(n,) customers who bought the id, 0 where it is no query; None where nobody counted them."""
+    """(n,) customers who bought the id, 0 where it is in no pair; None where nobody counted."""
 
 
 def read_training(train: pa.Table, ids: pa.Array, *, keep_known: bool = False) -> Training:
@@ -60,14 +60,16 @@ def read_training(train: pa.Table, ids: pa.Array, *, keep_known: bool = False) -
         is_seen=seen,
         purchases=np.bincount(candidate, weights=count, minlength=n).astype(np.float64),
         num_products=int(seen.sum()),
-        customers=_customers(train, query, n),
+        customers=_customers(train, query, candidate, n),
     )
 
 
-def _customers(train: pa.Table, query: IntArray, n: int) -> FloatArray | None:
+def _customers(train: pa.Table, query: IntArray, candidate: IntArray, n: int) -> FloatArray | None:
     counts = numbers(train, c.QUERY_COUNT, 0)
     if not counts.any():
         return None
     customers = np.zeros(n)
     np.maximum.at(customers, query, counts)
+    # a product may be bought often and only ever after another one
+    np.maximum.at(customers, candidate, numbers(train, c.CANDIDATE_COUNT, 0))
     return customers

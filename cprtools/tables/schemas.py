@@ -131,6 +131,7 @@ TRUTH_PAIRS = TableSpec(
         Field(c.CANDIDATE_ID, ID),
         Field(c.CO_PURCHASE, pa.int64(), required=False),
         Field(c.QUERY_COUNT, pa.int64(), required=False),
+        Field(c.CANDIDATE_COUNT, pa.int64(), required=False),
         Field(c.COMPLEMENT, pa.bool_(), required=False),
         Field(c.SIMILAR, pa.bool_(), required=False),
     ),

@@ -345,3 +345,13 @@ def test_segments_by_customers_need_counts_and_put_unknown_queries_among_the_rar
         recs, truth, train=train.drop_columns(["query_count"]), ks=(1,), bootstrap=0
     )
     assert ("Hit", 1, "rare queries") not in values_of(without)
+
+
+def test_a_query_that_training_knows_as_a_candidate_alone_is_not_rare_for_that():
+    train = pairs("a r 1", query_count=[3], candidate_count=[100])
+    found = values_of(
+        evaluate_complements(lists("r: b"), pairs("r b 1"), train=train, ks=(1,), bootstrap=0)
+    )
+
+    assert found["Hit", 1, "frequent queries"] == 1
+    assert ("Hit", 1, "rare queries") not in found
