@@ -159,8 +159,15 @@ def mine(job: Job, output: str, report: str | None) -> None:
             tables.write_with_text(mined.pairs, output, footer, text, report)
     for warning in mined.report.warnings():
         console.warn(warning)
-    label = job.source.label if job.source is not None else job.state
-    console.report(f"pairs of {label}", mined.report.lines())
+    console.report(f"pairs of {_label(job)}", mined.report.lines())
+
+
+def _label(job: Job) -> str:
+    if job.source is None:
+        return str(job.state)
+    # of a state the numbers are those of all that is kept, but for the rows read
+    added = job.source.label
+    return added if job.state is None else f"{job.state}, with {added} added"
 
 
 def _report_text(footer: "Footer", products: "Source | None", report: "MiningReport") -> str:

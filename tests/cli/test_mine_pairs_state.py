@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cprtools import tables
-from tests.cli.commands import fails, ok
+from tests.cli.commands import fails, ok, run
 
 
 @pytest.fixture
@@ -69,6 +69,15 @@ def test_a_footer_does_not_name_who_was_forgotten(shop):
     params = json.loads(tables.read_footer(str(shop / "pairs.parquet"))["params"])
     assert params["state"] == "kept"
     assert "forget" not in params
+
+
+def test_the_report_of_a_state_says_that_it_is_of_all_that_is_kept(shop):
+    def told(*words):
+        done = run(shop, "mine-pairs", *words, "--state", "kept", "-o", "pairs.parquet")
+        return done.stderr.decode().splitlines()
+
+    assert "pairs of kept, with monday.parquet added" in told("monday.parquet")
+    assert "pairs of kept" in told()
 
 
 def test_a_state_alone_can_be_read_with_another_least_count(shop):
