@@ -229,5 +229,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else ""
     if isinstance(value, float):
-        return f"{value:.3f}"
+        # of a large catalogue most scores, shares of 1, would all read as 0.000
+        is_small = 0 < abs(value) < 0.001
+        return f"{value:.2g}" if is_small else f"{value:.3f}"
     return printable(str(value))
