@@ -196,12 +196,27 @@ class Evidence:
         return values
 
     def _type_lift(self, source: IntArray, target: IntArray) -> DoubleArray:
-        if "types" not in self._cache:
-            from scipy.sparse import csr_matrix
-
-            self._cache["types"] = csr_matrix(_type_log_lift(self.problem))
-        lift: DoubleArray = self._cache["types"].toarray()[source, target]
+        lift = np.zeros(len(source))
+        pairs = np.flatnonzero((source >= 0) & (target >= 0))
+        if len(pairs):
+            # few of all pairs of types occur: they are never laid out as a table
+            source, target = source[pairs], target[pairs]
+            counts = self._type_pairs
+            given, overall = (np.asarray(counts.sum(axis=axis)).ravel() for axis in (1, 0))
+            found = np.asarray(counts[source, target]).ravel()
+            lift[pairs] = log_lift(found, given[source], overall, target)
         return lift
+
+    @cached_property
+    def _type_pairs(self) -> csr_matrix:
+        """(num_types, num_types) float64 pairs from products of a type to those of another."""
+        from scipy.sparse import csr_matrix
+
+        problem, pairs = self.problem, self.problem.matrix.tocoo()
+        source, target = problem.types[pairs.row], problem.types[pairs.col]
+        known = (source >= 0) & (target >= 0)
+        places = source[known], target[known]
+        return csr_matrix((np.ones(len(places[0])), places), (problem.num_types,) * 2)
 
     def _through(self, name: str, query_idx: IntArray) -> FloatArray | None:
         """What other products lead to, the ones that the name says: (len(query_idx), n)."""
@@ -261,23 +276,16 @@ def _binary(problem: Problem) -> csr_matrix:
     return csr_matrix((np.ones_like(matrix.data), matrix.indices, matrix.indptr), matrix.shape)
 
 
-def _type_log_lift(problem: Problem) -> DoubleArray:
-    n = problem.num_types
-    coo = problem.matrix.tocoo()
-    source, target = problem.types[coo.row], problem.types[coo.col]
-    known = (source >= 0) & (target >= 0)
-    counts = np.zeros((max(n, 1), max(n, 1)))
-    np.add.at(counts, (source[known], target[known]), 1.0)
-    return log_lift(counts, counts.sum(axis=0)) if n else counts
+def log_lift(
+    counts: DoubleArray, given: DoubleArray, overall: DoubleArray, target: IntArray
+) -> DoubleArray:
+    """Log of P(type | type) over P(type), smoothed: (pairs,).
 
-
-def log_lift(counts: DoubleArray, overall: DoubleArray) -> DoubleArray:
-    """Log of P(type | type) over P(type), smoothed: (types, num_types).
-
-    counts: (types, num_types) pairs from these types; overall: (num_types,) from all types.
+    counts: (pairs,) from a type to the type `target`; given: (pairs,) from it to any type;
+    overall: (num_types,) to each type from all.
     """
-    prior = (overall + 1) / (overall.sum() + len(overall))
-    conditional = (counts + 5 * prior) / (counts.sum(axis=1, keepdims=True) + 5)
+    prior = ((overall + 1) / (overall.sum() + len(overall)))[target]
+    conditional = (counts + 5 * prior) / (given + 5)
     return np.asarray(np.log(conditional / prior))
 
 

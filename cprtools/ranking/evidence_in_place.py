@@ -45,10 +45,11 @@ class EvidenceInPlace(Evidence):
         result = np.zeros(len(source))
         for kind in set(source[source >= 0].tolist()):
             leads = counted(problem.matrix, np.flatnonzero(problem.types == kind))
-            counts = np.zeros((1, problem.num_types))
-            np.add.at(counts[0], problem.types[known], leads[known])
-            pairs = source == kind
-            result[pairs] = log_lift(counts, overall)[0, target[pairs]]
+            counts = np.zeros(problem.num_types)
+            np.add.at(counts, problem.types[known], leads[known])
+            pairs = np.flatnonzero((source == kind) & (target >= 0))
+            to = target[pairs]
+            result[pairs] = log_lift(counts[to], np.full(len(to), counts.sum()), overall, to)
         return result
 
     def _through(self, name: str, query_idx: IntArray) -> FloatArray | None:
