@@ -9,7 +9,7 @@ from cprtools.training.run import COPIES, FLOAT_BYTES, KEPT, memory_line, num_we
 _VALIDATION_ROWS = 128 * 4
 
 
-def memory_note(network: nn.Module, config: CprConfig, num_products: int) -> str:
+def memory_note(network: nn.Module, config: CprConfig, num_products: int, num_types: int) -> str:
     """One line that says what training will take, beside the tables already read."""
     weights = num_weights(network)
     buffers: list[Tensor] = list(network.buffers())
@@ -18,7 +18,10 @@ def memory_note(network: nn.Module, config: CprConfig, num_products: int) -> str
     # source, target and the history that makes the source, twice while they are copied
     closed_form = 6 * num_products * config.embedding_dim
     batch = KEPT * (scores + rows * (config.hidden_dim + 4 * config.embedding_dim))
-    entries = COPIES * weights + batch + closed_form + _VALIDATION_ROWS * num_products
+    # from each type to each, the logarithms and what they are made of
+    transitions = 2 * (num_types + 1) ** 2
+    entries = COPIES * weights + batch + closed_form + transitions
+    entries += _VALIDATION_ROWS * num_products
     return memory_line(FLOAT_BYTES * entries + held, weights)
 
 

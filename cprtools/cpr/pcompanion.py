@@ -189,7 +189,8 @@ class DirectedNetwork(Network):
     def log_transitions(self, types: Tensor) -> Tensor:
         """The log of P(type | type): (batch,) int64 to (batch, num_types + 1) float32."""
         near = self.transition(types) @ self.transition.complement.weight.T
-        return F.log_softmax(near + self.type_bias, dim=1)
+        # in place: of all types at once it is the largest thing that training holds
+        return F.log_softmax(near.add_(self.type_bias), dim=1)
 
     def logits(
         self, queries: Tensor, history: Bags, candidates: Tensor, is_known: Tensor

@@ -81,7 +81,7 @@ def train(problem: Problem, config: CprConfig, run: Run | None = None) -> Traine
     with torch.random.fork_rng(devices=[0] if run.device == "cuda" else []):
         torch.manual_seed(config.seed)
         session = Session(problem, config, shown, run)
-        run.say(memory_note(session.network, config, problem.num_candidates))
+        run.say(memory_note(session.network, config, problem.num_candidates, problem.num_types))
         checkpoint = None
         if run.checkpoints is not None:
             checkpoint = run.checkpoints.next_fit(fingerprint(asdict(config), problem))

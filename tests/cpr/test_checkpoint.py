@@ -156,7 +156,15 @@ def test_the_memory_note_counts_weights_and_warns_of_too_many(market):
     config = make_config(SHORT, seed=0)
     network = training.Session(market.problem, config, market.problem.matrix).network
     weights = sum(parameter.numel() for parameter in network.parameters())
-    said = memory_note(network, config, market.problem.num_candidates)
+    said = memory_note(network, config, market.problem.num_candidates, 3)
     assert f"({weights:,} weights)" in said
     assert "more than" not in said
-    assert "more than" in memory_note(network, config, 10**12)
+    assert "more than" in memory_note(network, config, 10**12, 3)
+
+
+def test_the_memory_note_counts_the_transitions_between_all_types(market):
+    config = make_config(SHORT, seed=0)
+    network = training.Session(market.problem, config, market.problem.matrix).network
+    # a table of 40 GB, made from another one
+    said = memory_note(network, config, market.problem.num_candidates, num_types=100_000)
+    assert float(said.split("takes about ")[1].split(" GB")[0]) >= 80
