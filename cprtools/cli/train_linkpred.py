@@ -96,6 +96,9 @@ def train_linkpred(
     tables.check_folder_writable(output, answers.SELLERS)
     parse_choice("--method", method, recipe.METHODS)
     check_index(index, method)
+    # before torch is loaded: a file that is not there is told at once
+    vector_sources = open_vectors(vectors, parse_columns(columns))
+    folder = tables.open_folder(graph, ("graph",))
     options = recipe.method_options(
         method,
         embedding_dim=embedding_dim,
@@ -109,8 +112,6 @@ def train_linkpred(
         precision=precision,
         device=device,
     )
-    vector_sources = open_vectors(vectors, parse_columns(columns))
-    folder = tables.open_folder(graph, ("graph",))
     footer = console.footer(folder, *vector_sources)
     run = training_run(recipe.TRAINED, method, device, checkpoint, resume, footer)
     built = building.build_problem(folder, vector_sources)
