@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cprtools.errors import SchemaError
+from cprtools.errors import DataError, SchemaError
 from cprtools.tables.duck import function_sql, is_disk_full, no_room, quote_name
 from cprtools.tables.faults import explain
 from cprtools.tables.folders import Folder
@@ -138,6 +138,9 @@ def _differ(name: str, pair: tuple[Source, Source], rows: int) -> TableDifferenc
         except duckdb.Error as error:
             if is_disk_full(error):
                 raise no_room() from error
+            if isinstance(error, duckdb.OutOfMemoryException):
+                what = f"too many columns, or too wide, to be compared within {_MEMORY}"
+                raise DataError(f"{pair[1].label}: {what} of memory") from error
             # the error names the file that it met
             named = [s for s in pair if any(path in str(error) for path in s.paths)]
             raise explain((named or pair)[0], error) from error

@@ -173,3 +173,10 @@ def test_text_cannot_steer_a_terminal_and_json_holds_the_same(differ):
     assert told["same"] is False
     assert told["tables"][0]["came"] == 1
     assert told["footers"]["params.model"] == ["one", "two"]
+
+
+def test_tables_too_wide_for_the_memory_are_not_called_damaged(differ, monkeypatch):
+    monkeypatch.setattr("cprtools.tables.differing._MEMORY", "20MB")
+    wide = pa.table({"product_id": ["p"], **{f"c{i}": [0.5] for i in range(600)}})
+    with pytest.raises(DataError, match=r"b\.parquet: too many columns, .* within 20MB of memory"):
+        differ(wide, wide)
