@@ -55,7 +55,6 @@ def split(
 
     from cprtools import tables
     from cprtools.cli import console
-    from cprtools.cli.options import parse_columns, parse_list
     from cprtools.evaluation import splits
 
     way = splits.one_way({"at": at, "by": by, "pair": pair, "cold": cold})
@@ -63,15 +62,13 @@ def split(
     place = tables.open_table(source, tables.ANY)
     made = console.footer(place)
     table = tables.read_any(place)
-    mapping = parse_columns(columns)
-    names = [mapping.get(name, name) for name in parse_list(by or pair or cold or "ts")]
+    names, items = _names(table.column_names, by or pair or cold or "ts", columns, way == "by")
     label = place.label
     if way == "at":
         train, test = splits.split_by_time(table, str(at), column=names[0], label=label)
         if missing := train.column(names[0]).null_count:
             console.warn(f"{label}: {missing:,} rows have no {names[0]}; they stay in training")
     elif way == "by":
-        items = [mapping.get(name, name) for name in splits.ITEMS]
         train, test = splits.split_by_fraction(
             table, names, fraction, items=items, min_rows=min_rows, seed=seed, label=label
         )
@@ -88,3 +85,27 @@ def split(
             (test, test_out, replace(made, params={**made.params, "part": "test"})),
         ]
     )
+
+
+def _names(
+    found: list[str], asked: str, columns: str, is_by_group: bool
+) -> tuple[list[str], list[str]]:
+    """The table's names of the columns asked for, and of what its groups hold.
+
+    found: its columns. Raises UsageError for a --columns of a name that nobody knows.
+    """
+    from cprtools import tables
+    from cprtools.cli import console
+    from cprtools.cli.options import parse_columns, parse_list
+    from cprtools.evaluation import splits
+
+    wanted, mapping = parse_list(asked), parse_columns(columns)
+    implied = splits.ITEMS if is_by_group else ()
+    names, warnings = tables.names_in_any(mapping, [*wanted, *implied], found)
+    items = names[len(wanted) :]
+    lost = [f"{name}={mapping[name]}" for name in implied if name in mapping]
+    if lost and not {*items} & {*found}:
+        warnings.append(f"--columns {lost[0]}: no such column; each row is divided by itself")
+    for text in warnings:
+        console.warn(text)
+    return names[: len(wanted)], items

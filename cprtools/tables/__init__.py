@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cprtools.tables.folders import Folder, check_folder_writable, open_folder, write_folder
     from cprtools.tables.formats import text_format
     from cprtools.tables.inspection import Inspection, inspect_place
-    from cprtools.tables.mapping import check_mapping
+    from cprtools.tables.mapping import check_mapping, names_in_any
     from cprtools.tables.products import categories, plain_text, product_types, with_plain_types
     from cprtools.tables.provenance import (
         Footer,
@@ -78,7 +78,7 @@ __getattr__ = on_demand(
         "folders": "Folder check_folder_writable open_folder write_folder",
         "formats": "text_format",
         "inspection": "Inspection inspect_place",
-        "mapping": "check_mapping",
+        "mapping": "check_mapping names_in_any",
         "products": "categories plain_text product_types with_plain_types",
         "provenance": "Footer describe_input digest_file digest_rows parse_footer read_footer "
         "refuse_overwriting",
@@ -148,6 +148,7 @@ __all__ = [
     "digest_tree",
     "explain",
     "inspect_place",
+    "names_in_any",
     "open_folder",
     "open_table",
     "parse_footer",

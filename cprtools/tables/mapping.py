@@ -1,7 +1,7 @@
 """The user's names of columns, `--columns OUR=YOURS`: whether a command's tables have them."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from cprtools.errors import SchemaError, UsageError, list_names, quote
 from cprtools.tables import schemas
@@ -32,17 +32,46 @@ def check_mapping(sources: Sequence[Source]) -> list[str]:
     for ours, theirs in mapping.items():
         what = f"--columns {ours}={theirs}"
         asked = [table for table in tables if table.source.spec.field(ours) is not None]
-        if not asked and ours not in _OURS:
-            near = difflib.get_close_matches(ours, sorted(_OURS), n=1)
-            hint = f"; the nearest is {near[0]}" if near else ""
-            raise UsageError(f"{what}: no table of ours has a column {quote(ours)}{hint}")
+        if not asked:
+            _refuse_unknown(ours, what)
         if not asked or any(table.have(theirs) for table in asked):
             continue
         if not any(table.have(ours) for table in asked):
             found = list_names(asked[0].source.schema(every_line=True).names)
             raise SchemaError(f"{what}: no input has a column {quote(theirs)}; found {found}")
-        warnings.append(f"{what}: no input has a column {quote(theirs)}; {ours} is read as it is")
+        warnings.append(_read_as_it_is(what, ours, theirs))
     return warnings
+
+
+def names_in_any(
+    mapping: Mapping[str, str], asked: Sequence[str], found: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """What the columns `asked` for are called in a table of any kind, and warnings.
+
+    found: the table's own names. A mapping to a name that it lacks is passed over where it has
+    ours. Raises UsageError for a mapping of a name that is neither asked for nor one of ours.
+    """
+    names, warnings = [], []
+    for ours in sorted(mapping.keys() - {*asked}):
+        _refuse_unknown(ours, f"--columns {ours}={mapping[ours]}")
+    for ours in asked:
+        theirs = mapping.get(ours, ours)
+        if theirs not in found and ours in found:
+            warnings.append(_read_as_it_is(f"--columns {ours}={theirs}", ours, theirs))
+            theirs = ours
+        names.append(theirs)
+    return names, warnings
+
+
+def _refuse_unknown(ours: str, what: str) -> None:
+    if ours not in _OURS:
+        near = difflib.get_close_matches(ours, sorted(_OURS), n=1)
+        hint = f"; the nearest is {near[0]}" if near else ""
+        raise UsageError(f"{what}: no table of ours has a column {quote(ours)}{hint}")
+
+
+def _read_as_it_is(what: str, ours: str, theirs: str) -> str:
+    return f"{what}: no input has a column {quote(theirs)}; {ours} is read as it is"
 
 
 class _Columns:

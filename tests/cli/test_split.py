@@ -56,6 +56,38 @@ def test_listings_of_one_product_go_together_whatever_its_column_is_called(place
     assert parts(place)[1].num_rows == 6
 
 
+def test_a_mapping_to_a_column_that_is_not_there_does_not_divide_a_product(place):
+    offers = {"seller_id": ["s"] * 30, "product_id": [f"p{i % 10}" for i in range(30)]}
+    pq.write_table(pa.table({**offers, "n": range(30)}), place / "t.parquet")
+    mapped = ("--columns", "seller_id=shop,product_id=sku")
+
+    done = run("t.parquet", *TO_FILES, "--by", "seller_id", *mapped, cwd=place)
+
+    assert done.returncode == 0, done.stderr
+    train, test = (set(part["product_id"].to_pylist()) for part in parts(place))
+    assert (len(train), len(test), train & test) == (8, 2, set())
+    for ours, theirs in (("seller_id", "shop"), ("product_id", "sku")):
+        warned = f"--columns {ours}={theirs}: no input has a column '{theirs}'; {ours} is read"
+        assert warned in done.stderr.decode()
+
+
+def test_a_mapping_that_is_a_typo_is_told(place):
+    by_seller = (*TO_FILES, "--by", "seller_id")
+    refused(
+        run("t.parquet", *by_seller, "--columns", "prodct_id=sku", cwd=place),
+        2, "no table of ours has a column 'prodct_id'; the nearest is product_id",
+    )  # fmt: skip
+    table = pq.read_table(place / "t.parquet").rename_columns(["seller_id", "sku", "when"])
+    pq.write_table(table, place / "t.parquet")
+
+    done = run("t.parquet", *by_seller, "--columns", "product_id=SKU", cwd=place)
+
+    assert "--columns product_id=SKU: no such column" in done.stderr.decode()
+    # names for the tables of other commands are passed over
+    done = run("t.parquet", *by_seller, "--columns", "product_id=sku,views=hits", cwd=place)
+    assert (done.returncode, b"warning" in done.stderr) == (0, False)
+
+
 def test_a_share_of_each_group_goes_to_the_test_file(place):
     done = run("t.parquet", *TO_FILES, "--by", "seller_id", cwd=place)
 
