@@ -14,6 +14,7 @@ from cprtools.cli.options import (
     parse_choice,
     parse_columns,
 )
+from cprtools.errors import UsageError
 
 
 def evaluate(
@@ -133,6 +134,8 @@ def evaluate(
 def _check_outputs(output: str, form: str, report: str | None) -> None:
     from cprtools import tables
 
+    if tables.STDIN == report == output:
+        raise UsageError("--report - and the metrics both go to standard output; use -o FILE")
     texts = [report] if report else []
     if form == "parquet":
         tables.check_tables_writable([output], texts)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from cprtools import tables
 from cprtools.errors import SchemaError, UsageError, list_names
 from cprtools.evaluation.complements import evaluate_complements
+from cprtools.evaluation.lists import BrokenListsError
 from cprtools.evaluation.results import Evaluation
 from cprtools.evaluation.segments import Attribute, attributes
 from cprtools.evaluation.sellers import evaluate_sellers
@@ -218,9 +219,18 @@ def evaluate_all(
     seed: int = 0,
     with_details: bool = False,
 ) -> list[Evaluation]:
-    """One evaluation per method, the first being the one that was asked for."""
+    """One evaluation per method, the first being the one that was asked for.
+
+    Raises SchemaError for lists that are broken, by the name of their file.
+    """
     one = _sellers if inputs.kind == SELLERS else _complements
-    return [one(inputs, i, ks, bootstrap, seed, with_details) for i in range(len(inputs.methods))]
+    found = []
+    for place, (_, source) in enumerate(inputs.methods):
+        try:
+            found.append(one(inputs, place, ks, bootstrap, seed, with_details))
+        except BrokenListsError as error:
+            raise SchemaError(f"{source.label}: {error}") from error
+    return found
 
 
 # the lists are an argument that nobody else holds: what is evaluated can let go of them

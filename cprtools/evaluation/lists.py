@@ -14,6 +14,10 @@ SHOWN = 10
 """Rows of a list that a report shows of it."""
 
 
+class BrokenListsError(SchemaError):
+    """Recommendations that are no lists; the text does not name their file: many are measured."""
+
+
 @dataclass(frozen=True)
 class Lists:
     """One row per recommended product, (rows,) each, sorted by query and rank."""
@@ -91,12 +95,12 @@ def code_lists(
 ) -> Lists:
     """The lists of a recommendations table; `queries` and `products` are the known ids.
 
-    Rows of unknown queries or products are left out. Raises SchemaError for ranks below 1, and for
-    a product or a rank that one list holds twice.
+    Rows of unknown queries or products are left out. Raises BrokenListsError for ranks below 1, and
+    for a product or a rank that one list holds twice.
     """
     rank = recs.column(c.RANK)
     if rank.null_count or (recs.num_rows and rank.to_numpy().min() < 1):
-        raise SchemaError("recommendations: a rank is missing or below 1; ranks count from 1")
+        raise BrokenListsError("a rank is missing or below 1; ranks count from 1")
     query = codes(recs.column(query_column), queries).astype(np.int32)
     product = codes(recs.column(c.PRODUCT_ID), products).astype(np.int32)
     ranks = np.asarray(rank.to_numpy(), dtype=np.int64)
@@ -119,8 +123,8 @@ def _refuse_repeats(lists: Lists, queries: pa.Array, products: pa.Array) -> None
     repeated = np.flatnonzero(np.diff(keys) == 0)
     if len(repeated):
         query_idx, product_idx = divmod(int(keys[repeated[0]]), len(products))
-        raise SchemaError(
-            f"recommendations: the list of {quote(queries[query_idx].as_py())} holds "
+        raise BrokenListsError(
+            f"the list of {quote(queries[query_idx].as_py())} holds "
             f"{quote(products[product_idx].as_py())} twice; keep one row each"
         )
     same = np.diff(lists.query) == 0
@@ -128,9 +132,7 @@ def _refuse_repeats(lists: Lists, queries: pa.Array, products: pa.Array) -> None
     if len(twice):
         query = quote(queries[int(lists.query[twice[0]])].as_py())
         rank = lists.rank[twice[0]]
-        raise SchemaError(
-            f"recommendations: the list of {query} has rank {rank} twice; give each place once"
-        )
+        raise BrokenListsError(f"the list of {query} has rank {rank} twice; give each place once")
 
 
 def note_short(

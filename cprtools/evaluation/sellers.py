@@ -17,7 +17,7 @@ from cprtools.evaluation.coding import (
     contains,
     vocabulary,
 )
-from cprtools.evaluation.lists import SHOWN, Lists, code_lists, note_short
+from cprtools.evaluation.lists import SHOWN, BrokenListsError, Lists, code_lists, note_short
 from cprtools.evaluation.ranked import Truth
 from cprtools.evaluation.resampling import Block
 from cprtools.evaluation.results import ALL, Evaluation, measure
@@ -262,7 +262,7 @@ def _calibration(
     affinity = lists.columns[c.AFFINITY]
     known = ~np.isnan(affinity)
     if known.any() and (affinity[known].min() < 0 or affinity[known].max() > 1):
-        raise SchemaError("recommendations: an affinity is outside 0..1; it is a probability")
+        raise BrokenListsError("an affinity is outside 0..1; it is a probability")
     if not known.all():
         notes.append(f"{(~known).sum():,} rows have no affinity: left out of the calibration")
     affinity, is_true = affinity[known], is_true[known]

@@ -319,3 +319,24 @@ def test_a_report_is_written_and_a_segment_may_be_any_column(market):
     assert "Example" in page
     assert "truth.parquet" in page
     assert ("good", "Hit", 1, "product_type=t") in rows(market / "m.parquet")
+
+
+def test_lists_that_are_broken_are_told_by_their_file(market):
+    broken = pa.table({"query_id": ["q0"] * 2, "rank": [1, 1], "product_id": ["a", "b"]})
+    pq.write_table(broken, market / "broken.parquet")
+
+    done = run("good.parquet", "broken.parquet", "--truth", "truth.parquet", cwd=market)
+
+    assert done.returncode == 3
+    assert "error: broken.parquet: the list of 'q0' has rank 1 twice" in done.stderr
+
+
+def test_a_report_and_the_metrics_do_not_share_standard_output(market):
+    words = ("good.parquet", "--truth", "truth.parquet", "--report", "-")
+    done = run(*words, "--format", "csv", cwd=market)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--report - and the metrics both go to standard output; use -o FILE" in done.stderr
+    alone = run(*words, "--bootstrap", 0, "-o", "m.csv", cwd=market)
+    assert alone.returncode == 0
+    assert alone.stdout.startswith("<!DOCTYPE html>")
