@@ -84,6 +84,8 @@ class Request:
         parse_shard(self.shard)
         if self.partition_by and self.output == "-":
             raise UsageError("--partition-by writes one file per seller; name a folder with -o")
+        if self.partition_by and self.format not in (None, "parquet"):
+            raise UsageError(f"--partition-by writes Parquet; --format {self.format} is not for it")
         if self.explain and self.product is None and self.seller is None:
             raise UsageError("--explain needs --product or --seller")
         self._check_categories()
@@ -104,6 +106,7 @@ class Request:
             "--exclude": self.exclude,
             "--with": self.show,
             "--explain": self.explain,
+            "--partition-by": self.partition_by,
         }
         for option, value in idle.items():
             if value:

@@ -19,6 +19,8 @@ from cprtools.tables.schemas import EVIDENCE
 from tests import forking
 from tests.cli.commands import fails, ok, run, write
 
+OF_SELLERS = ("--model", "seller.model", "--partition-by", "seller_id", "-o", "p")
+
 
 def rows_of(folder, *words):
     out = ok(folder, "recommend", *words, "--format", "json")
@@ -266,6 +268,8 @@ def test_same_seed_trains_the_same_model(home):
         (2, ("--seller", "S1", "--threshold", "2"), "threshold"),
         (2, ("--all", "--model", "cpr.model", "--explain"), "--explain needs --product or"),
         (2, ("--queries", "vectors0.parquet", "--explain"), "--explain needs --product or"),
+        (2, (*OF_SELLERS, "--all", "--format", "csv"), "--format csv is not for it"),
+        (2, (*OF_SELLERS, "--seller", "S1", "--list-categories"), "--partition-by says nothing"),
     ],
 )
 def test_bad_requests_get_one_line_and_their_code(home, code, words, said):
