@@ -1,5 +1,6 @@
 """A recommender whose best candidates come from an approximate index in place of all products."""
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -116,13 +117,16 @@ class Approximate(Wrapped):
         return cols[order], scores[order]
 
 
-def check_indexable(method: str, registry: Any) -> None:
-    """Refuse before training what cannot be indexed. Raises UsageError, MissingExtraError."""
-    with_vectors = [n for n, kind in registry.items() if kind.factors is not Recommender.factors]
-    if method in registry and method not in with_vectors:
+def check_indexable(method: str, methods: Sequence[str], registry: Any) -> None:
+    """Refuse before training what cannot be indexed; methods: those of the command that may be.
+
+    Raises UsageError, MissingExtraError.
+    """
+    with_vectors = [n for n in methods if registry[n].factors is not Recommender.factors]
+    if method not in with_vectors:
         raise UsageError(
-            f"--index hnsw needs vectors; {method} has none; these methods have: "
-            + ", ".join(with_vectors)
+            f"--index hnsw needs a score that is a product of vectors; that of {method} is none; "
+            f"these methods have one: {', '.join(with_vectors)}"
         )
     HnswIndex(np.zeros((0, 1), np.float32))
 
@@ -155,7 +159,9 @@ def stored_index(stage: TwoStage, read: ReadTable, recall: float) -> Index:
 def _factors(model: Recommender) -> tuple[FloatArray, FloatArray]:
     factors = model.factors()
     if factors is None:
-        raise UsageError(f"an hnsw index needs vectors; {model.method} has none")
+        raise UsageError(
+            f"an hnsw index needs a score that is a product of vectors; {model.method} has no such"
+        )
     return factors
 
 

@@ -126,17 +126,17 @@ def output_format(given: str | None, output: str) -> str:
     return "table" if sys.stdout is not None and sys.stdout.isatty() else "parquet"
 
 
-def check_index(index: str | None, method: str) -> None:
+def check_index(index: str | None, method: str, methods: Sequence[str]) -> None:
     """Refuse an index that cannot be built, before the model is trained.
 
-    Raises UsageError, MissingExtraError.
+    methods: those of the command that may have one. Raises UsageError, MissingExtraError.
     """
     if index is None:
         return
     from cprtools import answers
 
     parse_choice("--index", index, ("hnsw",))
-    answers.check_indexable(method, answers.METHODS)
+    answers.check_indexable(method, methods, answers.METHODS)
 
 
 def make_index(index: str | None, stage: "TwoStage", seed: int) -> "StoredIndex | None":

@@ -100,7 +100,7 @@ def train_cpr(
 
     tables.check_folder_writable(output, answers.COMPLEMENTS)
     parse_choice("--method", method, recipe.METHODS)
-    check_index(index, method)
+    check_index(index, method, recipe.METHODS)
     mapping = parse_columns(columns)
     parse_choice("--labels", labels, LABELS)
     options = recipe.method_options(method, preset=preset, epochs=epochs, variant=variant)

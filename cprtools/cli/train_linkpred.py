@@ -95,7 +95,7 @@ def train_linkpred(
 
     tables.check_folder_writable(output, answers.SELLERS)
     parse_choice("--method", method, recipe.METHODS)
-    check_index(index, method)
+    check_index(index, method, recipe.MAY_BE_INDEXED)
     # before torch is loaded: a file that is not there is told at once
     vector_sources = open_vectors(vectors, parse_columns(columns))
     folder = tables.open_folder(graph, ("graph",))

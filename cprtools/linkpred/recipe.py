@@ -54,6 +54,8 @@ _SELLER_BASELINES = (
 _NEW_PRODUCTS = 0.1
 TRAINED = GraphModel.method
 METHODS = (TRAINED, *_SELLER_BASELINES)
+# of a seller's products the three nearest texts count: no product of two vectors
+MAY_BE_INDEXED = tuple(name for name in METHODS if name != TextKnn.method)
 Say = Callable[[str], None]
 # listings from which on the weights learnt without the held-out ones serve the whole graph
 _TRAINED_ONCE = 200_000

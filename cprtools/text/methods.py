@@ -55,6 +55,8 @@ class Settings:
             raise UsageError(f"--cache is for --method transformer; {self.method} needs none")
         if self.method != "transformer" and self.device != "cpu":
             raise UsageError(f"--device is for --method transformer, not {self.method}")
+        if self.method != "transformer" and self.precision == "bfloat16":
+            raise UsageError(f"--precision is for --method transformer; {self.method} is float32")
         if self.method == "doc2vec" and self.model is not None:
             raise UsageError("--model is not for --method doc2vec, which learns from the texts")
         if self.cache is not None and Path(self.cache).exists() and not Path(self.cache).is_dir():

@@ -131,6 +131,7 @@ def test_options_that_do_not_go_together_are_an_error(shop):
         (["--dim", "3"], "--dim is for --method static or doc2vec"),
         (["--method", "static", "--cache", "c"], "--cache is for --method transformer"),
         (["--method", "static", "--device", "cuda"], "--device is for --method transformer"),
+        (["--method", "static", "--precision", "bfloat16"], "--precision is for --method trans"),
         (["--method", "doc2vec", "--model", "m"], "--model is not for --method doc2vec"),
         (["--method", "bert"], "--method must be one of transformer, static, doc2vec"),
         (["--device", "tpu"], "--device must be one of cpu, cuda"),

@@ -66,8 +66,12 @@ def test_the_same_seed_stores_the_same_index(home, indexed, tmp_path):
 def test_a_method_without_vectors_is_refused_before_it_is_trained(home):
     said = fails(home, 2, "train-cpr", "pairs.parquet", "--products", "products.parquet",
                  "--method", "popularity", "--index", "hnsw", "-o", "x.model")  # fmt: skip
-    assert "popularity has none" in said and "mf" in said
+    assert "that of popularity is none" in said
+    assert said.endswith("these methods have one: mf, item2vec, text-knn, triplet")
     assert not (home / "x.model").exists()
+    said = fails(home, 2, "train-linkpred", "graph", "--vectors", "vectors.parquet",
+                 "--method", "text-knn", "--index", "hnsw", "-o", "x.model")  # fmt: skip
+    assert said.endswith("that of text-knn is none; these methods have one: gnn, mf, bpr, lightgcn")
     said = fails(home, 2, "train-linkpred", "graph", "--method", "mf", "--index", "tree")
     assert "--index must be one of hnsw" in said
 
