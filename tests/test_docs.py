@@ -12,6 +12,10 @@ import pytest
 
 from cprtools import tables
 from cprtools.cli import COMMANDS
+from cprtools.cpr import recipe as cpr_recipe
+from cprtools.cpr.config import CprConfig, make_config
+from cprtools.linkpred import recipe as linkpred_recipe
+from cprtools.linkpred.options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -120,6 +124,25 @@ def test_a_commands_page_says_what_its_options_read_and_how_it_ends(command):
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, flags=re.M)}
     assert codes >= {0, 1, 2, 3, 4, 130, 141, 143}
     assert (6 in codes) == (command == "recommend")
+
+
+def test_the_help_of_training_names_every_method_and_the_defaults_in_use():
+    help_of = {
+        name: " ".join((ROOT / "docs" / "commands" / f"{name}.md").read_text("utf-8").split())
+        for name in ("train-cpr", "train-linkpred")
+    }
+    for name, recipe in (("train-cpr", cpr_recipe), ("train-linkpred", linkpred_recipe)):
+        listed = help_of[name].partition("or a baseline: ")[2].partition(". [default")[0]
+        assert (recipe.TRAINED, *sorted(listed.split(", "))) == (
+            recipe.METHODS[0], *sorted(recipe.METHODS[1:]),
+        )  # fmt: skip
+    gnn, default = TrainingOptions(), CprConfig()
+    assert f"size of vectors (default {gnn.embedding_dim})" in help_of["train-linkpred"]
+    assert f"layers (default {gnn.num_layers})" in help_of["train-linkpred"]
+    assert f"epochs at most (default {gnn.epochs})" in help_of["train-linkpred"]
+    others = {make_config({"preset": preset}, 0).epochs for preset in ("paper", "article")}
+    said = f"(default {default.epochs}; of the other presets {others.pop()})"
+    assert said in help_of["train-cpr"] and not others
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -123,7 +123,7 @@ Config = Annotated[
         metavar="FILE",
         callback=_load_config,
         is_eager=True,
-        help="TOML file with keys named as the options.",
+        help="TOML file with keys named as the options; options typed go first.",
     ),
 ]
 Version = Annotated[

@@ -46,7 +46,8 @@ def build_graph(
     additional: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Most viewed further products, unlisted ones, that help training."
+            min=0,
+            help="Most viewed further products, unlisted ones, that help training; default all.",
         ),
     ] = None,
     min_bought_together: Annotated[

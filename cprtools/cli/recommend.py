@@ -12,7 +12,11 @@ from cprtools.cli.request import DEFAULT_THRESHOLD, DEFAULT_TYPES, Request
 def recommend(
     model: Annotated[
         str | None,
-        typer.Option(metavar="FOLDER", help="Model folder; default CPRTOOLS_MODEL, else by kind."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Model folder; default the one in CPRTOOLS_MODEL if it is of the kind asked for, "
+            "else cpr.model or seller.model here.",
+        ),
     ] = None,
     product: Annotated[str | None, typer.Option(metavar="ID", help="Complements of it.")] = None,
     seller: Annotated[str | None, typer.Option(metavar="ID", help="Products for it.")] = None,

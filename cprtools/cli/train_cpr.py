@@ -58,7 +58,11 @@ def train_cpr(
         ),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="p-companion or a baseline: popularity, item-knn, mf, ...")
+        str,
+        typer.Option(
+            help="p-companion or a baseline: popularity, co-purchase, reverse, type-counts, "
+            "type-popularity, item-knn, mf, ease, blend, item2vec, text-knn, sceptre, triplet."
+        ),
     ] = "p-companion",
     labels: Annotated[
         str,
@@ -70,7 +74,12 @@ def train_cpr(
     preset: Annotated[
         str, typer.Option(help="p-companion: default (strongest), paper or article (as published).")
     ] = "default",
-    epochs: Annotated[int | None, typer.Option(min=1, help="p-companion: epochs at most.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="p-companion: epochs at most (default 20; of the other presets 30)."
+        ),
+    ] = None,
     variant: Annotated[
         str | None,
         typer.Option(help="co-purchase, reverse: count (default), lift or confidence."),

@@ -34,12 +34,16 @@ def train_linkpred(
             "blend."
         ),
     ] = "gnn",
-    embedding_dim: Annotated[int | None, typer.Option(min=2, help="gnn: size of vectors.")] = None,
+    embedding_dim: Annotated[
+        int | None, typer.Option(min=2, help="gnn: size of vectors (default 128).")
+    ] = None,
     num_layers: Annotated[int | None, typer.Option(min=1, help="gnn: layers (default 4).")] = None,
     fanout: Annotated[
         str, typer.Option(help="gnn: neighbours per node and layer, or one number per layer.")
     ] = "3",
-    epochs: Annotated[int | None, typer.Option(min=1, help="gnn: epochs at most.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="gnn: epochs at most (default 12).")
+    ] = None,
     networks: Annotated[
         int | None,
         typer.Option(

@@ -148,7 +148,7 @@ class MiningReport:
             return f"{self.single_relation} without co_purchase: the source has no other"
         if self.present & {c.CO_VIEW, c.PURCHASE_AFTER_VIEW}:
             return "co_view and purchase_after_view without co_purchase"
-        return "nothing: the source has no views, and every co-purchase is a complement"
+        return "nothing: no pair was viewed, and every co-purchase is a complement"
 
     def warnings(self) -> list[str]:
         """What must not go unseen: other events, doubtful rows, an empty result and its reason."""

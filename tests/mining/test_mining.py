@@ -178,6 +178,15 @@ def test_views_without_times_decide_similar_alone_and_the_report_says_so(mine, e
     assert "co_view without co_purchase" in report.similar_rule()
 
 
+def test_a_log_whose_views_make_no_pair_is_not_said_to_have_none(mine, events_table):
+    rows = [(c, "s", p, "purchase", None) for c in "12" for p in "ab"]
+    _, report = mine(events_table([*rows, ("3", "t", "a", "view", None)]))
+    assert (
+        report.similar_rule()
+        == "nothing: no pair was viewed, and every co-purchase is a complement"
+    )
+
+
 def test_sessions_of_bots_are_dropped_from_everything_and_counted(mine, events_table, at):
     bot = [("9", "bot", f"p{i}", "purchase", at()) for i in range(4)]
     people = [(c, "s", p, "purchase", at()) for c in "12" for p in ("p0", "p1")]
