@@ -153,6 +153,17 @@ def test_links_between_pages_lead_somewhere(page):
     assert [link for link in local if not (page.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_to_a_heading_name_one_that_is_there(page):
+    links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", page.read_text(encoding="utf-8"))
+
+    assert [
+        f"{place}#{name}"
+        for place, name in links
+        if name not in headings_of(page.parent / place if place else page)
+    ] == []
+
+
 def test_drawn_terminals_load_nothing_and_show_a_command_that_exists():
     pictures = sorted((ROOT / "docs" / "figures").glob("*.svg"))
 
@@ -189,6 +200,15 @@ def generate(docs, *words):
     return subprocess.run(
         [sys.executable, docs / "generate.py", *words], capture_output=True, text=True, check=False
     )
+
+
+@cache
+def headings_of(page):
+    """What a link may name in a page: its headings, as GitHub writes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    named = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
+    headings = re.findall(r"^#+ (.*)$", named, flags=re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def documented_columns(page):
