@@ -42,4 +42,6 @@ def require_sellers(method: str, problem: Problem) -> None:
 def require_types(method: str, problem: Problem) -> None:
     """Raise SchemaError where no product has a type."""
     if not (problem.types >= 0).any():
-        raise SchemaError(f"{method} needs --products with product_type or category; found neither")
+        raise SchemaError(
+            f"{method} needs --products with product_type or category, or --vectors; found neither"
+        )

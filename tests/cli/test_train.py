@@ -23,6 +23,7 @@ from tests.cli.commands import fails, ok, planted_pairs, run, write
         (2, ("pairs.parquet", "--variant", "lift"), "--variant is an option of co-purchase and"),
         (2, ("pairs.parquet", "--method", "reverse", "--variant", "x"), "count, lift, confidence"),
         (3, ("pairs.parquet", "--method", "sceptre"), "sceptre needs --products"),
+        (3, ("pairs.parquet", "--method", "type-counts"), "or category, or --vectors; found"),
         (3, ("pairs.parquet", "--products", "listings2.parquet"), "no complement pair joins"),
         (3, ("pairs.parquet", "--vectors", "strange.parquet"), "none of its"),
         (3, ("pairs.parquet", "--vectors", "zero.parquet"), "the vectors of all products are zero"),
