@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.contract import (
+    FloatArray,
+    IntArray,
+    NotInPlace,
+    Problem,
+    ReadTable,
+    Recommender,
+)
 from cprtools.baselines.ease import QUICK_ITEMS, Ease
 from cprtools.baselines.factorisation import Factorisation
 from cprtools.baselines.itemknn import ItemKnn
@@ -127,7 +134,12 @@ class Blend(Recommender):
 
     @classmethod
     def opened(cls, problem: Problem, stored: "Stored") -> Recommender:
-        """Both parts in place."""
+        """Both parts in place. Raises NotInPlace where these would score a part of the candidates.
+
+        Means and deviations are over all of them.
+        """
+        if problem.is_candidate is not None and not problem.is_candidate.all():
+            raise NotInPlace(cls.method)
         mixture = _known_mixture(stored.read)
         under = stored.under(_MEMBERS)
         names = mixture["first"], mixture["second"]

@@ -8,11 +8,13 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from cprtools import answers, tables
 from cprtools.answers.in_place import open_in_place
+from cprtools.baselines.blend import Blend
 from cprtools.baselines.contract import NotInPlace
 from tests.answers.newcomer_market import shop_products, train_sellers
 
@@ -145,6 +147,20 @@ def test_a_model_of_an_earlier_version_is_read_as_a_whole(models, tmp_path):
     with pytest.raises(NotInPlace):
         open_in_place(folder)
     assert answers.open_model(str(tmp_path / "old.model")).query_ids().equals(memory.query_ids())
+
+
+@pytest.mark.parametrize("parts", [("item-knn", "ease"), ("item-knn", "mf")], ids=str)
+def test_a_blend_answers_one_seller_as_all_of_them(tmp_path, parts):
+    # its z-scores are over all products, of which few are in high demand
+    settings = dict(zip(("first", "second"), parts, strict=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Blend, "choose_settings", lambda *_, **__: settings)
+        place = str(train_sellers(tmp_path, "blend", demand=DEMAND) / "full.model")
+    everyone = ask(place, tmp_path, "all", "--all", probe=PROBE)
+    for seller in ("s01", "s02"):
+        one = ask(place, tmp_path, "one", "--seller", seller, probe=PROBE)
+        assert one.num_rows > 2
+        assert one.equals(everyone.filter(pc.equal(everyone.column("seller_id"), seller)))
 
 
 def test_one_sellers_answer_loads_nothing_that_takes_longer_than_it(models):
