@@ -17,6 +17,7 @@ from cprtools.ranking.storage import load_stage, stage_members
 from cprtools.ranking.two_stage import TwoStage, candidate_pool
 from cprtools.tables import columns as c
 from cprtools.tables.folders import Folder, open_folder
+from cprtools.tables.schemas import COMPLEMENT_RECOMMENDATIONS, SELLER_RECOMMENDATIONS
 
 if TYPE_CHECKING:
     from cprtools.answers.approximate import Index
@@ -149,8 +150,12 @@ class Model:
         """Whether the products have it."""
         return name in self.catalogue.table.column_names
 
-    def check_columns(self, names: tuple[str, ...]) -> None:
-        """Raise SchemaError where a column to show is none of the products'."""
+    def further_columns(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Of these columns of the products those that an answer does not hold anyway, each once.
+
+        Raises SchemaError where one is none of the products', UsageError where an answer has
+        something else by that name.
+        """
         present = self.catalogue.table.column_names if names else []
         for name in names:
             if name not in present:
@@ -158,6 +163,17 @@ class Model:
                     f"{self.folder.name}: no product column {quote(name)}; "
                     f"found {list_names(present)}"
                 )
+        is_seller = self.folder.kind == SELLERS
+        answer = SELLER_RECOMMENDATIONS if is_seller else COMPLEMENT_RECOMMENDATIONS
+        held = {*answer.schema.names, c.EVIDENCE}
+        of_products = {c.PRODUCT_ID, c.PRODUCT_TYPE, c.CATEGORY}
+        for name in names:
+            if name in held - of_products:
+                raise UsageError(
+                    f"--with {name}: an answer has a column {name} of its own; give that of the "
+                    "products another name and train again"
+                )
+        return tuple(name for name in dict.fromkeys(names) if name not in held)
 
     @property
     def has_index(self) -> bool:

@@ -241,7 +241,7 @@ def _answer(
 ) -> "Iterator[pa.Table]":
     from cprtools import answers, tables
 
-    model.check_columns(request.show)
+    show = model.further_columns(request.show)
     by_index = request.search == "hnsw" or (
         request.search == "auto" and model.index_pays(len(query_idx), use_ranker=request.use_ranker)
     )
@@ -264,7 +264,7 @@ def _answer(
         "only": only,
         "use_ranker": request.use_ranker,
         "explain": request.explain,
-        "columns": request.show or _columns_to_read(model, request),
+        "columns": show if request.show else _columns_to_read(model, request),
     }
     if kind == "complements":
         asked = answers.ComplementRequest(types=request.types, **common)

@@ -88,12 +88,6 @@ def test_only_restricts_the_candidates(home):
     assert sorted(row["product_id"] for row in rows) == ["B1", "C2", "C3"]
 
 
-def test_with_adds_columns_of_the_products(home):
-    row = rows_of(home, "--product", "A1", "--with", "title,price")[0]
-    assert row["title"] == f"Title of {row['product_id']}"
-    assert row["price"] > 0
-
-
 def test_a_seller_is_never_shown_what_it_lists(home):
     listings = pq.read_table(home / "listings.parquet").to_pylist()
     own = {row["product_id"] for row in listings if row["seller_id"] == "S3"}

@@ -1,0 +1,41 @@
+"""`recommend --with`: columns of the products beside what an answer holds."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.cli.commands import fails, ok, write
+
+
+def test_with_adds_columns_of_the_products(home):
+    asked = ("--product", "A1", "--with", "title,price", "--format", "json")
+    row = json.loads(ok(home, "recommend", *asked).splitlines()[0])
+    assert row["title"] == f"Title of {row['product_id']}"
+    assert row["price"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "held"),
+    [
+        (("--product", "A1"), "product_id,product_type"),
+        (("--seller", "S1", "--threshold", "0"), "product_id,category"),
+    ],
+)
+def test_with_adds_no_column_twice(home, words, held):
+    ok(home, "recommend", *words, "--with", f"{held},title,title", "-o", "with.parquet")
+    ok(home, "recommend", *words, "-o", "plain.parquet")
+    plain, more = (pq.read_table(home / f"{name}.parquet") for name in ("plain", "with"))
+    assert more.column_names == [*plain.column_names, "title"]
+    assert more.drop_columns(["title"]).equals(plain)
+
+
+def test_with_refuses_a_products_column_by_a_name_that_answers_have(home):
+    products = pq.read_table(home / "products.parquet")
+    stars = pa.array(range(products.num_rows))
+    write(home / "stars.parquet", product_id=products.column("product_id"), score=stars, rank=stars)
+    ok(home, "train-cpr", "pairs.parquet", "--products", "stars.parquet", "--method", "popularity",
+       "-o", "stars.model")  # fmt: skip
+    asked = ("recommend", "--model", "stars.model", "--product", "A1", "--format", "json")
+    assert "an answer has a column rank of its own" in fails(home, 2, *asked, "--with", "rank")
