@@ -31,7 +31,7 @@ def complement_reasons(model: Model, query_idx: IntArray, cols: IntArray) -> lis
         own, other = int(problem.types[query]), int(problem.types[col])
         if own >= 0 and other >= 0 and own != other and model.is_completed_by(own, other):
             parts.append(f"{names[other]} completes {names[own]}")
-        if brands[query] is not None and brands[query] == brands[col]:
+        if brands[query] and brands[query] == brands[col]:
             parts.append(f"same brand {brands[col]}")
         # a sum over products other than these two: who bought three of them counts three times
         elsewhere = popularity[col] - count

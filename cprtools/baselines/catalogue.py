@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cprtools.errors import SchemaError
-from cprtools.tables import Source, align, read_vectors
+from cprtools.tables import Source, align, read_vectors, without_blanks
 from cprtools.tables import columns as c
 from cprtools.tables.light import pc
 
@@ -72,7 +72,7 @@ def make_catalogue(products: pa.Table) -> Catalogue:
     for name in products.column_names:
         column = products.column(name)
         if name not in flat and not pa.types.is_nested(column.type):
-            flat[name] = column
+            flat[name] = without_blanks(column) if name == c.BRAND else column
     for name in (c.PRODUCT_TYPE, c.CATEGORY, c.TITLE, c.BRAND):
         flat.setdefault(name, pa.nulls(products.num_rows, pa.string()))
     _, names = encode(flat[c.PRODUCT_TYPE])

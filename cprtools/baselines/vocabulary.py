@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines.catalogue import encode, index_in, join_vectors, vector_parts
 from cprtools.baselines.contract import FloatArray, IntArray, ReadTable
 from cprtools.errors import SchemaError
-from cprtools.tables import Source, to_matrix, vector_array
+from cprtools.tables import Source, to_matrix, vector_array, without_blanks
 from cprtools.tables import columns as c
 from cprtools.tables.light import pc
 
@@ -206,7 +206,15 @@ def _learn_attributes(products: pa.Table) -> dict[str, Attribute]:
 
 
 def _texts(products: pa.Table) -> Iterator[tuple[str, str, pa.Array]]:
-    """What may be an attribute: its name, the column it is read from, and its strings."""
+    """What may be an attribute: its name, the column it is read from, and its strings.
+
+    What is blank is unknown: products without a brand do not have the same one.
+    """
+    for name, column, texts in _columns_and_paths(products):
+        yield name, column, without_blanks(texts)
+
+
+def _columns_and_paths(products: pa.Table) -> Iterator[tuple[str, str, pa.Array]]:
     for name in products.column_names:
         column = products.column(name).combine_chunks()
         if name in (c.CATEGORY, c.BRAND) and pa.types.is_string(column.type):
@@ -257,7 +265,8 @@ def title_brand(titles: pa.ChunkedArray) -> pa.Array:
     """A stand-in for a missing brand column: titles lead with the maker's name."""
     words = pc.utf8_split_whitespace(pc.utf8_lower(pc.utf8_trim_whitespace(titles)))
     first = pc.list_slice(words, 0, 1)
-    flat = [row[0] if row else None for row in first.to_pylist()]
+    # of a blank title the first word is ""
+    flat = [(row[0] or None) if row else None for row in first.to_pylist()]
     return pa.array(flat, pa.string())
 
 

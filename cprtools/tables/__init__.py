@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from cprtools.tables.formats import text_format
     from cprtools.tables.inspection import Inspection, inspect_place
     from cprtools.tables.mapping import check_mapping, names_in_any
-    from cprtools.tables.products import categories, plain_text, product_types, with_plain_types
+    from cprtools.tables.products import (
+        categories,
+        plain_text,
+        product_types,
+        with_plain_types,
+        without_blanks,
+    )
     from cprtools.tables.provenance import (
         Footer,
         describe_input,
@@ -79,7 +85,7 @@ __getattr__ = on_demand(
         "formats": "text_format",
         "inspection": "Inspection inspect_place",
         "mapping": "check_mapping names_in_any",
-        "products": "categories plain_text product_types with_plain_types",
+        "products": "categories plain_text product_types with_plain_types without_blanks",
         "provenance": "Footer describe_input digest_file digest_rows parse_footer read_footer "
         "refuse_overwriting",
         "reading": "read read_any",
@@ -169,6 +175,7 @@ __all__ = [
     "vector_array",
     "vectors_table",
     "with_plain_types",
+    "without_blanks",
     "write",
     "write_all",
     "write_folder",

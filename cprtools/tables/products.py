@@ -56,8 +56,13 @@ def flatten_list(column: pa.Array, *, last: bool) -> pa.Array:
         raise SchemaError(
             f"a category or other word holds {column.type}; expected text or lists of text"
         ) from error
+    return without_blanks(texts)
+
+
+def without_blanks(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """The strings, null where there is nothing but blanks."""
     # exports write "" for what is not known
-    return pc.if_else(pc.equal(texts, ""), None, texts)
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), None, texts)
 
 
 def _is_list(kind: pa.DataType) -> bool:

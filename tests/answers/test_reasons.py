@@ -50,6 +50,15 @@ def test_a_pair_known_the_other_way_round_is_a_reason_of_its_own(tmp_path):
         assert reasons["b"].split("; ")[0] == "bought together 3 times"
 
 
+def test_products_without_a_brand_do_not_have_the_same_one(tmp_path):
+    pairs = pairs_table([("a", "b", 3), ("d", "c", 1)])
+    # exports write "" for what is not known
+    products = pa.table({"product_id": ["a", "b", "c", "d"], "brand": ["", "", " ", " "]})
+    for model in both_models(tmp_path, "popularity", pairs, products):
+        assert reasons_of(model, "a")["b"] == "bought together 3 times"
+        assert reasons_of(model, "d")["c"] == "bought together once"
+
+
 def test_a_type_completes_another_where_pairs_say_so_more_than_chance_would(tmp_path):
     pairs = pairs_table([
         ("a1", "b1", 10), ("a2", "b2", 10), ("a1", "c1", 8), ("a1", "d1", 1), ("a2", "d2", 1),

@@ -42,6 +42,25 @@ def test_a_vocabulary_is_stored_and_read_as_it_was():
     assert (dict(empty.attributes), empty.words, empty.dims, empty.centres) == ({}, None, (), None)
 
 
+def test_what_is_blank_is_no_value():
+    blank = pa.table(
+        {
+            "product_id": [f"p{i}" for i in range(6)],
+            "title": ["Acme bag", "", " ", "Bolt bag", None, "Acme cap"],
+            "category": ["", "Bags", " ", "Bags", None, ""],
+            "paths": [["", "b"], ["a", ""], [], None, ["a"], ["a"]],
+            "brand": ["Acme", "", " ", None, "Bolt", "Acme"],
+        }
+    )
+    learnt = learn_vocabulary(blank)
+    assert {name: a.names for name, a in learnt.attributes.items()} == {
+        "category": ("Bags",), "paths_0": ("a",), "paths_1": ("b",), "brand": ("Acme", "Bolt"),
+    }  # fmt: skip
+    assert learnt.codes(blank)["brand"].tolist() == [0, -1, -1, -1, 1, 0]
+    by_title = learn_vocabulary(blank.drop_columns(["brand"]))
+    assert by_title.attributes["brand"].names == ("acme", "bolt")
+
+
 def test_later_values_get_the_codes_of_the_names_and_strange_ones_none():
     later = pa.table(
         {
