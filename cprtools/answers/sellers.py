@@ -142,7 +142,7 @@ def _allowed(model: Model, stage: TwoStage, block: IntArray, request: SellerRequ
     allowed = np.ones((len(block), len(members)), dtype=bool)
     if request.only is not None:
         allowed &= request.only[members]
-    if request.category != ALL and names:
+    if request.category != ALL:
         if request.category is None:
             wanted = model.primary_codes[block][:, None]
         else:
@@ -160,7 +160,7 @@ def _allowed(model: Model, stage: TwoStage, block: IntArray, request: SellerRequ
 
 def _code_of(category: str, names: tuple[str, ...]) -> int:
     if category not in names:
-        hint = nearest_names(category, list(names))
+        hint = nearest_names(category, list(names)) if names else "; none of its products has one"
         raise SchemaError(f"no category {quote(category)} in this model{hint}")
     return names.index(category)
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.commands import ok, run, write
+from tests.cli.commands import fails, ok, run, write
 
 
 def test_an_empty_answer_names_only_the_options_that_would_help(home):
@@ -66,3 +66,14 @@ def test_a_table_to_leave_out_that_fits_no_id_of_the_model_is_told_of(home):
     told = b"none of its 2 rows is of ids that the model knows; nothing is left out"
     assert told in said["other_ids"]
     assert b"nothing is left out" not in said["nobody"] + said["fits"]
+
+
+def test_a_category_is_not_passed_over_where_no_product_has_one(home):
+    ok(home, "build-graph", "--listings", "listings.parquet", "-o", "bare.graph")
+    ok(home, "train-linkpred", "bare.graph", "--method", "popularity", "-o", "bare.model")
+    asked = ("recommend", "--model", "bare.model", "--threshold", "0", "--format", "json")
+    for who in (("--seller", "S1"), ("--all",)):
+        rows = ok(home, *asked, *who)
+        assert rows and rows == ok(home, *asked, *who, "--category", "all")
+        told = "no category 'Beta' in this model; none of its products has one"
+        assert told in fails(home, 3, *asked, *who, "--category", "Beta")
