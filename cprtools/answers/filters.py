@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
+from cprtools.answers.model import COMPLEMENTS, SELLERS
 from cprtools.baselines.catalogue import index_in
 from cprtools.errors import SchemaError, list_names
 from cprtools.tables import LISTINGS, TRUTH_PAIRS, Source, open_table, read
@@ -17,22 +18,33 @@ from cprtools.tables import columns as c
 BoolArray = npt.NDArray[np.bool_]
 
 
-def open_excluded(name: str, mapping: Mapping[str, str]) -> Source:
-    """The table of pairs that are never returned: listings, or pairs of products.
+def open_excluded(name: str, mapping: Mapping[str, str], kind: str) -> Source:
+    """The table of pairs that are never returned: of sellers listings, else pairs of products.
 
-    Raises SchemaError where it has the columns of neither, DataError where it cannot be opened.
+    kind: of the model. Raises SchemaError where it has not the columns of that kind, DataError
+    where it cannot be opened. A seller's number may be a product's, too, so one is not taken for
+    the other.
     """
-    source = open_table(name, LISTINGS, mapping)
-    for spec in (LISTINGS, TRUTH_PAIRS):
-        source = replace(source, spec=spec)
-        with contextlib.suppress(SchemaError):
-            source.column_names()
-            return source
+    specs = {COMPLEMENTS: TRUTH_PAIRS, SELLERS: LISTINGS}
+    names = {each: " and ".join(f.name for f in spec.fields[:2]) for each, spec in specs.items()}
+    source = open_table(name, specs[kind], mapping)
+    if _has_columns(source):
+        return source
+    for other in set(specs) - {kind}:
+        if _has_columns(replace(source, spec=specs[other])):
+            raise SchemaError(
+                f"{source.label}: a {kind} model leaves out pairs of {names[kind]}; "
+                f"found {names[other]}"
+            )
     found = list_names(source.schema(every_line=True).names)
-    raise SchemaError(
-        f"{source.label}: needs query_id and candidate_id, or seller_id and product_id; "
-        f"found {found}"
-    )
+    raise SchemaError(f"{source.label}: needs {', or '.join(names.values())}; found {found}")
+
+
+def _has_columns(source: Source) -> bool:
+    with contextlib.suppress(SchemaError):
+        source.column_names()
+        return True
+    return False
 
 
 def read_excluded(

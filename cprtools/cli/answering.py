@@ -48,7 +48,7 @@ def run(request: Request) -> None:
         kind, place = _find_model(request, query_source)
         request.check_kind(kind)
         model = _open(place, kind, request)
-    filters = _Filters.of(request)
+    filters = _Filters.of(request, kind)
     model, added = _with_products(model, request)
     inputs = (model.folder, query_source, filters.exclude, filters.only, *added)
     console.check_inputs(*inputs)
@@ -73,12 +73,12 @@ class _Filters:
     only: "Source | None"
 
     @classmethod
-    def of(cls, request: Request) -> "_Filters":
+    def of(cls, request: Request, kind: str) -> "_Filters":
         exclude, only = None, None
         if request.exclude is not None:
             from cprtools.answers.filters import open_excluded
 
-            exclude = open_excluded(request.exclude, request.mapping)
+            exclude = open_excluded(request.exclude, request.mapping, kind)
         if request.only is not None:
             from cprtools import tables
 

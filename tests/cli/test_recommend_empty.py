@@ -77,3 +77,23 @@ def test_a_category_is_not_passed_over_where_no_product_has_one(home):
         assert rows and rows == ok(home, *asked, *who, "--category", "all")
         told = "no category 'Beta' in this model; none of its products has one"
         assert told in fails(home, 3, *asked, *who, "--category", "Beta")
+
+
+def test_what_to_leave_out_is_read_by_the_kind_of_the_model_alone(home):
+    # a seller's id may be a product's, too
+    write(home / "own.parquet", seller_id=["A1", "A1"], product_id=["B1", "B2"])
+    write(home / "pairs_too.parquet", query_id=["S1"], candidate_id=["B1"])
+    told = "a complements model leaves out pairs of query_id and candidate_id; found seller_id and"
+    assert told in fails(home, 3, "recommend", "--product", "A1", "--exclude", "own.parquet")
+    told = "a sellers model leaves out pairs of seller_id and product_id; found query_id and"
+    assert told in fails(home, 3, "recommend", "--seller", "S1", "--exclude", "pairs_too.parquet")
+    write(
+        home / "both.parquet",
+        query_id=["A1"], candidate_id=["C1"], seller_id=["A1"], product_id=["C2"],
+    )  # fmt: skip
+    asked = ("recommend", "--product", "A1", "-k", "500", "--types", "0", "--format", "csv")
+    before, after = (
+        {line.split(b",")[2] for line in ok(home, *asked, *more).splitlines()}
+        for more in ((), ("--exclude", "both.parquet"))
+    )
+    assert before - after == {b"C1"}
