@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from cprtools.errors import printable
@@ -22,13 +23,20 @@ _PIECES = 6
 _LEAST_WIDTH = 6
 # longer ids go over several lines, too
 _LONGEST_ID = 40
+_FLOATS = ("halffloat", "float", "double")
 _RIGHT = ("rank", "score", "type_score", "affinity", "price", "value", "ci_low", "ci_high")
 
 
 def as_text(table: "pa.Table", kind: str) -> str:
-    """`json`: one object a line; `csv`: a header and rows, quoted where needed."""
+    """`json`: one object a line; `csv`: a header and rows, quoted where needed.
+
+    JSON has no word for NaN and infinity, such as data frames write for an unknown price: null.
+    """
     rows = table.to_pylist()
     if kind == "json":
+        numbers = [field.name for field in table.schema if str(field.type) in _FLOATS]
+        for row in rows:
+            row.update({name: None for name in numbers if not isfinite(row[name] or 0)})
         return "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
     lines = _Lines()
     writer = csv.writer(lines)

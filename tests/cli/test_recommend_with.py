@@ -39,3 +39,23 @@ def test_with_refuses_a_products_column_by_a_name_that_answers_have(home):
        "-o", "stars.model")  # fmt: skip
     asked = ("recommend", "--model", "stars.model", "--product", "A1", "--format", "json")
     assert "an answer has a column rank of its own" in fails(home, 2, *asked, "--with", "rank")
+
+
+def test_json_has_null_for_numbers_that_are_none(home):
+    products = pq.read_table(home / "products.parquet", columns=["product_id"])
+    # as data frames write what is not known
+    odd = [row % 2 for row in range(products.num_rows)]
+    price = pa.array([float("nan") if each else 1.5 for each in odd])
+    weight = pa.array([2.0 if each else float("inf") for each in odd])
+    pq.write_table(
+        products.append_column("price", price).append_column("weight", weight),
+        home / "gaps.parquet",
+    )
+    ok(home, "train-cpr", "pairs.parquet", "--products", "gaps.parquet", "--method", "popularity",
+       "-o", "gaps.model")  # fmt: skip
+    asked = ("recommend", "--model", "gaps.model", "--product", "A1", "-k", "50")
+    rows = [
+        json.loads(line, parse_constant=pytest.fail)
+        for line in ok(home, *asked, "--with", "price,weight", "--format", "json").splitlines()
+    ]
+    assert {(row["price"], row["weight"]) for row in rows} == {(1.5, None), (None, 2.0)}
