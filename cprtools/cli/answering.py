@@ -210,6 +210,8 @@ def _resolve(model: "Model", kind: str, request: Request, query_source: Any) -> 
     table = tables.read(query_source)
     name = next(n for n in _ID_COLUMNS[kind] if n in table.column_names)
     wanted = pc.unique(table.column(name)).drop_null()
+    if not len(wanted):
+        raise SchemaError(f"{query_source.label}: none of its {table.num_rows:,} rows has a {name}")
     if table.column(name).null_count:
         console.warn(f"{query_source.label}: {table.column(name).null_count:,} rows have no {name}")
     found = index_in(wanted, ids)

@@ -97,3 +97,9 @@ def test_what_to_leave_out_is_read_by_the_kind_of_the_model_alone(home):
         for more in ((), ("--exclude", "both.parquet"))
     )
     assert before - after == {b"C1"}
+
+
+def test_queries_without_a_single_id_are_told_as_such(home):
+    write(home / "no_ids.parquet", seller_id=pa.array([None, None], pa.string()))
+    said = fails(home, 3, "recommend", "--queries", "no_ids.parquet")
+    assert "no_ids.parquet: none of its 2 rows has a seller_id" in said
