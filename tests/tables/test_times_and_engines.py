@@ -245,6 +245,6 @@ def test_booleans_and_missing_columns_keep_their_types_in_sql(tmp_path):
 
     assert rows.to_pylist() == [
         {"query_id": "a", "candidate_id": "b", "co_purchase": None, "query_count": None,
-         "complement": True, "similar": None}
+         "candidate_count": None, "complement": True, "similar": None}
     ]  # fmt: skip
     assert rows.schema.types == tables.TRUTH_PAIRS.schema.types
