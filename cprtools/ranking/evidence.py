@@ -191,32 +191,35 @@ class Evidence:
     def _type_transition(self, queries: IntArray, cols: IntArray) -> FloatArray:
         """Smoothed log P(candidate's type | query's type) over P(candidate's type)."""
         types = self.problem.types
-        values: FloatArray = self._type_lift(types[queries], types[cols]).astype(np.float32)
-        values[(types[queries] < 0) | (types[cols] < 0)] = 0
-        return values
+        return self._type_lift(types[queries], types[cols]).astype(np.float32)
 
     def _type_lift(self, source: IntArray, target: IntArray) -> DoubleArray:
+        """The same for types, (pairs,) each; 0 where one of the two is unknown, -1."""
         lift = np.zeros(len(source))
         pairs = np.flatnonzero((source >= 0) & (target >= 0))
         if len(pairs):
             # few of all pairs of types occur: they are never laid out as a table
             source, target = source[pairs], target[pairs]
-            counts = self._type_pairs
-            given, overall = (np.asarray(counts.sum(axis=axis)).ravel() for axis in (1, 0))
+            counts, given, overall = self._type_pairs
             found = np.asarray(counts[source, target]).ravel()
             lift[pairs] = log_lift(found, given[source], overall, target)
         return lift
 
     @cached_property
-    def _type_pairs(self) -> csr_matrix:
-        """(num_types, num_types) float64 pairs from products of a type to those of another."""
+    def _type_pairs(self) -> tuple[csr_matrix, DoubleArray, DoubleArray]:
+        """Pairs from products of a type to those of another, and their sums over either.
+
+        (num_types, num_types), (num_types,) from each type and (num_types,) to each, float64.
+        """
         from scipy.sparse import csr_matrix
 
         problem, pairs = self.problem, self.problem.matrix.tocoo()
         source, target = problem.types[pairs.row], problem.types[pairs.col]
         known = (source >= 0) & (target >= 0)
         places = source[known], target[known]
-        return csr_matrix((np.ones(len(places[0])), places), (problem.num_types,) * 2)
+        counts = csr_matrix((np.ones(len(places[0])), places), (problem.num_types,) * 2)
+        given, overall = (np.asarray(counts.sum(axis=axis)).ravel() for axis in (1, 0))
+        return counts, given, overall
 
     def _through(self, name: str, query_idx: IntArray) -> FloatArray | None:
         """What other products lead to, the ones that the name says: (len(query_idx), n)."""

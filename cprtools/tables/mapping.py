@@ -30,16 +30,15 @@ def check_mapping(sources: Sequence[Source]) -> list[str]:
     # a log may have thousands of files: looked at once
     tables = [_Columns(source) for source in sources]
     for ours, theirs in mapping.items():
-        what = f"--columns {ours}={theirs}"
         asked = [table for table in tables if table.source.spec.field(ours) is not None]
         if not asked:
-            _refuse_unknown(ours, what)
+            _refuse_unknown(ours, theirs)
         if not asked or any(table.have(theirs) for table in asked):
             continue
         if not any(table.have(ours) for table in asked):
             found = list_names(asked[0].source.schema(every_line=True).names)
-            raise SchemaError(f"{what}: no input has a column {quote(theirs)}; found {found}")
-        warnings.append(_read_as_it_is(what, ours, theirs))
+            raise SchemaError(f"{_no_input(ours, theirs)}; found {found}")
+        warnings.append(_read_as_it_is(ours, theirs))
     return warnings
 
 
@@ -53,25 +52,30 @@ def names_in_any(
     """
     names, warnings = [], []
     for ours in sorted(mapping.keys() - {*asked}):
-        _refuse_unknown(ours, f"--columns {ours}={mapping[ours]}")
+        _refuse_unknown(ours, mapping[ours])
     for ours in asked:
         theirs = mapping.get(ours, ours)
         if theirs not in found and ours in found:
-            warnings.append(_read_as_it_is(f"--columns {ours}={theirs}", ours, theirs))
+            warnings.append(_read_as_it_is(ours, theirs))
             theirs = ours
         names.append(theirs)
     return names, warnings
 
 
-def _refuse_unknown(ours: str, what: str) -> None:
+def _refuse_unknown(ours: str, theirs: str) -> None:
     if ours not in _OURS:
         near = difflib.get_close_matches(ours, sorted(_OURS), n=1)
         hint = f"; the nearest is {near[0]}" if near else ""
+        what = f"--columns {ours}={theirs}"
         raise UsageError(f"{what}: no table of ours has a column {quote(ours)}{hint}")
 
 
-def _read_as_it_is(what: str, ours: str, theirs: str) -> str:
-    return f"{what}: no input has a column {quote(theirs)}; {ours} is read as it is"
+def _read_as_it_is(ours: str, theirs: str) -> str:
+    return f"{_no_input(ours, theirs)}; {ours} is read as it is"
+
+
+def _no_input(ours: str, theirs: str) -> str:
+    return f"--columns {ours}={theirs}: no input has a column {quote(theirs)}"
 
 
 class _Columns:

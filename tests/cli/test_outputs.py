@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cprtools.cli.rendering import print_table
 from tests.cli.commands import fails, ok, run, write
 
 
@@ -185,15 +184,3 @@ def test_lists_of_other_ids_than_the_truth_are_a_warning(shop):
     done = run(shop, "evaluate", "r.parquet", "--truth", "truth.parquet", "-q", "-o", "m.parquet")
     assert done.returncode == 0
     assert "1 of 1 sellers have no list" in done.stderr.decode()
-
-
-def test_a_small_score_is_shown_in_digits_that_tell_it_from_0(capsys):
-    rows = {"query_id": ["q"] * 3, "rank": [1, 2, 3], "product_id": [*"abc"]}
-    print_table(pa.table({**rows, "score": [0.25, 0.000421, 0.0]}), "-", "none")
-
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [words[-1] for words in lines if words[1:2] in (["a"], ["b"], ["c"])] == [
-        "0.250",
-        "0.00042",
-        "0.000",
-    ]

@@ -84,3 +84,15 @@ def test_a_long_id_goes_over_several_lines(shown):
     lines = shown([{**row, "product_id": long}], 60)
     assert max(map(len, lines)) <= 60
     assert long in "".join(word for line in lines for word in line.split() if word != "0.961")
+
+
+def test_a_small_score_is_shown_in_digits_that_tell_it_from_0(capsys):
+    rows = {"query_id": ["q"] * 3, "rank": [1, 2, 3], "product_id": [*"abc"]}
+    print_table(pa.table({**rows, "score": [0.25, 0.000421, 0.0]}), "-", "none")
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [words[-1] for words in lines if words[1:2] in (["a"], ["b"], ["c"])] == [
+        "0.250",
+        "0.00042",
+        "0.000",
+    ]
