@@ -36,7 +36,9 @@ def popular_products(
     mean = share.mean()
     listed, unlisted = share / mean, (1 - share) / (1 - mean)
     order = np.argsort(-counts, kind="stable")
-    return cols[order], (listed / (listed + unlisted))[order]
+    # of products that are all alike the mean differs in the last bit: one half is the default
+    # threshold, and all of them would miss it
+    return cols[order], np.round(listed / (listed + unlisted), 12)[order]
 
 
 def starter_reason(model: Model, col: int, category: str | None) -> str:

@@ -94,6 +94,22 @@ def test_the_affinity_is_the_share_of_sellers_at_equal_prior():
     assert len(nothing[0]) == len(nothing[1]) == 0
 
 
+def test_where_no_product_is_told_apart_all_have_one_half():
+    from scipy.sparse import csr_matrix
+
+    class Tiny:
+        popularity = np.ones(60)
+
+        class stage:  # noqa: N801
+            class problem:  # noqa: N801
+                matrix = csr_matrix(np.ones((2, 60), dtype=np.float32))
+
+    # exactly, whatever the mean is rounded to: it is the default threshold
+    for number in range(1, 61):
+        _, affinity = popular_products(Tiny, Pool.all_of(60), np.arange(60) < number)
+        assert set(affinity.tolist()) == {0.5}
+
+
 def test_a_seller_with_one_listing_gets_more_of_its_kind(tmp_path):
     one = pa.table({"seller_id": ["one", "other"], "product_id": ["p50", "p03"]})
     options = {"embedding_dim": 16, "num_layers": 2, "epochs": 5, "num_negatives": 16}
