@@ -101,9 +101,15 @@ def number_values(column: pa.ChunkedArray) -> FloatArray:
     """A column's numbers: (rows,) float32, NaN where unknown. Raises ArrowInvalid for others."""
     # not safe: of a whole number beyond 2^53 the nearest fraction will do
     filled = column.cast(pa.float64(), safe=False).fill_null(np.nan)
-    values: FloatArray = filled.to_numpy().astype(np.float32)
-    values[~np.isfinite(values)] = np.nan
-    return values
+    return _finite(filled.to_numpy())
+
+
+def _finite(values: npt.NDArray[np.floating]) -> FloatArray:
+    """As float32, NaN for what is not finite there: the largest double, too, stands for unknown."""
+    with np.errstate(over="ignore"):
+        shorter: FloatArray = values.astype(np.float32)
+    shorter[~np.isfinite(shorter)] = np.nan
+    return shorter
 
 
 def vector_parts(ids: pa.Array, sources: Sequence[Source]) -> list[FloatArray]:
@@ -168,6 +174,6 @@ def numeric_prices(products: pa.Table) -> FloatArray | None:
     """(rows,) float32 prices, NaN where unknown or not positive; None without any."""
     if c.PRICE not in products.column_names:
         return None
-    values = products.column(c.PRICE).to_numpy().astype(np.float32)
+    values = _finite(products.column(c.PRICE).to_numpy())
     values[~(values > 0)] = np.nan
     return values if np.isfinite(values).any() else None

@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines import Problem
 from cprtools.baselines.catalogue import (
     encode,
+    number_values,
     numeric_columns,
     numeric_prices,
     unit_rows,
@@ -65,6 +66,16 @@ def test_prices_that_are_none_are_unknown():
     assert prices[0] == pytest.approx(1.5)
     assert np.isnan(prices[1:]).all()
     assert numeric_prices(pa.table({"price": pa.array([None, None], pa.float64())})) is None
+
+
+def test_numbers_beyond_float32_are_unknown():
+    # the largest double stands for "none" in some exports
+    beyond = [2.0, np.finfo(np.float64).max, np.inf, 1e39]
+    for values in (
+        numeric_prices(pa.table({"price": beyond})),
+        number_values(pa.chunked_array([beyond])),
+    ):
+        np.testing.assert_array_equal(values, np.float32([2, np.nan, np.nan, np.nan]))
 
 
 def test_zero_rows_stay_zero():
