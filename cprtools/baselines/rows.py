@@ -16,6 +16,8 @@ FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[Any]
 
+# products of two numbers that are in memory together
+_AT_ONCE = 1 << 21
 _OUTSIDE = "the model's tables do not fit together; an index is out of range"
 
 
@@ -112,15 +114,25 @@ def cosines(vectors: "FloatArray | Sparse", rows: IntArray, own: IntArray) -> Fl
     if not isinstance(vectors, Rows):
         found = vectors[rows] @ vectors[own].T
         return np.asarray(found if isinstance(found, np.ndarray) else found.toarray())
-    left, right = vectors[rows], vectors[own]
-    words, place = np.unique(right.indices, return_inverse=True)
-    by_word = np.zeros((len(words), len(own)), dtype=np.float32)
-    by_word[place, owners(right)] = right.data
-    at, is_shared = find_sorted(words, left.indices)
-    shared = np.flatnonzero(is_shared)
-    dense = np.zeros((len(rows), len(own)), dtype=np.float32)
-    np.add.at(dense, owners(left)[shared], left.data[shared, None] * by_word[at[shared]])
+    left = vectors[rows]
+    words, code = np.unique(left.indices, return_inverse=True)
+    left = Rows(left.indptr, code, left.data, (len(rows), len(words)))
+    dense = np.empty((len(rows), len(own)), dtype=np.float32)
+    # a seller may list tens of thousands
+    size = max(1, _AT_ONCE // max(1, left.nnz))
+    for start in range(0, len(own), size):
+        piece = slice(start, start + size)
+        dense[:, piece] = product(left, _by_word(vectors[own[piece]], words))
     return dense
+
+
+def _by_word(matrix: Rows, words: IntArray) -> Rows:
+    """Transposed, of these columns alone, which ascend: (words, rows of matrix)."""
+    code, is_wanted = find_sorted(words, matrix.indices)
+    order = np.flatnonzero(is_wanted)
+    order = order[np.argsort(code[order], kind="stable")]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(code[order], minlength=len(words)))])
+    return Rows(indptr, owners(matrix)[order], matrix.data[order], (len(words), matrix.shape[0]))
 
 
 def row_sums(matrix: "Sparse", values: FloatArray) -> FloatArray:

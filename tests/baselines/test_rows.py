@@ -1,5 +1,7 @@
 """Sparse rows in numpy alone give the bits that scipy gives."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -34,6 +36,27 @@ def test_products_sums_and_cosines_are_those_of_scipy(seed):
     assert (in_place(other)[rows].toarray() == other[rows].toarray()).all()
     sums = row_sums(in_place(other), other.data)
     assert (sums == other @ np.ones(40, np.float32)).all()
+
+
+@pytest.mark.parametrize("at_once", [1, 20, 100])
+def test_cosines_in_pieces_are_the_same_bits(monkeypatch, at_once):
+    matrix = random_matrix((30, 40), 3)
+    rows, own = np.array([3, 0, 3, 29]), np.arange(1, 30)
+    monkeypatch.setattr("cprtools.baselines.rows._AT_ONCE", at_once)
+    assert (cosines(in_place(matrix), rows, own) == (matrix[rows] @ matrix[own].T).toarray()).all()
+
+
+def test_cosines_with_thousands_of_titles_of_thousands_of_words_take_little_memory():
+    titles, words, each = 4000, 20_000, 8
+    indices = np.sort(np.random.default_rng(0).integers(0, words, (titles, each))).ravel()
+    data = np.ones(titles * each, np.float32)
+    matrix = Rows(np.arange(titles + 1) * each, indices, data, (titles, words))
+    tracemalloc.start()
+    cosines(matrix, np.arange(300), np.arange(titles))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # a table of words by titles would be 320 MB
+    assert peak < 50e6
 
 
 def test_entries_are_those_of_scipy_and_none_where_none_is_asked_for():
