@@ -23,6 +23,8 @@ _PARTS = 2
 # a cosine below this is no likeness that a person would see
 _LIKENESS = 0.5
 _LONGEST_NAME = 40
+# cosines that are in memory together
+_AT_ONCE = 1 << 22
 _DEFAULT = "no single reason stands out"
 
 
@@ -109,12 +111,14 @@ class SellerReasons:
             asked = order[bounds[row] : bounds[row + 1]]
             if not len(own):
                 continue
-            cosines = vectors[cols[asked]] @ vectors[own].T
-            best = cosines.argmax(axis=1)
-            is_like = cosines.max(axis=1) >= _LIKENESS
-            near = own[best[is_like]].tolist()
-            for place, col in zip(asked[is_like].tolist(), near, strict=True):
-                texts[place] = f"like your {self._name(col)}"
+            # of a large seller the full ranking: tens of thousands by tens of thousands
+            size, mine = max(1, _AT_ONCE // len(own)), vectors[own]
+            for start in range(0, len(asked), size):
+                part = asked[start : start + size]
+                is_like, best = _nearest_of(vectors[cols[part]], mine)
+                near = own[best[is_like]].tolist()
+                for place, col in zip(part[is_like].tolist(), near, strict=True):
+                    texts[place] = f"like your {self._name(col)}"
         return texts
 
     def _popularity(self, cols: IntArray) -> list[str]:
@@ -127,6 +131,12 @@ class SellerReasons:
             is_long = len(text) > _LONGEST_NAME
             self._names[col] = text[: _LONGEST_NAME - 1].rstrip() + "…" if is_long else text
         return self._names[col]
+
+
+def _nearest_of(vectors: FloatArray, own: FloatArray) -> tuple[npt.NDArray[np.bool_], IntArray]:
+    """Whether any row of `own` is near enough to each of these, and the nearest: (rows,) each."""
+    cosines = vectors @ own.T
+    return cosines.max(axis=1) >= _LIKENESS, cosines.argmax(axis=1)
 
 
 def _alike(listed: "Sparse", rows: IntArray, cols: IntArray, codes: IntArray) -> list[int]:
