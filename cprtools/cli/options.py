@@ -1,5 +1,6 @@
 """Options and arguments that more than one subcommand takes, with their help texts."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -69,13 +70,17 @@ def training_run(
     checkpoint: str | None,
     resume: bool,
     footer: "Footer",
+    output: str,
 ) -> "Run | None":
     """What surrounds the training of the method `trained`, shown on stderr; None for others.
 
-    Raises UsageError, DataError and SchemaError as `make_run` does.
+    Raises UsageError, DataError and SchemaError as `make_run` does, and where the model would be
+    written over the checkpoint: that is refused, but only when all is done.
     """
     from cprtools.training.run import make_run
 
+    if checkpoint is not None and os.path.realpath(checkpoint) == os.path.realpath(output):
+        raise UsageError(f"--checkpoint and --output are one folder, {output}; name another")
     return make_run(
         trained,
         method,

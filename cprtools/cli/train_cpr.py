@@ -120,7 +120,7 @@ def train_cpr(
     ]
     vector_sources = open_vectors(vectors, mapping)
     footer = console.footer(pairs_source, products_source, *parts, *vector_sources)
-    run = training_run(recipe.TRAINED, method, device, checkpoint, resume, footer)
+    run = training_run(recipe.TRAINED, method, device, checkpoint, resume, footer, output)
     built = building.build_problem(
         tables.read(pairs_source),
         tables.read(products_source) if products_source else None,

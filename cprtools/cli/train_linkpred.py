@@ -117,7 +117,7 @@ def train_linkpred(
         device=device,
     )
     footer = console.footer(folder, *vector_sources)
-    run = training_run(recipe.TRAINED, method, device, checkpoint, resume, footer)
+    run = training_run(recipe.TRAINED, method, device, checkpoint, resume, footer, output)
     built = building.build_problem(folder, vector_sources)
     console.report("problem", built.summary())
     stage = recipe.train(

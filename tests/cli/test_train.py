@@ -95,6 +95,7 @@ def test_bad_graphs_and_options_get_one_line(home, code, words, said):
 def test_a_checkpoint_belongs_to_p_companion_and_resume_to_a_checkpoint(home):
     for code, words, said in (
         (2, ("--resume",), "--resume needs --checkpoint"),
+        (2, ("--checkpoint", "./bad.model"), "--checkpoint and --output are one folder"),
         (2, ("--method", "mf", "--checkpoint", "state"), "for p-companion, not for mf"),
         (2, ("--device", "tpu"), "--device must be one of cpu, cuda"),
         (4, ("--checkpoint", "tables"), "not ours"),

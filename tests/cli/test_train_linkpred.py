@@ -104,6 +104,7 @@ def test_a_signal_in_training_is_told_and_leaves_the_model_before_as_it_was(
 def test_the_options_of_a_run_belong_to_gnn_and_together(home):
     for code, words, said in (
         (2, ("--resume",), "--resume needs --checkpoint"),
+        (2, ("--checkpoint", "./bad.model"), "--checkpoint and --output are one folder"),
         (2, ("--method", "mf", "--checkpoint", "state"), "for gnn, not for mf"),
         (2, ("--device", "tpu"), "--device must be one of cpu, cuda"),
         (2, ("--precision", "int8"), "--precision must be one of auto, float32, bfloat16"),
