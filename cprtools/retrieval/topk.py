@@ -10,8 +10,6 @@ BoolArray = npt.NDArray[np.bool_]
 # columns to a block whose largest score stands for it, and blocks that there are for each of the k
 _BLOCK = 32
 _BLOCKS_PER_K = 4
-# where fewer than one in so many candidates is allowed, the others are not even copied
-_FEW = 4
 
 
 def top_k(
@@ -50,13 +48,19 @@ def _top_of_row(row: FloatArray, k: int, allowed: BoolArray | None) -> IntArray:
         return np.empty(0, dtype=np.int64)
     if allowed is None:
         return _best(row, k)
-    count = int(np.count_nonzero(allowed))
-    if count * _FEW < len(row):
-        members = np.flatnonzero(allowed)
-        return members[_best(row[members], k)]
-    # as many more as are forbidden: the k best allowed ones are surely among them
-    best = _best(row, k + len(row) - count)
-    return best[allowed[best]][:k]
+    forbidden = len(row) - int(np.count_nonzero(allowed))
+    if forbidden <= k or _has_few(row, k + forbidden):
+        # as many more as are forbidden: the k best allowed ones are surely among them
+        best = _best(row, k + forbidden)
+        return best[allowed[best]][:k]
+    # putting that many in order would take longer than to copy the allowed ones
+    members = np.flatnonzero(allowed)
+    return members[_best(row[members], k)]
+
+
+def _has_few(row: FloatArray, k: int) -> bool:
+    """Whether the k best ones are few of all, so that most blocks have none of them."""
+    return len(row) // _BLOCK >= _BLOCKS_PER_K * k
 
 
 def _best(row: FloatArray, k: int) -> IntArray:
@@ -80,9 +84,9 @@ def _candidates(row: FloatArray, k: int) -> IntArray:
     k-th best one. The columns of a block are one stride apart, so that the maxima of all blocks are
     taken side by side, and best scores in neighbouring columns spread over the blocks.
     """
-    blocks = len(row) // _BLOCK
-    if blocks < _BLOCKS_PER_K * k:
+    if not _has_few(row, k):
         return np.arange(len(row))
+    blocks = len(row) // _BLOCK
     # (blocks * _BLOCK,) -> (_BLOCK, blocks)
     grid = row[: blocks * _BLOCK].reshape(_BLOCK, blocks)
     maxima = grid.max(axis=0)

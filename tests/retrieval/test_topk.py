@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cprtools.retrieval import top_k
+from cprtools.retrieval import top_k, topk
 
 INF = float("inf")
 
@@ -131,6 +131,17 @@ def test_what_is_not_allowed_is_as_if_its_score_were_minus_infinity(share):
         found = top_k(scores, k, allowed)
         expected = top_k(np.where(allowed, scores, -np.inf).astype(np.float32), k)
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.99])
+def test_what_is_not_allowed_is_not_put_in_order_with_the_best(share, monkeypatch):
+    random = np.random.default_rng(7)
+    scores = random.standard_normal((2, 20_000)).astype(np.float32)
+    asked, best_of = [], topk._best
+    monkeypatch.setattr(topk, "_best", lambda row, k: asked.append(k) or best_of(row, k))
+    top_k(scores, 10, random.random(scores.shape) < share)
+    # no more than a hundredth of the row
+    assert max(asked) <= 200
 
 
 def test_the_best_of_a_blocked_product_are_those_of_a_float64_oracle_but_for_ties():
