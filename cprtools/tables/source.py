@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,12 +83,14 @@ class Source:
         fields: dict[str, pa.Field] = {}
         for path in self.paths:
             schema = read_schema(path, self.label, every_line=every_line)
-            repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
-            if repeated:
+            columns = list(schema)
+            own = {column.name: column for column in columns}
+            if len(own) < len(columns):
+                repeated = [name for name, n in Counter(schema.names).items() if n > 1]
                 raise SchemaError(
-                    f"{self.label}: two columns have the same name: {list_names(repeated)}"
+                    f"{self.label}: two columns have the same name: {list_names(sorted(repeated))}"
                 )
-            for column in schema:
+            for column in columns:
                 fields.setdefault(column.name, column)
         for key in self.own_keys():
             fields.setdefault(key, pa.field(key, pa.string()))

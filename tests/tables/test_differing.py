@@ -1,6 +1,8 @@
 """The difference of two files or folders: what came, went, moved and changed."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 
 import pyarrow as pa
@@ -180,3 +182,23 @@ def test_tables_too_wide_for_the_memory_are_not_called_damaged(differ, monkeypat
     wide = pa.table({"product_id": ["p"], **{f"c{i}": [0.5] for i in range(600)}})
     with pytest.raises(DataError, match=r"b\.parquet: too many columns, .* within 20MB of memory"):
         differ(wide, wide)
+
+
+# the peak of a program by itself: what its parent held does not count
+PEAK = """
+import sys
+from cprtools import tables
+tables.differ(*sys.argv[1:])
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+def test_memory_grows_with_the_columns_and_not_with_their_square(tmp_path):
+    places = [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
+    for place, value in zip(places, (0.5, 1.5), strict=True):
+        columns = {f"c{i}": [value] * 2048 for i in range(1000)}
+        pq.write_table(pa.table({"product_id": [f"p{i}" for i in range(2048)], **columns}), place)
+
+    done = subprocess.run([sys.executable, "-c", PEAK, *places], capture_output=True, check=True)
+    # 0.35 GB; 0.8 where each count had a copy of all columns
+    assert int(done.stdout) < 550_000
