@@ -1,5 +1,7 @@
 """The network of the `article` preset: concatenation, one output per predicted type."""
 
+from functools import reduce
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -7,7 +9,7 @@ from torch.nn import functional as F
 from cprtools.cpr.bags import Bags
 from cprtools.cpr.config import CprConfig
 from cprtools.cpr.features import Features
-from cprtools.cpr.losses import squared_distance
+from cprtools.cpr.losses import all_squared_distances, squared_distance
 from cprtools.cpr.pcompanion import Factors, Network
 
 # log-odds of a type that no product has, against any other
@@ -84,12 +86,14 @@ class ArticleNetwork(Network):
 
     def _transitions(self, theta: Tensor, outputs: Tensor) -> Tensor:
         """The log of P(w | u) by how near u's outputs come to the items of w, both on average."""
-        num_types = self.outputs_of_type.query.num_embeddings
-        types = F.one_hot(self.types_of(torch.arange(len(theta))), num_types).float()
-        counts = types.sum(dim=0).clamp(min=1)[:, None]
-        # (types, products) @ (products, dim)
-        items = types.T @ theta / counts
-        by_type = (types.T @ outputs.flatten(1) / counts).view(num_types, outputs.shape[1], -1)
-        near = squared_distance(by_type[:, :, None, :], items[None, None]).amin(dim=1)
-        logits = -near / (self.config.type_margin or 1.0)
-        return F.log_softmax(logits.masked_fill(types.sum(dim=0) == 0, _NOBODY), dim=1)
+        types = self.types_of(torch.arange(len(theta)))
+        number = torch.bincount(types, minlength=self.outputs_of_type.query.num_embeddings)
+        counts = number.clamp(min=1)[:, None]
+        # (products, dim) to (types, dim)
+        items = theta.new_zeros(len(counts), theta.shape[1]).index_add(0, types, theta) / counts
+        near = [
+            all_squared_distances(torch.zeros_like(items).index_add(0, types, out) / counts, items)
+            for out in outputs.unbind(dim=1)
+        ]
+        nearest = reduce(torch.minimum, near).div_(-(self.config.type_margin or 1.0))
+        return F.log_softmax(nearest.masked_fill_(number == 0, _NOBODY), dim=1)

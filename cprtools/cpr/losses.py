@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 # finite, so that a row whose every candidate is excluded gives no NaN
 EXCLUDED = -1e4
+# differences that are held at a time, 64 MB
+_AT_ONCE = 1 << 24
 
 
 class Entries(NamedTuple):
@@ -21,6 +23,16 @@ class Entries(NamedTuple):
 def squared_distance(left: Tensor, right: Tensor) -> Tensor:
     """Squared Euclidean distance over the last axis: (..., dim) and (..., dim) to (...)."""
     return (left - right).square().sum(dim=-1)
+
+
+def all_squared_distances(left: Tensor, right: Tensor) -> Tensor:
+    """Of each row to each row: (rows, dim) and (columns, dim) to (rows, columns) float32.
+
+    Some rows at a time: the differences are dim times as many numbers as the distances.
+    """
+    step = max(_AT_ONCE // max(right.numel(), 1), 1)
+    starts = range(0, len(left), step)
+    return torch.cat([squared_distance(left[at : at + step, None, :], right) for at in starts])
 
 
 def hinge_loss(distance: Tensor, label: Tensor, margin: float, slack: float) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from cprtools.cpr.bags import Bags, bag_sums
 from cprtools.cpr.config import CprConfig
 from cprtools.cpr.features import Features
-from cprtools.cpr.losses import squared_distance
+from cprtools.cpr.losses import all_squared_distances, squared_distance
 from cprtools.cpr.product2vec import Product2Vec
 
 
@@ -128,14 +128,14 @@ class PaperNetwork(Network):
         margin = self.config.margin or 1.0
         source = torch.cat([2 * theta, -theta.square()], dim=1) / margin
         gamma, complement = self.transition(self.all_types()), self.transition.complement.weight
-        distances = squared_distance(gamma[:, None, :], complement[None, :, :])
+        distances = all_squared_distances(gamma, complement)
         return Factors(
             theta=theta,
             source=source,
             new_source=source,
             target=torch.cat([projected * theta, projected.square()], dim=1),
             bias=-theta.square().sum(dim=1) / margin,
-            transitions=F.log_softmax(-distances / (self.config.type_margin or 1.0), dim=1),
+            transitions=F.log_softmax(distances.div_(-(self.config.type_margin or 1.0)), dim=1),
         )
 
 

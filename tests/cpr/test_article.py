@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_matrix
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cprtools.baselines import Problem
 from cprtools.cpr.article import ArticleNetwork
@@ -158,3 +159,27 @@ def test_unscaled_attention_is_the_softmax_of_the_dot_products_and_sums_to_one()
     expected = [[1 / (1 + np.e), np.e / (1 + np.e)]]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert found.sum().item() == pytest.approx(1)
+
+
+class Largest(TorchDispatchMode):
+    """The most numbers that a tensor made inside the block has."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        made = operation(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.untyped_storage().size():
+            self.numbers = max(self.numbers, made.untyped_storage().nbytes() // made.itemsize)
+        return made
+
+
+@pytest.mark.parametrize("kind", [PaperNetwork, ArticleNetwork])
+def test_transitions_of_many_types_hold_no_differences_of_all_pairs(kind, monkeypatch):
+    monkeypatch.setattr("cprtools.cpr.losses._AT_ONCE", 1 << 10)
+    market = make_market(num_types=200, num_brands=1, copies=1)
+    network = network_of(kind, market.problem)
+    with Largest() as largest:
+        form = closed_form(network, market.problem.matrix)
+    assert largest.numbers == form.transitions.size == 201 * 201
