@@ -41,5 +41,5 @@ def home(tmp_path_factory):
     ok(folder, "build-graph", "--listings", "listings.parquet", "--products",
        "products.parquet", "-o", "graph")  # fmt: skip
     ok(folder, "train-linkpred", "graph", "--vectors", "vectors.parquet", "--epochs", "2",
-       "-o", "seller.model")  # fmt: skip
+       "--networks", "1", "-o", "seller.model")  # fmt: skip
     return folder

@@ -16,7 +16,7 @@ from tests import forking
 from tests.cli.commands import fails, ok, run, write
 
 TRAIN = ("train-linkpred", "graph", "--vectors", "vectors.parquet", "--epochs", "2")
-QUICK = ("--networks", "2", "--epochs", "1")
+QUICK = ("--networks", "2", "--epochs", "1", "--num-layers", "1")
 
 # the command, but every state is written, and files reach the disk only so often before a SIGKILL
 KILLED = """

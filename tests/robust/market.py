@@ -28,7 +28,7 @@ COMMANDS = {
     "cpr.model": "train-cpr pairs.parquet --products products.parquet --vectors text.parquet "
     "--epochs 2",
     "seller.model": "train-linkpred graph --vectors text.parquet --embedding-dim 8 --num-layers 2 "
-    "--epochs 2",
+    "--epochs 2 --networks 1",
     "recs.parquet": "recommend --model cpr.model --all -k 3",
     "seller_recs.parquet": "recommend --model seller.model --all --threshold 0 -k 3",
     "metrics.parquet": "evaluate recs.parquet --truth pairs.parquet --bootstrap 50",

@@ -52,7 +52,7 @@ def market(tmp_path_factory):
         "text.parquet",
     )
     for method in ("gnn", "item-knn", "popularity"):
-        extra = ["--epochs", "1", "--num-layers", "1"] if method == "gnn" else []
+        extra = ["--epochs", "1", "--num-layers", "1", "--networks", "1"] if method == "gnn" else []
         ok(folder, "train-linkpred", "graph", "--vectors", "text.parquet", "--method", method,
            *extra, "-o", f"{method}.model")  # fmt: skip
     return folder
