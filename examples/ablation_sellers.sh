@@ -9,9 +9,11 @@
 # demand. FOLDER (reproduce/NAME-ablation) is made anew.
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
-data=$(cd "$1" && pwd)
+. "$examples/data_folder.bash"
+data=$(data_folder "${1:-}" products.parquet listings.parquet)
 folder=${2:-reproduce/$(basename "$data")-ablation}
 seed=${SEED:-0}
+check_new "$folder" "$data"
 rm -rf "$folder" && mkdir -p "$folder" && cd "$folder"
 
 if [ -e "$data/truth.parquet" ]; then

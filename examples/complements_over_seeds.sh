@@ -6,7 +6,8 @@
 # means over the seeds and intervals are over the queries of all of them.
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
-data=$(cd "$1" && pwd)
+. "$examples/data_folder.bash"
+data=$(data_folder "${1:-}" products.parquet)
 folder=${2:-reproduce/$(basename "$data")-seeds}
 seeds=${SEEDS:-0 1 2}
 mkdir -p "$folder" && folder=$(cd "$folder" && pwd)

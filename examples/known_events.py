@@ -19,8 +19,12 @@ def main() -> None:
     options = parser.parse_args()
     events = duckdb.read_parquet(options.events)
     if "seller_id" in events.columns:
-        truth = duckdb.read_parquet(options.truth).project("seller_id, product_id")
-        events = events.join(truth, "seller_id, product_id", how="anti")
+        truth = duckdb.read_parquet(options.truth)
+        # ids may be numbers in one table and text in the other
+        same = " AND ".join(
+            f"e.{name}::VARCHAR = t.{name}::VARCHAR" for name in ("seller_id", "product_id")
+        )
+        events = events.set_alias("e").join(truth.set_alias("t"), same, how="anti")
     events.write_parquet(options.out)
 
 

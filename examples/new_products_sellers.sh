@@ -10,12 +10,14 @@
 # in training. FEATURES names vectors made before, since they do not depend on the split.
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
-data=$(cd "$1" && pwd)
+. "$examples/data_folder.bash"
+data=$(data_folder "${1:-}" products.parquet listings.parquet)
 folder=${2:-reproduce/$(basename "$data")-new-products}
 seed=${SEED:-0}
 methods=${METHODS:-text-knn gnn}
 features=${FEATURES:+$(realpath "$FEATURES")}
 read -r -a given <<< "${GNN_ARGS:-}"
+check_new "$folder" "$data" ${features:+"$features"}
 rm -rf "$folder" && mkdir -p "$folder" && cd "$folder"
 
 cprtools split "$data/listings.parquet" --cold product_id --fraction 0.1 --seed "$seed" \
@@ -30,10 +32,12 @@ import sys
 
 import duckdb
 
-new = duckdb.read_parquet("test.parquet").project("product_id").distinct().order("product_id")
+# ids may be numbers in one table and text in the other
+test = duckdb.read_parquet("test.parquet").project("product_id::VARCHAR AS product_id")
+new = test.distinct().order("product_id")
 new.write_parquet("new.parquet")
 products = duckdb.read_parquet(sys.argv[1])
-old = products.filter("product_id NOT IN (SELECT product_id FROM 'new.parquet')")
+old = products.filter("product_id::VARCHAR NOT IN (SELECT product_id FROM 'new.parquet')")
 old.order("product_id").write_parquet("old.parquet")
 PYTHON
 

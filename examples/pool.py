@@ -10,6 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cprtools import tables
+
+IDS = ("query_id", "candidate_id", "seller_id", "product_id")
+
 
 def main() -> None:
     """Read, prefix, write."""
@@ -34,12 +38,17 @@ def matching(options: argparse.Namespace, seed: str) -> list[str]:
 def prefix(table: pa.Table, seed: str) -> pa.Table:
     """The table with `SEED:` before every id; its footer is left out."""
     columns = {
-        name: pc.binary_join_element_wise(seed, table.column(name), ":")
-        if name.endswith("_id")
+        name: pc.binary_join_element_wise(seed, as_text(table.column(name), name), ":")
+        if name in IDS
         else table.column(name)
         for name in table.column_names
     }
     return pa.table(columns)
+
+
+def as_text(ids: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Ids as the commands read them: a table that was split only keeps its numbers."""
+    return tables.cast_column(ids, tables.Field(name, pa.string()), "pool.py", name)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,26 @@
 # of embed-text.
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
-data=$(cd "$1" && pwd)
+. "$examples/data_folder.bash"
+data=$(data_folder "${1:-}" products.parquet)
 folder=${2:-reproduce/$(basename "$data")-complements}
 seed=${SEED:-0}
 split=${SPLIT:-$([ -e "$data/relations.parquet" ] && echo pairs || echo orders)}
+case $split in
+  pairs)
+    [ -e "$data/relations.parquet" ] || [ -e "$data/events.parquet" ] ||
+      stop "$data: neither relations.parquet nor events.parquet in it" 4
+    ;;
+  orders | time)
+    [ -e "$data/events.parquet" ] || stop "$data: no events.parquet in it, which SPLIT=$split needs" 4
+    [ "$split" = orders ] || [ -n "${AT:-}" -a -n "${LATER:-}" ] ||
+      stop "SPLIT=time needs AT and LATER, such as AT=2024-05-01 LATER=2024-04-01"
+    ;;
+  *) stop "SPLIT must be pairs, orders or time, got '$split'" ;;
+esac
 methods=${METHODS:-popularity type-popularity type-counts co-purchase item-knn mf ease blend p-companion}
 products=$data/products.parquet
-[ -n "${GO_ON:-}" ] || rm -rf "$folder"
+[ -n "${GO_ON:-}" ] || { check_new "$folder" "$data" && rm -rf "$folder"; }
 mkdir -p "$folder/truth" && cd "$folder"
 
 count=(${MIN_COUNT:+--min-count "$MIN_COUNT"})
@@ -74,7 +87,8 @@ if [ -n "${QUERIES:-}" ]; then
     -o unused.parquet --test-out "$truth"
 fi
 vectors=()
-if cprtools inspect "$products" | grep -qw title; then
+# of its columns alone: a product may be called so
+if [[ $(cprtools inspect "$products" --rows 0) == *$'\n  title '* ]]; then
   cprtools embed-text "$products" ${EMBED:-} -o text.parquet
   vectors=(--vectors text.parquet)
   methods="${METHODS:-text-knn $methods}"

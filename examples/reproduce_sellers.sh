@@ -9,10 +9,12 @@
 # TRAIN_ARGS="--purchases-at-sellers" of train-linkpred, GNN_ARGS of its method gnn alone.
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
-data=$(cd "$1" && pwd)
+. "$examples/data_folder.bash"
+data=$(data_folder "${1:-}" products.parquet listings.parquet)
 folder=${2:-reproduce/$(basename "$data")-sellers}
 seed=${SEED:-0}
 methods=${METHODS:-popularity item-knn mf bpr text-knn ease lightgcn gnn}
+check_new "$folder" "$data"
 rm -rf "$folder" && mkdir -p "$folder" && cd "$folder"
 
 cprtools split "$data/listings.parquet" --by seller_id --fraction 0.2 --min-rows 5 --seed "$seed" \

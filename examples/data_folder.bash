@@ -1,0 +1,33 @@
+# What scripts that make FOLDER anew from DATA ask first, before a file is gone or an hour spent.
+
+# stop MESSAGE [CODE]: one line on stderr, and the end
+stop() {
+  echo "$(basename "$0"): error: $1" >&2
+  exit "${2:-2}"
+}
+
+# data_folder DATA FILE...: the full path of DATA, if every FILE is in it
+data_folder() {
+  [ -n "${1:-}" ] || stop "no DATA given; usage: $(basename "$0") DATA [FOLDER]"
+  [ -d "$1" ] || stop "$1: no such folder" 4
+  local file
+  for file in "${@:2}"; do
+    [ -e "$1/$file" ] || stop "$1: no $file in it" 4
+  done
+  (cd "$1" && pwd)
+}
+
+# check_new FOLDER READ...: FOLDER is going to be removed, so nothing that is read may lie in it
+check_new() {
+  [ -d "$1" ] || return 0
+  local folder read place
+  folder=$(cd "$1" && pwd -P)
+  for read in "${@:2}"; do
+    place=$read
+    [ -d "$place" ] || place=$(dirname "$place")
+    place=$(cd "$place" && pwd -P)
+    case $place/ in
+      "$folder"/*) stop "$1: is made anew, and $read lies in it; name another FOLDER" ;;
+    esac
+  done
+}

@@ -1,0 +1,123 @@
+"""Scripts that make a folder anew from data say what the data lack, and never remove them."""
+
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests import forking
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+COMPLEMENTS = ("reproduce_complements.sh", "complements_over_seeds.sh")
+SELLERS = (
+    "reproduce_sellers.sh",
+    "sellers_over_seeds.sh",
+    "new_products_sellers.sh",
+    "ablation_sellers.sh",
+)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder with a blank in its name, and three tables of integer ids."""
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    listings = {"seller_id": [1, 1, 2], "product_id": [7, 8, 7]}
+    pq.write_table(pa.table(listings), folder / "listings.parquet")
+    pq.write_table(pa.table({"product_id": [7, 8]}), folder / "products.parquet")
+    events = {"session_id": [1, 1], "product_id": [7, 8], "event": ["purchase"] * 2}
+    pq.write_table(pa.table(events), folder / "events.parquet")
+    return folder
+
+
+def refusal(name, *words, cwd, **settings):
+    """The one line and the code that the script ends with."""
+    done = forking.run_script(["bash", EXAMPLES / name, *words], cwd, **settings)
+    assert done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
+    prefix = f"{name}: error: "
+    assert done.stderr.startswith(prefix)
+    return done.returncode, done.stderr.removeprefix(prefix).strip()
+
+
+@pytest.mark.parametrize("name", COMPLEMENTS + SELLERS)
+def test_a_script_without_data_says_how_to_call_it(tmp_path, name):
+    usage = f"no DATA given; usage: {name} DATA [FOLDER]"
+    assert refusal(name, cwd=tmp_path) == (2, usage)
+    assert refusal(name, "nowhere", cwd=tmp_path) == (4, "nowhere: no such folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", COMPLEMENTS + SELLERS)
+def test_a_missing_table_is_named_before_anything_is_made(data, name):
+    (data / "products.parquet").unlink()
+    assert refusal(name, data, "new", cwd=data) == (4, f"{data}: no products.parquet in it")
+    assert not (data / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "said"),
+    [
+        ({"SPLIT": "time"}, 2, "SPLIT=time needs AT and LATER, such as "),
+        ({"SPLIT": "date"}, 2, "SPLIT must be pairs, orders or time, got 'date'"),
+    ],
+)
+def test_a_split_of_complements_that_cannot_be_is_refused(data, settings, code, said):
+    found = refusal("reproduce_complements.sh", data, cwd=data.parent, **settings)
+    assert found[0] == code and found[1].startswith(said)
+
+
+def test_complements_need_relations_or_events_as_the_split_has_it(data):
+    (data / "events.parquet").unlink()
+    lacking = refusal("reproduce_complements.sh", data, cwd=data.parent)
+    assert lacking == (4, f"{data}: no events.parquet in it, which SPLIT=orders needs")
+    neither = refusal("reproduce_complements.sh", data, cwd=data.parent, SPLIT="pairs")
+    assert neither == (4, f"{data}: neither relations.parquet nor events.parquet in it")
+
+
+@pytest.mark.parametrize("name", ["reproduce_complements.sh", "ablation_sellers.sh", *SELLERS[::2]])
+@pytest.mark.parametrize("folder", [".", "my data"])
+def test_a_folder_that_holds_the_data_is_not_removed(data, name, folder):
+    before = sorted(path.name for path in data.iterdir())
+    code, said = refusal(name, "my data", folder, cwd=data.parent)
+    assert code == 2
+    assert said == f"{folder}: is made anew, and {data} lies in it; name another FOLDER"
+    assert sorted(path.name for path in data.iterdir()) == before
+
+
+def test_vectors_made_before_are_not_removed_with_the_folder(data):
+    old = data.parent / "old"
+    old.mkdir()
+    (old / "text.parquet").write_bytes(b"")
+    code, said = refusal(
+        "new_products_sellers.sh", data, old, cwd=data.parent, FEATURES="old/text.parquet"
+    )
+    assert code == 2 and said.endswith("text.parquet lies in it; name another FOLDER")
+    assert (old / "text.parquet").exists()
+
+
+def python(name, *words, cwd):
+    done = forking.run_script([sys.executable, EXAMPLES / name, *words], cwd)
+    assert done.returncode == 0, done.stderr
+
+
+def test_seeds_of_tables_with_integer_ids_are_joined(data):
+    for seed in "01":
+        (data / f"s{seed}").mkdir()
+        pq.write_table(pq.read_table(data / "listings.parquet"), data / f"s{seed}" / "test.parquet")
+    python("pool.py", "s", "test.parquet", "0", "1", "-o", "test.parquet", cwd=data)
+    joined = pq.read_table(data / "test.parquet")
+    assert joined["seller_id"].to_pylist() == ["0:1", "0:1", "0:2", "1:1", "1:1", "1:2"]
+    assert joined["product_id"].to_pylist() == ["0:7", "0:8", "0:7", "1:7", "1:8", "1:7"]
+
+
+def test_events_with_ids_in_text_know_held_out_listings_in_numbers(data):
+    events = {
+        "customer_id": ["a", "b", "c"],
+        "seller_id": ["1", "1", "S"],
+        "product_id": ["7", "9", "P"],
+    }
+    pq.write_table(pa.table(events), data / "e.parquet")
+    python("known_events.py", "e.parquet", "listings.parquet", "o.parquet", cwd=data)
+    assert sorted(pq.read_table(data / "o.parquet")["customer_id"].to_pylist()) == ["b", "c"]
