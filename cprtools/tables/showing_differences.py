@@ -15,6 +15,12 @@ _TITLES = {
     "changed": "changed",
 }
 
+# of two models nearly every such row came or went, however alike their answers are
+_BY_PLACE = (
+    "rows without a key name products by their place, which changes from model to model; "
+    "to see what became of the answers, compare what both recommend"
+)
+
 
 def difference_text(found: Difference) -> str:
     """Lines to read: what came, went, moved or changed, some rows of each, and the footers."""
@@ -23,6 +29,8 @@ def difference_text(found: Difference) -> str:
     for name, only in zip(found.names, found.only, strict=True):
         lines += block(f"only in {name}", [(member, "") for member in only])
     is_folder = len(found.tables) != 1 or found.tables[0].name != "table"
+    if is_folder and any((t.came or t.went) and not t.key for t in found.tables):
+        lines += ["", _BY_PLACE]
     for table in found.tables:
         lines += _table(table, f"{table.name}: " if is_folder else "")
     made = [(name, _change(pair)) for name, pair in found.footers.items()]

@@ -136,6 +136,19 @@ def test_folders_are_compared_table_by_table(tmp_path):
     assert "products: rows by product_id" in tables.difference_text(found)
 
 
+def test_rows_of_folders_that_go_by_place_are_said_to_tell_little(tmp_path):
+    keyed = pa.table({"product_id": ["p", "q"]})
+    for name, places in (("one", [0, 1]), ("other", [1, 1]), ("same", [1, 0])):
+        members = {"products": keyed, "pairs": pa.table({"query_idx": places})}
+        tables.write_folder(members, str(tmp_path / name), "complements", tables.Footer("train"))
+
+    def told(other):
+        return tables.difference_text(tables.differ(str(tmp_path / "one"), str(tmp_path / other)))
+
+    assert "to see what became of the answers, compare what both recommend" in told("other")
+    assert "compare what both recommend" not in told("same")
+
+
 def test_a_folder_and_a_table_are_not_compared(tmp_path):
     pq.write_table(pa.table({"n": [1]}), tmp_path / "t.parquet")
     members = {"products": pa.table({"product_id": ["p"]})}
