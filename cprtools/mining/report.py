@@ -130,15 +130,17 @@ class MiningReport:
             ("catalogue products without a row here", self.catalogue.unseen),
             ("products outside the catalogue", self.catalogue.foreign),
         ]
-        for name, crossings in (
-            ("complement", self.catalogue.complements),
-            ("similar", self.catalogue.similar),
+        for name, crossings, before in (
+            ("complement", self.catalogue.complements, self.after[c.CO_PURCHASE]),
+            ("similar", self.catalogue.similar, self.similar_before),
         ):
             told = [
                 "none" if x.share is None else f"{percent(x.share)} of {x.typed:,}"
                 for x in crossings
             ]
             said = f"{told[0]} before, {told[1]} after cleaning"
+            if before and not crossings[0].typed:
+                said = "unknown: no such pair has types of both products"
             lines.append((f"{name} pairs across product types", said))
         return lines
 
@@ -156,11 +158,25 @@ class MiningReport:
         if self.other_events:
             shown = ", ".join(f"{name} {n:,}" for name, n in list(self.other_events.items())[:5])
             total = sum(self.other_events.values())
-            found.append(f"{total:,} rows are neither view nor purchase and were skipped: {shown}")
+            found.append(
+                f"{total:,} rows are neither view nor purchase and were skipped: {shown}"
+                + self._other_names()
+            )
         found += self.doubts.warnings()
         if self.pairs == 0:
             found.append(f"no pair is left; {self._why_empty()}")
         return found
+
+    def _other_names(self) -> str:
+        """What to do where the skipped rows may be views or purchases under another name."""
+        seen = self.present & {c.CO_VIEW, c.PURCHASE_AFTER_VIEW}
+        lacking = [] if seen else ["view"]
+        if not self.totals.get("customers with a purchase"):
+            lacking.append("purchase")
+        if not lacking:
+            return ""
+        names = " or ".join(f"'{name}'" for name in lacking)
+        return f"; those that mean a {' or a '.join(lacking)} must be called {names}"
 
     def _why_empty(self) -> str:
         if not self.present:

@@ -88,5 +88,5 @@ def _example(error: Exception) -> str:
 def expected(field: Field) -> str:
     """What a column must hold, for messages."""
     if pa.types.is_timestamp(field.type or pa.null()):
-        return "times or epoch numbers"
+        return "times as 2024-05-31 10:00:00, or epoch numbers"
     return "whole numbers" if field.type == pa.int64() else "strings or whole numbers"

@@ -102,8 +102,27 @@ def test_a_catalogue_without_types_has_no_share_to_show(report_of):
     report = report_of(PHONES, {"product_id": ["phone", "case"]}, tables.RELATIONS)
     assert report.catalogue.complements[0].share is None
     line = said(report)["complement pairs across product types"]
-    assert line == "none before, none after cleaning"
+    assert line == "unknown: no such pair has types of both products"
     json.dumps(report.as_dict(), allow_nan=False)
+
+
+def test_views_by_another_name_are_asked_for_where_no_two_were_viewed(report_of):
+    def told(*names):
+        log = {
+            "session_id": [name for name in names for _ in "ab"],
+            "product_id": ["a", "b"] * len(names),
+            "event": [name for name in names for _ in "ab"],
+        }
+        return report_of(pa.table(log)).warnings()[0]
+
+    skipped = "2 rows are neither view nor purchase and were skipped: view_item 2"
+    assert (
+        told("purchase", "view_item") == f"{skipped}; those that mean a view must be called 'view'"
+    )
+    assert told("view_item") == (
+        f"{skipped}; those that mean a view or a purchase must be called 'view' or 'purchase'"
+    )
+    assert told("purchase", "view", "cart").endswith("skipped: cart 2")
 
 
 def test_a_catalogue_without_ids_is_refused_before_the_log_is_read(report_of, monkeypatch):

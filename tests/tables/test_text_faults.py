@@ -47,7 +47,7 @@ def scan(source):
         ("t.csv", HEAD + ROW * MANY + b"p,view,1\n", "line 80002: 3 fields where"),
         ("t.csv.gz", HEAD + ROW * MANY + b"p,view,1\n", "line 80002: 3 fields where"),
         ("t.csv", HEAD + b'p,"view\n' + ROW, 'line 2: a quote (") that does not end'),
-        ("t.csv", HEAD + b"p,caf\xe9\n", "line 2: not UTF-8 text; iconv"),
+        ("t.csv", HEAD + b"p,caf\xe9\n", "line 2: not UTF-8 text; iconv -f ENCODING -t UTF-8"),
         ("t.csv", HEAD + ROW * MANY * 2 + b"p,caf\xe9\n", "line 160002: not UTF-8 text"),
         ("t.csv", (HEAD + ROW).decode().encode("utf-16"), "line 1: not UTF-8 text"),
         ("t.csv", HEAD + ROW[:-1] + b"\r\n" + ROW, "its line ends are mixed"),
@@ -147,7 +147,8 @@ def test_a_value_that_does_not_fit_is_named_with_its_file_and_column(tmp_path):
     error = refusals(tmp_path / "d", mapping={"ts": "at"})[1]
     assert isinstance(error, SchemaError)
     said = (
-        r"d: .*/d/2\.csv: column 'at' must hold times or epoch numbers; found values such as 'soon'"
+        r"d: .*/d/2\.csv: column 'at' must hold times as 2024-05-31 10:00:00, or epoch "
+        r"numbers; found values such as 'soon'"
     )
     assert re.fullmatch(said, str(error))
 
