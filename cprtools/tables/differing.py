@@ -258,8 +258,11 @@ def _by_key(
     unlike = [
         f"{_text(n, 'a')} IS DISTINCT FROM {_text(n, 'b')} AS {quote_name('?' + n)}" for n in others
     ]
+    is_list = _RANK in others and key[0] in ("query_id", "seller_id")
     pairs = [
-        f"{side}.{quote_name(n)} AS {quote_name(side + '.' + n)}" for n in others for side in "ab"
+        f"{_value(n, side, is_list)} AS {quote_name(side + '.' + n)}"
+        for n in others
+        for side in "ab"
     ]
     selected = ", ".join([keys, 'a."?" AS was', 'b."?" AS present', *unlike, *pairs])
     connection.execute(
@@ -283,28 +286,33 @@ def _by_key(
     by_column = {n: int(number) for n, number in zip(others, each, strict=True) if number}
     result = replace(
         base, key=key, same=same, came=came, went=went, changed=changed, by_column=by_column,
-        examples=_examples(connection, key, others, rows),
+        examples=_examples(connection, key, others, rows, is_list),
     )  # fmt: skip
-    is_list = _RANK in others and key[0] in ("query_id", "seller_id")
     return replace(result, lists=_lists(connection, key[0])) if is_list else result
 
 
+def _value(name: str, side: str, is_list: bool) -> str:
+    value = f"{side}.{quote_name(name)}"
+    # ranks of CSV are text, and a difference of texts is none
+    return f"TRY_CAST({value} AS BIGINT)" if is_list and name == _RANK else value
+
+
 def _examples(
-    connection: Any, key: Sequence[str], others: Sequence[str], rows: int
+    connection: Any, key: Sequence[str], others: Sequence[str], rows: int, is_list: bool
 ) -> dict[str, list[Row]]:
     names = ", ".join(quote_name(n) for n in key)
     differs = " OR ".join(quote_name("?" + n) for n in others) or "false"
     found = {}
     for kind, where, side in (("came", "was IS NULL", "b"), ("went", "present IS NULL", "a")):
         own = "".join(f", {quote_name(side + '.' + n)} AS {quote_name(n)}" for n in others)
-        first = f"{quote_name(_RANK)}, " if _RANK in others else ""
+        first = f"{quote_name(_RANK)}, " if is_list else ""
         found[kind] = _fetch(
             connection,
             f"SELECT {names}{own} FROM joined WHERE {where} ORDER BY {first}{names} LIMIT {rows}",
         )
     pairs = "".join(f", {quote_name(s + '.' + n)}" for n in others for s in "ab")
     where, order, kind = differs, names, "changed"
-    if _RANK in others:
+    if is_list:
         ranks = [quote_name(f"{side}.{_RANK}") for side in "ab"]
         where, order, kind = (
             quote_name("?" + _RANK),

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import csv
 
 from cprtools import tables
 from cprtools.errors import DataError, SchemaError
@@ -134,6 +135,29 @@ def test_folders_are_compared_table_by_table(tmp_path):
     (table,) = found.tables
     assert (table.name, table.same, table.came, table.went) == ("products", 1, 1, 1)
     assert "products: rows by product_id" in tables.difference_text(found)
+
+
+@pytest.mark.parametrize("text", [("a",), ("b",), ("a", "b")])
+def test_lists_in_csv_are_compared_as_those_in_parquet(tmp_path, text):
+    order = "c b d e f g h i j k l m"
+    lists = {"a": recs(f"x: {order}; y: a b"), "b": recs(f"x: m {order[:-2]}; y: a b; w: a")}
+    found = []
+    for endings in ({"a": "parquet", "b": "parquet"}, dict.fromkeys(text, "csv")):
+        names = [str(tmp_path / f"{side}.{endings.get(side, 'parquet')}") for side in "ab"]
+        for name, table in zip(names, lists.values(), strict=True):
+            csv.write_csv(table, name) if name.endswith("csv") else pq.write_table(table, name)
+        found.append(tables.differ(*names).tables[0])
+
+    assert found[1].lists == found[0].lists
+    assert found[1].examples["moved"] == found[0].examples["moved"]
+    assert found[1].examples["moved"][0]["a.rank"] == 12
+
+
+def test_a_rank_that_orders_no_list_is_a_column_as_any_other(differ):
+    before = pa.table({"product_id": ["p", "q"], "rank": ["gold", "tin"]})
+    after = pa.table({"product_id": ["p", "q"], "rank": ["gold", "zinc"]})
+    (table,) = differ(before, after).tables
+    assert table.examples["changed"] == [{"product_id": "q", "a.rank": "tin", "b.rank": "zinc"}]
 
 
 def test_rows_of_folders_that_go_by_place_are_said_to_tell_little(tmp_path):
