@@ -17,7 +17,7 @@ data_folder() {
   (cd "$1" && pwd)
 }
 
-# check_new FOLDER READ...: FOLDER is going to be removed, so nothing that is read may lie in it
+# check_new FOLDER READ...: FOLDER is removed or written over, so nothing that is read may be there
 check_new() {
   [ -d "$1" ] || return 0
   local folder read place
@@ -27,7 +27,7 @@ check_new() {
     [ -d "$place" ] || place=$(dirname "$place")
     place=$(cd "$place" && pwd -P)
     case $place/ in
-      "$folder"/*) stop "$1: is made anew, and $read lies in it; name another FOLDER" ;;
+      "$folder"/*) stop "$1: is written anew, and $read lies in it; name another FOLDER" ;;
     esac
   done
 }

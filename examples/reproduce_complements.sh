@@ -36,7 +36,8 @@ case $split in
 esac
 methods=${METHODS:-popularity type-popularity type-counts co-purchase item-knn mf ease blend p-companion}
 products=$data/products.parquet
-[ -n "${GO_ON:-}" ] || { check_new "$folder" "$data" && rm -rf "$folder"; }
+check_new "$folder" "$data"
+[ -n "${GO_ON:-}" ] || rm -rf "$folder"
 mkdir -p "$folder/truth" && cd "$folder"
 
 count=(${MIN_COUNT:+--min-count "$MIN_COUNT"})

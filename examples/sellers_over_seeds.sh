@@ -10,6 +10,7 @@ examples=$(cd "$(dirname "$0")" && pwd)
 data=$(data_folder "${1:-}" products.parquet listings.parquet)
 folder=${2:-reproduce/$(basename "$data")-sellers-seeds}
 seeds=${SEEDS:-0 1 2}
+check_new "$folder" "$data"
 mkdir -p "$folder" && folder=$(cd "$folder" && pwd)
 for seed in $seeds; do
   SEED=$seed bash "$examples/reproduce_sellers.sh" "$data" "$folder/s$seed"

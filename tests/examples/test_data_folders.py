@@ -76,13 +76,13 @@ def test_complements_need_relations_or_events_as_the_split_has_it(data):
     assert neither == (4, f"{data}: neither relations.parquet nor events.parquet in it")
 
 
-@pytest.mark.parametrize("name", ["reproduce_complements.sh", "ablation_sellers.sh", *SELLERS[::2]])
+@pytest.mark.parametrize("name", COMPLEMENTS + SELLERS)
 @pytest.mark.parametrize("folder", [".", "my data"])
 def test_a_folder_that_holds_the_data_is_not_removed(data, name, folder):
     before = sorted(path.name for path in data.iterdir())
     code, said = refusal(name, "my data", folder, cwd=data.parent)
     assert code == 2
-    assert said == f"{folder}: is made anew, and {data} lies in it; name another FOLDER"
+    assert said == f"{folder}: is written anew, and {data} lies in it; name another FOLDER"
     assert sorted(path.name for path in data.iterdir()) == before
 
 
