@@ -37,11 +37,11 @@ for method in $methods; do
 done
 [ ! -e p-companion.parquet ] || measure p-companion "${against[@]}" -o differences.parquet
 files=$(for method in $methods; do echo "$method.metrics.parquet"; done)
-[ ${#keep[@]} = 0 ] && segments=("warm queries" "queries without co-purchases" "new products") ||
-  segments=("rare queries" "middle queries" "frequent queries")
-for segment in all "${segments[@]}"; do
+[ ${#keep[@]} = 0 ] && segments="warm queries,queries without co-purchases,new products" ||
+  segments="rare queries,middle queries,frequent queries"
+{
   metrics=Hit@1,Hit@3,Hit@10
-  [ "$segment" != all ] || metrics+=,Asymmetry,TypesPerList@10,Coverage@10,Novelty@10
-  echo && echo "$segment" && echo
-  python "$examples/leaderboard.py" --metrics $metrics --segments "$segment" $files
-done | tee table.md
+  python "$examples/leaderboard.py" --apart $files \
+    --metrics $metrics,Asymmetry,TypesPerList@10,Coverage@10,Novelty@10
+  python "$examples/leaderboard.py" --apart --segments "$segments" --metrics $metrics $files
+} | tee table.md

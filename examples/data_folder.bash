@@ -17,6 +17,11 @@ data_folder() {
   (cd "$1" && pwd)
 }
 
+# has_column TABLE NAME
+has_column() {
+  [[ $(cprtools inspect "$1" --rows 0) == *$'\n'"  $2 "* ]]
+}
+
 # check_new FOLDER READ...: FOLDER is removed or written over, so nothing that is read may be there
 check_new() {
   [ -d "$1" ] || return 0

@@ -1,6 +1,8 @@
-"""One Markdown table from several metrics files: a row per method, a column per metric.
+"""Markdown from several metrics files: a row per method, a column per metric.
 
 Usage: python examples/leaderboard.py --metrics Hit@1,Hit@3,Hit@10 [--segments all,warm] FILE...
+
+All segments are in one table; with --apart each has its own, below its name.
 """
 
 import argparse
@@ -16,22 +18,30 @@ def main() -> None:
     parser.add_argument("files", nargs="+")
     parser.add_argument("--metrics", required=True, help="such as Hit@10,Recall@100")
     parser.add_argument("--segments", default="all")
+    parser.add_argument("--apart", action="store_true", help="a table for each segment")
     options = parser.parse_args()
-    wanted = [
-        (segment, metric)
-        for segment in options.segments.split(",")
-        for metric in options.metrics.split(",")
-    ]
-    heads = [m if s == "all" else f"{s}: {m}" for s, m in wanted]
+    measured = [pq.read_table(path).to_pylist() for path in options.files]
+    segments, metrics = options.segments.split(","), options.metrics.split(",")
+    if not options.apart:
+        heads = [m if s == "all" else f"{s}: {m}" for s in segments for m in metrics]
+        sys.stdout.write(table(measured, heads, segments, metrics))
+        return
+    for segment in segments:
+        sys.stdout.write(f"\n{segment}\n\n" + table(measured, metrics, [segment], metrics))
+
+
+def table(
+    measured: list[list[dict[str, Any]]], heads: list[str], segments: list[str], metrics: list[str]
+) -> str:
+    """The methods' rows below these heads, one for each metric of each segment."""
+    wanted = [(segment, metric) for segment in segments for metric in metrics]
     lines = [["method", *heads], ["---"] * (len(heads) + 1)]
-    lines += [row(path, wanted) for path in options.files]
-    text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
-    sys.stdout.write(text)
+    lines += [row(rows, wanted) for rows in measured]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def row(path: str, wanted: list[tuple[str, str]]) -> list[str]:
+def row(rows: list[dict[str, Any]], wanted: list[tuple[str, str]]) -> list[str]:
     """Method and its values, each with its interval; a dash where the file has none."""
-    rows = pq.read_table(path).to_pylist()
     values = {}
     for entry in rows:
         name = f"{entry['metric']}@{entry['k']}" if entry["k"] else entry["metric"]
@@ -39,7 +49,7 @@ def row(path: str, wanted: list[tuple[str, str]]) -> list[str]:
     cells = []
     for key in wanted:
         cells.append(shown(values.get(key)))
-    return [rows[0]["method"] if rows else path, *cells]
+    return [rows[0]["method"] if rows else "-", *cells]
 
 
 def shown(entry: dict[str, Any] | None) -> str:

@@ -29,8 +29,13 @@ case $split in
     ;;
   orders | time)
     [ -e "$data/events.parquet" ] || stop "$data: no events.parquet in it, which SPLIT=$split needs" 4
-    [ "$split" = orders ] || [ -n "${AT:-}" -a -n "${LATER:-}" ] ||
-      stop "SPLIT=time needs AT and LATER, such as AT=2024-05-01 LATER=2024-04-01"
+    if [ "$split" = time ]; then
+      [ -n "${AT:-}" ] && [ -n "${LATER:-}" ] ||
+        stop "SPLIT=time needs AT and LATER, such as AT=2024-05-01 LATER=2024-04-01"
+    else
+      has_column "$data/events.parquet" session_id ||
+        stop "$data/events.parquet: no session_id in it, which SPLIT=orders needs, and SPLIT=pairs does not" 3
+    fi
     ;;
   *) stop "SPLIT must be pairs, orders or time, got '$split'" ;;
 esac
@@ -54,7 +59,7 @@ if [ "$split" = pairs ]; then
   cprtools split rest2.parquet --pair query_id,candidate_id --fraction 0.1 --seed "$seed" \
     -o train.parquet --test-out truth/warm.parquet
   later=() keep=() exclude=(--exclude train.parquet)
-  segments=("all" "warm queries" "queries without co-purchases" "new products")
+  segments="all,warm queries,queries without co-purchases,new products"
 else
   if [ "$split" = time ]; then
     test_part=(--at "$AT") later_part=(--at "$LATER")
@@ -79,7 +84,7 @@ else
     later+=(--recent recent.parquet)
   fi
   keep=(--keep-train) exclude=()
-  segments=("all" "rare queries" "middle queries" "frequent queries")
+  segments="all,rare queries,middle queries,frequent queries"
 fi
 truth=truth
 if [ -n "${QUERIES:-}" ]; then
@@ -88,8 +93,7 @@ if [ -n "${QUERIES:-}" ]; then
     -o unused.parquet --test-out "$truth"
 fi
 vectors=()
-# of its columns alone: a product may be called so
-if [[ $(cprtools inspect "$products" --rows 0) == *$'\n  title '* ]]; then
+if has_column "$products" title; then
   cprtools embed-text "$products" ${EMBED:-} -o text.parquet
   vectors=(--vectors text.parquet)
   methods="${METHODS:-text-knn $methods}"
@@ -118,8 +122,5 @@ done
   --train train.parquet "${keep[@]}" --products "$products" --method p-companion \
   "${against[@]}" -o differences.parquet
 files=$(for method in $methods; do echo "$method.metrics.parquet"; done)
-for segment in "${segments[@]}"; do
-  echo && echo "$segment" && echo
-  python "$examples/leaderboard.py" --metrics Hit@1,Hit@3,Hit@10,Asymmetry,TypesPerList@10 \
-    --segments "$segment" $files
-done | tee table.md
+python "$examples/leaderboard.py" --metrics Hit@1,Hit@3,Hit@10,Asymmetry,TypesPerList@10 \
+  --segments "$segments" --apart $files | tee table.md

@@ -62,7 +62,9 @@ def change_state(
         work.run(nightly.NOTHING_FRESH)
     else:
         report = _read(work, source, nightly.READING, progress)
-    merging.settle(work, nightly.change(work, rules))
+    changes, added = nightly.change(work, rules)
+    merging.settle(work, changes)
+    report.added = None if source is None else added
     return report
 
 

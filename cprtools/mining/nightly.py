@@ -55,12 +55,14 @@ SELECT customer, count(*) AS n FROM (
   SELECT customer FROM old UNION ALL SELECT customer FROM fresh) GROUP BY ALL ORDER BY ALL
 """
 CHANGES = f"CREATE TABLE IF NOT EXISTS changes ({sql.COUNTS})"
-SETTLE = (
+FORGET_THEM = (
     "DELETE FROM events WHERE customer IN (SELECT customer FROM forgotten)",
-    f"INSERT INTO events ({sql.ROWS}) "
-    f"SELECT {sql.ROWS} FROM fresh ANTI JOIN old USING ({sql.ROWS})",
     "DELETE FROM visitors WHERE customer IN (SELECT customer FROM forgotten)",
 )
+# returns how many
+ADD = f"""
+INSERT INTO events ({sql.ROWS}) SELECT {sql.ROWS} FROM fresh ANTI JOIN old USING ({sql.ROWS})
+"""
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,11 @@ class Change:
     after: Totals
 
 
-def change(work: Workspace, rules: Rules) -> list[Change]:
+def change(work: Workspace, rules: Rules) -> tuple[list[Change], int]:
     """Bring a state up to date with the tables `fresh` (coded events) and `forgotten` (customers).
 
-    Differences of counts go to the table `changes`; the changes of everything else are returned.
+    Differences of counts go to the table `changes`; the changes of everything else are returned,
+    and how many events the state did not have.
     """
     work.run(OLD)
     work.run(CHANGES)
@@ -87,9 +90,9 @@ def change(work: Workspace, rules: Rules) -> list[Change]:
         for change in in_order(pool, look, _parts(work, gone)):
             work.insert("changes", change.counts.columns())
             changes.append(change)
-    for statement in SETTLE:
+    for statement in FORGET_THEM:
         work.run(statement)
-    return changes
+    return changes, int(work.run(ADD)[0][0])
 
 
 def _parts(work: Workspace, gone: Ints) -> Iterator[tuple[Events, Events, Bools]]:

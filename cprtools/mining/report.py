@@ -59,6 +59,8 @@ class MiningReport:
     rows: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     """Rows not used, by reason."""
+    added: int | None = None
+    """Distinct events that the state did not have; None where there was none, or no log."""
     other_events: dict[str, int] = field(default_factory=dict)
     """Rows by their event where that is neither view nor purchase, most frequent first."""
     doubts: Doubts = field(default_factory=Doubts)
@@ -97,6 +99,8 @@ class MiningReport:
         """Rows of name and values for a report."""
         lines: list[tuple[object, ...]] = [("rows read", self.rows)]
         lines += [(f"rows skipped: {reason}", n) for reason, n in self.skipped.items()]
+        if self.added is not None:
+            lines.append(("events new to the state", self.added))
         lines += list(self.totals.items())
         products = self.totals["products"]
         lines.append(("products in no pair", products - self.paired))
@@ -162,6 +166,8 @@ class MiningReport:
                 f"{total:,} rows are neither view nor purchase and were skipped: {shown}"
                 + self._other_names()
             )
+        if self.added == 0:
+            found.append("the state had each of these events already; was this log added before?")
         found += self.doubts.warnings()
         if self.pairs == 0:
             found.append(f"no pair is left; {self._why_empty()}")
@@ -196,6 +202,7 @@ class MiningReport:
             "rows": {
                 "read": self.rows,
                 "skipped": self.skipped,
+                "new_to_the_state": self.added,
                 "other_events": dict(list(self.other_events.items())[:_OTHER_EVENTS_SHOWN]),
             },
             "doubts": self.doubts.as_dict(),

@@ -80,6 +80,18 @@ def test_the_report_of_a_state_says_that_it_is_of_all_that_is_kept(shop):
     assert "pairs of kept" in told()
 
 
+def test_what_is_new_to_a_state_is_counted_and_a_log_added_twice_is_told(shop):
+    def told(log):
+        words = ("mine-pairs", log, "--state", "kept", "--report", "report.json")
+        done = run(shop, *words, "-o", "pairs.parquet").stderr.decode()
+        rows = json.loads((shop / "report.json").read_text())["rows"]
+        return rows["new_to_the_state"], "was this log added before?" in done
+
+    assert told("monday.parquet") == (None, False)
+    assert told("both.parquet") == (3, False)
+    assert told("tuesday.parquet") == (0, True)
+
+
 def test_a_state_alone_can_be_read_with_another_least_count(shop):
     ok(shop, "mine-pairs", "both.parquet", "--state", "kept", "-q", "-o", "pairs.parquet")
     few = ok(shop, "mine-pairs", "--state", "kept", "-q")

@@ -76,6 +76,15 @@ def test_complements_need_relations_or_events_as_the_split_has_it(data):
     assert neither == (4, f"{data}: neither relations.parquet nor events.parquet in it")
 
 
+def test_events_without_sessions_cannot_be_split_by_orders(data):
+    events = pq.read_table(data / "events.parquet").drop_columns("session_id")
+    pq.write_table(events, data / "events.parquet")
+    code, said = refusal("reproduce_complements.sh", data, "new", cwd=data)
+    assert code == 3
+    assert said.startswith(f"{data}/events.parquet: no session_id in it, which SPLIT=orders needs")
+    assert not (data / "new").exists()
+
+
 @pytest.mark.parametrize("name", COMPLEMENTS + SELLERS)
 @pytest.mark.parametrize("folder", [".", "my data"])
 def test_a_folder_that_holds_the_data_is_not_removed(data, name, folder):
