@@ -21,6 +21,7 @@ def labelled(pairs: pa.Table, labels: str) -> pa.Table:
     """
     if labels not in LABELS:
         raise ValueError(f"labels must be one of {LABELS}, got {labels!r}")
+    pairs = _without_nulls(pairs)
     views = (c.CO_VIEW, c.PURCHASE_AFTER_VIEW)
     # what is not told cannot be weighed
     if labels == "cleaned" or (labels == "weighed" and {*views} - {*pairs.column_names}):
@@ -32,3 +33,15 @@ def labelled(pairs: pa.Table, labels: str) -> pa.Table:
             learnt = pc.and_(learnt, pc.less(pairs.column(name), bought))
         learnt = pc.or_(learnt, pairs.column(c.COMPLEMENT))
     return pairs.set_column(pairs.column_names.index(c.COMPLEMENT), c.COMPLEMENT, learnt)
+
+
+def _without_nulls(pairs: pa.Table) -> pa.Table:
+    """A join of one's own leaves null what was never counted; compared with it, all is unknown."""
+    counts = (c.CO_PURCHASE, c.CO_VIEW, c.PURCHASE_AFTER_VIEW)
+    filled = {**dict.fromkeys(counts, 0), c.COMPLEMENT: False, c.SIMILAR: False}
+    for name in filled.keys() & {*pairs.column_names}:
+        column = pairs.column(name)
+        if column.null_count:
+            place = pairs.column_names.index(name)
+            pairs = pairs.set_column(place, name, pc.fill_null(column, filled[name]))
+    return pairs

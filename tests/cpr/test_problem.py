@@ -75,6 +75,23 @@ def test_few_views_speak_against_no_pair_of_bestsellers():
     assert labelled(more, "weighed").column("complement").to_pylist()[0] is False
 
 
+@pytest.mark.parametrize("labels", LABELS)
+def test_counts_and_flags_that_a_join_left_null_are_none(labels):
+    rows = [("a", "b", 5, None, True, None), ("a", "c", 2, 0, True, False),
+            ("c", "b", None, 3, None, True)]  # fmt: skip
+    table = pairs(*rows, after=[None, 0, 2])
+    built = build_problem(table, pa.table({"product_id": ["a", "b", "c"]}), labels=labels)
+    assert sorted(built.problem.matrix.data.tolist()) == [2, 5]
+    assert built.problem.similar.nnz == 2
+
+
+def test_a_complement_without_a_count_counts_once():
+    table = pairs(("a", "b", None, 0, True, False), ("b", "c", 3, 0, True, False))
+    for labels in ("weighed", "cleaned"):
+        problem = build_problem(table, None, labels=labels).problem
+        assert sorted(problem.matrix.data.tolist()) == [1, 3]
+
+
 def test_labels_are_weighed_cleaned_or_all():
     with pytest.raises(ValueError, match="cleaned"):
         build_problem(pairs(*ROWS), None, labels="dirty")
