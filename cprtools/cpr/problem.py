@@ -189,8 +189,10 @@ def _matrix(
     rows = catalogue.index_of(chosen.column(c.QUERY_ID))
     cols = catalogue.index_of(chosen.column(c.CANDIDATE_ID))
     values = np.maximum(chosen.column(count).to_numpy().astype(np.float32), 1)
-    inside = (rows >= 0) & (cols >= 0) & (rows != cols)
+    inside = (rows >= 0) & (cols >= 0)
+    # a product and itself are no pair, and neither of them is outside
+    kept = inside & (rows != cols)
     n = catalogue.table.num_rows
-    matrix = csr_matrix((values[inside], (rows[inside], cols[inside])), shape=(n, n))
+    matrix = csr_matrix((values[kept], (rows[kept], cols[kept])), shape=(n, n))
     matrix.sum_duplicates()
     return matrix, int((~inside).sum())

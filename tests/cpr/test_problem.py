@@ -47,6 +47,13 @@ def test_only_complement_pairs_inside_the_catalogue_count():
     assert built.pairs_outside == 1
 
 
+def test_a_product_and_itself_are_no_pair_and_not_outside():
+    products = pa.table({"product_id": ["a", "b", "c", "d"]})
+    built = build_problem(pairs(*ROWS, ("a", "a", 7, 0, True, False)), products)
+    assert built.problem.matrix.sum() == 5 + 2 + 1
+    assert built.pairs_outside == 1
+
+
 def test_all_labels_count_every_co_purchase_whatever_was_viewed():
     products = pa.table({"product_id": ["a", "b", "c", "d"]})
     built = build_problem(pairs(*ROWS), products, labels="all")
