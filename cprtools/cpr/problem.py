@@ -71,7 +71,8 @@ def build_problem(
     complement, as for `labelled`. parts: pairs of the earlier and of the later orders behind
     `pairs`, to choose settings and ranker by, and of the last of the earlier ones, as what was
     bought of late: `later` is that of all orders.
-    Raises SchemaError where no such pair is left inside the catalogue, ValueError for other labels.
+    Raises SchemaError where no such pair is left inside the catalogue, of all orders or of a part,
+    ValueError for other labels.
     """
     pairs, *parts = [labelled(table, labels) for table in (pairs, *parts)]
     products = _by_popularity(pairs, _every_id(pairs) if products is None else products)
@@ -80,13 +81,8 @@ def build_problem(
     products, catalogue, centres = _typed(products, dense, seed)
     vocabulary = learn_vocabulary(products, [p.shape[1] for p in parts_of_vectors], centres)
     matrix, outside = _matrix(pairs, catalogue, c.COMPLEMENT, c.CO_PURCHASE)
-    if not matrix.nnz:
-        what = "co-purchase" if labels == "all" else "complement"
-        raise SchemaError(
-            f"no {what} pair joins two of the {products.num_rows:,} products; "
-            "do the product ids of both tables agree?"
-        )
     counts = [_matrix(part, catalogue, c.COMPLEMENT, c.CO_PURCHASE)[0] for part in parts]
+    _check_pairs([matrix, *counts], labels)
     earlier, later, recent = [*counts, None, None, None][:3]
     similar, co_views = _views(pairs, catalogue)
     # of all orders they would tell the earlier ones of the later ones
@@ -113,6 +109,21 @@ def build_problem(
         is_square=True,
     )
     return BuiltProblem(problem, catalogue, outside, vocabulary)
+
+
+def _check_pairs(matrices: Sequence[csr_matrix], labels: str) -> None:
+    """Raise SchemaError where one of these, all orders and their parts, has nothing to learn from.
+
+    A part without pairs would leave settings and ranker as if nobody had asked for them.
+    """
+    what = "co-purchase" if labels == "all" else "complement"
+    starts = ("", "--earlier: ", "--later: ", "--recent: ")
+    for start, matrix in zip(starts, matrices, strict=False):
+        if not matrix.nnz:
+            raise SchemaError(
+                f"{start}no {what} pair joins two of the {matrix.shape[0]:,} products; "
+                "do the product ids of both tables agree?"
+            )
 
 
 def _views(pairs: pa.Table, catalogue: Catalogue) -> tuple[csr_matrix | None, csr_matrix | None]:

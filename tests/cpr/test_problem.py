@@ -209,6 +209,17 @@ def test_pairs_of_two_parts_are_laid_out_like_the_pairs_and_context_is_left_out(
     assert built.problem.recent is None
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_part_of_the_orders_without_a_pair_of_the_products_is_refused(place):
+    products = pa.table({"product_id": ["a", "b", "c", "d"]})
+    parts = [pairs(("a", "b", 3, 0, True, False)) for _ in range(3)]
+    name = ("--earlier", "--later", "--recent")[place]
+    for odd in (("x", "y", 3, 0, True, False), ("a", "b", 0, 3, False, True)):
+        parts[place] = pairs(odd)
+        with pytest.raises(SchemaError, match=f"{name}: no complement pair joins two of the 4"):
+            build_problem(pairs(*ROWS), products, parts=parts)
+
+
 def test_the_last_orders_of_all_are_the_later_ones_and_those_of_the_earlier_ones_are_told():
     products = pa.table({"product_id": ["a", "b", "c", "d"]})
     parts = [pairs(("a", "b", count, 0, True, False)) for count in (3, 2, 1)]
