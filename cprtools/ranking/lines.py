@@ -23,6 +23,7 @@ _SHARE = 1 / 3
 _FURTHEST = 8.0
 # of each kind of query: with more the others tell nothing new; with fewer there is no line
 _MOST_NEGATIVES, _LEAST_POSITIVES = 200_000, 100
+_SMALLEST = np.finfo(np.float64).eps
 _PENALTY = 1.0
 _INTERCEPT = ""
 
@@ -136,7 +137,8 @@ def _fit_line(
 
     def loss(line: DoubleArray) -> tuple[float, DoubleArray]:
         odds = values @ line[1:] + line[0]
-        slope = each * (1 / (1 + np.exp(-odds)) - is_true)
+        with np.errstate(over="ignore"):  # 1 / infinity is the 0 that is meant
+            slope = each * (1 / (1 + np.exp(-odds)) - is_true)
         cost = (each * (np.logaddexp(0, odds) - is_true * odds)).sum()
         penalty = _PENALTY * (line[1:] ** 2).sum() / 2
         return cost + penalty, np.concatenate(
@@ -144,7 +146,8 @@ def _fit_line(
         )
 
     start = np.zeros(values.shape[1] + 1)
-    share = (each * is_true).sum() / each.sum()
+    # beside counts of 2**53 it rounds to 1, whose odds are infinite
+    share = min((each * is_true).sum() / each.sum(), 1 - _SMALLEST)
     start[0] = np.log(share / (1 - share))
     line = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
     return mean, deviation, line[1:], line[0]

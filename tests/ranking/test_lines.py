@@ -43,6 +43,16 @@ def test_a_pair_counts_as_often_as_it_was_bought():
     np.testing.assert_allclose(more[1] - once[1], 0, atol=0.5)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("count", [2.0**53, 2.0**62])
+def test_counts_beside_which_all_others_round_to_nothing_leave_a_finite_line(count):
+    features, counts = evidence()
+    huge = (counts * count).astype(np.float32)
+    lines = fit_lines(features, huge, NAMES, degree="query_degree")
+    assert np.isfinite(lines.predict(features)).all()
+    load_lines(lines.tables()["ranker_lines"], NAMES, "query_degree")
+
+
 def test_drawn_negatives_stand_for_all(monkeypatch):
     features, counts = evidence()
     whole = fit_lines(features, counts, NAMES, degree="query_degree")
