@@ -108,10 +108,12 @@ class SourceFitter:
 
     def __call__(self, problem: Problem) -> Mapping[str, Recommender]:
         """The sources by name, the model itself first."""
+        # first: a checkpoint of other data or settings is refused before anything is tuned
+        own = PCompanion.fit(problem, seed=self.seed, **self.options)
         factorisation = Factorisation.fit(problem, seed=self.seed, **self.tuned)
         self.tuned = factorisation.chosen
         sources: dict[str, Recommender] = {
-            PCompanion.method: PCompanion.fit(problem, seed=self.seed, **self.options),
+            PCompanion.method: own,
             Factorisation.method: factorisation,
             ItemKnn.method: ItemKnn.fit(problem),
         }

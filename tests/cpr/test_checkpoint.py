@@ -7,7 +7,7 @@ import torch
 from cprtools.cpr import training
 from cprtools.cpr.config import make_config
 from cprtools.cpr.memory import memory_note
-from cprtools.cpr.recipe import TRAINED
+from cprtools.cpr.recipe import TRAINED, Factorisation, SourceFitter
 from cprtools.errors import SchemaError, UsageError
 from cprtools.tables import open_folder
 from cprtools.training.checkpoint import Checkpoints
@@ -88,6 +88,20 @@ def test_a_checkpoint_of_other_settings_or_data_is_refused(market, tmp_path, opt
         run = Run(checkpoints=keep(tmp_path / "state", resume=True))
         with pytest.raises(SchemaError, match="a checkpoint of other data, settings or version"):
             training.train(problem, changed, run)
+
+
+def test_a_checkpoint_of_other_settings_is_refused_before_other_sources_are_tuned(
+    market, tmp_path, monkeypatch
+):
+    training.train(
+        market.problem, make_config(SHORT, seed=0), Run(checkpoints=keep(tmp_path / "state"))
+    )
+    monkeypatch.setattr(Factorisation, "fit", lambda *_, **__: pytest.fail("was tuned"))
+    fit = SourceFitter(
+        {**SHORT, "epochs": 6, "run": Run(checkpoints=keep(tmp_path / "state", resume=True))}, 0
+    )
+    with pytest.raises(SchemaError, match="a checkpoint of other data, settings or version"):
+        fit(market.problem)
 
 
 def test_resuming_from_nothing_begins_and_without_resume_the_old_state_is_replaced(
