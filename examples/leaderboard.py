@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--segments", default="all")
     parser.add_argument("--apart", action="store_true", help="a table for each segment")
     options = parser.parse_args()
-    measured = [pq.read_table(path).to_pylist() for path in options.files]
+    measured = {path: pq.read_table(path).to_pylist() for path in options.files}
     segments, metrics = options.segments.split(","), options.metrics.split(",")
     if not options.apart:
         heads = [m if s == "all" else f"{s}: {m}" for s in segments for m in metrics]
@@ -31,16 +31,19 @@ def main() -> None:
 
 
 def table(
-    measured: list[list[dict[str, Any]]], heads: list[str], segments: list[str], metrics: list[str]
+    measured: dict[str, list[dict[str, Any]]],
+    heads: list[str],
+    segments: list[str],
+    metrics: list[str],
 ) -> str:
     """The methods' rows below these heads, one for each metric of each segment."""
     wanted = [(segment, metric) for segment in segments for metric in metrics]
     lines = [["method", *heads], ["---"] * (len(heads) + 1)]
-    lines += [row(rows, wanted) for rows in measured]
+    lines += [row(path, rows, wanted) for path, rows in measured.items()]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def row(rows: list[dict[str, Any]], wanted: list[tuple[str, str]]) -> list[str]:
+def row(path: str, rows: list[dict[str, Any]], wanted: list[tuple[str, str]]) -> list[str]:
     """Method and its values, each with its interval; a dash where the file has none."""
     values = {}
     for entry in rows:
@@ -49,7 +52,7 @@ def row(rows: list[dict[str, Any]], wanted: list[tuple[str, str]]) -> list[str]:
     cells = []
     for key in wanted:
         cells.append(shown(values.get(key)))
-    return [rows[0]["method"] if rows else "-", *cells]
+    return [rows[0]["method"] if rows else path, *cells]
 
 
 def shown(entry: dict[str, Any] | None) -> str:

@@ -265,9 +265,9 @@ def title_brand(titles: pa.ChunkedArray) -> pa.Array:
     """A stand-in for a missing brand column: titles lead with the maker's name."""
     words = pc.utf8_split_whitespace(pc.utf8_lower(pc.utf8_trim_whitespace(titles)))
     first = pc.list_slice(words, 0, 1)
+    flat = [row[0] if row else None for row in first.to_pylist()]
     # of a blank title the first word is ""
-    flat = [(row[0] or None) if row else None for row in first.to_pylist()]
-    return pa.array(flat, pa.string())
+    return without_blanks(pa.array(flat, pa.string()))
 
 
 def _split_titles(products: pa.Table) -> _Titles:

@@ -74,8 +74,8 @@ def training_run(
 ) -> "Run | None":
     """What surrounds the training of the method `trained`, shown on stderr; None for others.
 
-    Raises UsageError, DataError and SchemaError as `make_run` does, and where the model would be
-    written over the checkpoint: that is refused, but only when all is done.
+    Raises UsageError, DataError and SchemaError as `make_run` does. UsageError, too, where the
+    model would be written over the checkpoint: its writer refuses that only when all is trained.
     """
     from cprtools.training.run import make_run
 

@@ -1,8 +1,11 @@
 """Sellers with one listing and with none."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.sparse import csr_matrix
 
 from cprtools import answers
 from cprtools.answers.starters import lists_nothing, popular_products
@@ -65,22 +68,20 @@ def test_what_fewer_than_five_sellers_list_is_not_told_apart(model):
     assert len(few) == 1
 
 
+def market(listed):
+    """As much of a model as popular products are found by: (sellers, products) 1 where listed."""
+    problem = SimpleNamespace(matrix=csr_matrix(listed))
+    popularity = listed.sum(axis=0, dtype=np.float64)
+    return SimpleNamespace(popularity=popularity, stage=SimpleNamespace(problem=problem))
+
+
 def test_the_affinity_is_the_share_of_sellers_at_equal_prior():
-    class Small:
-        popularity = np.array([9.0, 0.0, 5.0, 3.0])
-
-        class stage:  # noqa: N801
-            class problem:  # noqa: N801
-                matrix = np.zeros(0)
-
-    from scipy.sparse import csr_matrix
-
     # nine sellers with a listing, and one without
     listed = np.zeros((10, 4), dtype=np.float32)
     listed[:9, 0] = listed[:5, 2] = listed[:3, 3] = 1
-    Small.stage.problem.matrix = csr_matrix(listed)
+    small = market(listed)
     allowed = np.array([True, False, True, True])
-    cols, affinity = popular_products(Small, Pool.all_of(4), allowed)
+    cols, affinity = popular_products(small, Pool.all_of(4), allowed)
     assert cols.tolist() == [0, 2, 3]
     # (9 + 1/2)/10, (5 + 1/2)/10 and, of three sellers none told, (0 + 1/2)/10; their mean is
     # 15.5/30
@@ -89,24 +90,16 @@ def test_the_affinity_is_the_share_of_sellers_at_equal_prior():
         (p / mean) / (p / mean + (1 - p) / (1 - mean)) for p in (9.5 / 10, 5.5 / 10, 0.5 / 10)
     ]
     np.testing.assert_allclose(affinity, expected)
-    assert lists_nothing(Small, np.array([9, 0])).tolist() == [True, False]
-    nothing = popular_products(Small, Pool.all_of(4), np.zeros(4, dtype=bool))
+    assert lists_nothing(small, np.array([9, 0])).tolist() == [True, False]
+    nothing = popular_products(small, Pool.all_of(4), np.zeros(4, dtype=bool))
     assert len(nothing[0]) == len(nothing[1]) == 0
 
 
 def test_where_no_product_is_told_apart_all_have_one_half():
-    from scipy.sparse import csr_matrix
-
-    class Tiny:
-        popularity = np.ones(60)
-
-        class stage:  # noqa: N801
-            class problem:  # noqa: N801
-                matrix = csr_matrix(np.ones((2, 60), dtype=np.float32))
-
+    tiny = market(np.ones((2, 60), dtype=np.float32))
     # exactly, whatever the mean is rounded to: it is the default threshold
     for number in range(1, 61):
-        _, affinity = popular_products(Tiny, Pool.all_of(60), np.arange(60) < number)
+        _, affinity = popular_products(tiny, Pool.all_of(60), np.arange(60) < number)
         assert set(affinity.tolist()) == {0.5}
 
 
