@@ -108,7 +108,7 @@ def _table(
         c.PRODUCT_TYPE: model.values(c.PRODUCT_TYPE, cols),
         c.SCORE: number_array(scores),
         c.TYPE_SCORE: _read_type_scores(type_scores, rows, types),
-        c.REASON: pa.array(complement_reasons(model, block[rows], cols), pa.string()),
+        c.REASON: pa.array(complement_reasons(model, block[rows], cols, scores), pa.string()),
     }
     table = pa.table(columns, schema=COMPLEMENT_RECOMMENDATIONS.schema)
     for name in request.columns:

@@ -17,7 +17,7 @@ from cprtools.baselines.catalogue import (
     number_values,
     numeric_prices,
 )
-from cprtools.baselines.contract import FloatArray, IntArray
+from cprtools.baselines.contract import PAIRS, VECTORS, FloatArray, IntArray
 from cprtools.baselines.extension import append_products
 from cprtools.baselines.vocabulary import MEMBER, Vocabulary, load_vocabulary
 from cprtools.errors import SchemaError
@@ -76,6 +76,23 @@ def _extended(model: Model, new: pa.Table, label: str, vectors: Sequence[Source]
     catalogue = Catalogue(table, model.catalogue.type_names)
     more = model.num_added + new.num_rows
     return Model(model.folder, stage, catalogue, model.sellers, more)
+
+
+def unread(model: Model, *, has_vectors: bool) -> str:
+    """What the model will not know of products that it is extended by, in words; mostly nothing."""
+    method, known_by = model.method, model.stage.model.knows_by
+    is_seller = model.folder.kind == SELLERS
+    if known_by == PAIRS or (known_by == VECTORS and not has_vectors):
+        evidence = "vectors" if known_by == VECTORS else "listings" if is_seller else "pairs"
+        missing = "without --vectors new ones" if known_by == VECTORS else "new ones"
+        result = "it cannot tell them apart" if is_seller else "they get the most popular products"
+        return f"{method} knows products by their {evidence} alone; {missing} have none: {result}"
+    if not has_vectors and model.stage.problem.vectors is not None:
+        return (
+            "the model was trained on vectors; without --vectors new products go by their "
+            "attributes alone"
+        )
+    return ""
 
 
 def products_of(vectors: Sequence[Source]) -> pa.Table:

@@ -4,16 +4,23 @@ import numpy as np
 import numpy.typing as npt
 
 from cprtools.answers.model import Model
+from cprtools.baselines.contract import PAIRS, TYPES
 from cprtools.baselines.rows import entries_at
 from cprtools.tables import columns as c
 
+FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
 
 _PARTS = 2
 
 
-def complement_reasons(model: Model, query_idx: IntArray, cols: IntArray) -> list[str]:
-    """One line for each (query, candidate) pair; both arguments are (pairs,) int64."""
+def complement_reasons(
+    model: Model, query_idx: IntArray, cols: IntArray, scores: FloatArray
+) -> list[str]:
+    """One line for each (query, candidate) pair: (pairs,) int64 each, and their scores.
+
+    A score of a method is evidence where it is above 0 (see `Recommender`).
+    """
     problem = model.stage.problem
     together = entries_at(problem.matrix, query_idx, cols)
     reverse = entries_at(problem.towards, query_idx, cols)
@@ -21,8 +28,8 @@ def complement_reasons(model: Model, query_idx: IntArray, cols: IntArray) -> lis
     names = model.type_names
     brands = model.strings(c.BRAND)
     reasons = []
-    pairs = (values.tolist() for values in (query_idx, cols, together, reverse))
-    for query, col, count, back in zip(*pairs, strict=True):
+    pairs = (values.tolist() for values in (query_idx, cols, together, reverse, scores))
+    for query, col, count, back, score in zip(*pairs, strict=True):
         parts = []
         if count >= 1:
             parts.append(f"bought together {_times(count)}")
@@ -37,8 +44,16 @@ def complement_reasons(model: Model, query_idx: IntArray, cols: IntArray) -> lis
         elsewhere = popularity[col] - count
         if elsewhere >= 1:
             parts.append(f"{_purchases(elsewhere)} with other products")
-        reasons.append("; ".join(parts[:_PARTS]) or "nearest by its features")
+        reasons.append("; ".join(parts[:_PARTS]) or _without_pairs(model, score))
     return reasons
+
+
+def _without_pairs(model: Model, score: float) -> str:
+    """Why a product is there that no known pair leads to."""
+    known_by = model.stage.model.knows_by
+    if known_by == PAIRS or score <= 0:
+        return "fills the list up, no known pair leads to it"
+    return "chosen by its type" if known_by == TYPES else "nearest by its features"
 
 
 def _times(count: float) -> str:

@@ -9,7 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.contract import (
+    TYPES,
+    FloatArray,
+    IntArray,
+    Problem,
+    ReadTable,
+    Recommender,
+)
 from cprtools.baselines.options import (
     check_least,
     refuse_unknown,
@@ -31,6 +38,7 @@ class TypeCounts(Recommender):
     """Scores a candidate by how often it was bought after products of the query's type."""
 
     method: ClassVar[str] = "type-counts"
+    knows_by: ClassVar[str] = TYPES
 
     def __init__(self, counts: csr_matrix | _CountsInPlace, row_of_query: IntArray):
         self._counts = counts
@@ -108,6 +116,7 @@ class TypePopularity(Recommender):
     """
 
     method: ClassVar[str] = "type-popularity"
+    knows_by: ClassVar[str] = TYPES
     search = (("smoothing", [0.1, 1.0, 10.0, 100.0, 1000.0]),)
 
     def __init__(self, problem: Problem, smoothing: float):

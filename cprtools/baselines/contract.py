@@ -167,6 +167,10 @@ class Problem:
         return int(self.matrix.shape[1])
 
 
+# what a method knows a product by: known pairs or listings, its type, its vectors, all there is
+PAIRS, TYPES, VECTORS, FEATURES = "pairs", "types", "vectors", "features"
+
+
 class NotInPlace(Exception):  # noqa: N818 - a way to go, not an error
     """A model, or a method of it, that has to be read as a whole."""
 
@@ -182,6 +186,8 @@ class Recommender(ABC):
     """The name on the command line."""
     search: ClassVar[Sequence[tuple[str, Sequence[Any]]]] = ()
     """Options of `fit` worth tuning with their ordered values, in the order of climbing."""
+    knows_by: ClassVar[str] = PAIRS
+    """What the scores of a product are made of: PAIRS alone, TYPES, VECTORS or FEATURES."""
 
     @classmethod
     @abstractmethod
@@ -285,6 +291,7 @@ class Wrapped(Recommender):
 
     def __init__(self, model: Recommender):
         self.method = model.method  # type: ignore[misc]
+        self.knows_by = model.knows_by  # type: ignore[misc]
         self._model = model
 
     @classmethod

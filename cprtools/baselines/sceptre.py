@@ -8,7 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.contract import (
+    FEATURES,
+    FloatArray,
+    IntArray,
+    Problem,
+    ReadTable,
+    Recommender,
+)
 from cprtools.baselines.dense import stable_product
 from cprtools.baselines.options import check_least, refuse_unknown, require_square
 from cprtools.baselines.sparse import canonical
@@ -35,6 +42,7 @@ class Sceptre(Recommender):
     """
 
     method: ClassVar[str] = "sceptre"
+    knows_by: ClassVar[str] = FEATURES
     search = (
         ("topics", [20, 40, 80, 160]),
         ("regularisation", [0.01, 0.1, 1.0, 10.0]),

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from cprtools.baselines.contract import (
+    VECTORS,
     FloatArray,
     IntArray,
     NotInPlace,
@@ -38,6 +39,7 @@ class TextKnn(Recommender):
     """
 
     method: ClassVar[str] = "text-knn"
+    knows_by: ClassVar[str] = VECTORS
 
     def __init__(self, vectors: FloatArray, matrix: Sparse | None, nearest: int):
         self._vectors = vectors

@@ -173,12 +173,11 @@ def _with_products(model: "Model", request: Request) -> tuple["Model", list[Any]
 
 
 def _warn_of_gaps(model: "Model", request: Request, label: str, num_new: int) -> None:
-    """Say what the ranker will miss of new products that come by one of their two tables."""
-    if not request.vectors and model.stage.problem.vectors is not None:
-        console.warn(
-            "the model was trained on vectors; without --vectors new products go "
-            "by their attributes alone"
-        )
+    """Say what the model will miss of new products, and of those that come by one table alone."""
+    from cprtools.answers.newcomers import unread
+
+    if text := unread(model, has_vectors=bool(request.vectors)):
+        console.warn(f"{label}: {text}")
     known = model.catalogue.table
     missing = [n for n in _ATTRIBUTES if known.column(n).null_count < known.num_rows]
     is_ranked = request.use_ranker and model.stage.trees is not None

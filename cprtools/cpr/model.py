@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.contract import (
+    FEATURES,
+    FloatArray,
+    IntArray,
+    Problem,
+    ReadTable,
+    Recommender,
+)
 from cprtools.baselines.options import require_square
 from cprtools.cpr.cold import FeatureWeights, cold_factors, network_shapes
 from cprtools.cpr.config import METHOD, make_config
@@ -37,6 +44,7 @@ class PCompanion(Recommender):
     """
 
     method: ClassVar[str] = METHOD
+    knows_by: ClassVar[str] = FEATURES
 
     def __init__(
         self, form: ClosedForm, settings: dict[str, Any], features: Callable[[], FeatureWeights]

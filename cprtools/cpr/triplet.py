@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from cprtools.baselines.catalogue import unit_rows
-from cprtools.baselines.contract import FloatArray, Problem, ReadTable
+from cprtools.baselines.contract import FEATURES, FloatArray, Problem, ReadTable
 from cprtools.baselines.directed import DirectedVectors
 from cprtools.baselines.options import check_choice, check_least, refuse_unknown, require_square
 from cprtools.baselines.sparse import WEIGHTINGS
@@ -27,6 +27,7 @@ class Triplet(DirectedVectors):
     """
 
     method: ClassVar[str] = "triplet"
+    knows_by: ClassVar[str] = FEATURES
     search = (
         ("margin", [0.05, 0.1, 0.2, 0.4]),
         ("power", [0.0, 0.5, 1.0]),

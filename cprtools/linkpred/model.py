@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from cprtools.baselines.contract import FloatArray, IntArray, Problem, ReadTable, Recommender
+from cprtools.baselines.contract import (
+    FEATURES,
+    FloatArray,
+    IntArray,
+    Problem,
+    ReadTable,
+    Recommender,
+)
 from cprtools.baselines.dense import stable_product
 from cprtools.baselines.options import require_sellers
 from cprtools.baselines.tuning import Validation, hold_out
@@ -70,6 +77,7 @@ class GraphModel(Recommender):
     """
 
     method: ClassVar[str] = "gnn"
+    knows_by: ClassVar[str] = FEATURES
 
     def __init__(
         self, sellers: FloatArray, products: FloatArray, cold: ColdEncoder, epochs: int = 0

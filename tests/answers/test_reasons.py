@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from cprtools import answers, tables
 from cprtools.answers.in_place import open_in_place
@@ -19,9 +20,9 @@ def pairs_table(rows):
     })  # fmt: skip
 
 
-def both_models(folder, method, pairs, products):
+def both_models(folder, method, pairs, products, vectors=()):
     """The model in memory, and the same one in place."""
-    built = build_problem(pairs, products, [])
+    built = build_problem(pairs, products, vectors)
     stage = recipe.train(built.problem, method, options={}, with_ranker=True)
     members, facts = answers.model_members(stage, built.catalogue)
     footer = tables.Footer(command="train-cpr", params={}, seed=0, inputs=[])
@@ -48,6 +49,34 @@ def test_a_pair_known_the_other_way_round_is_a_reason_of_its_own(tmp_path):
         # nothing is known from a to c, and the pair of a and b is known both ways
         assert reasons["c"].split("; ")[0] == "bought the other way round 2 times"
         assert reasons["b"].split("; ")[0] == "bought together 3 times"
+
+
+def test_a_product_that_fills_a_list_up_is_not_called_near(tmp_path):
+    pairs = pairs_table([("a", "b", 3), ("b", "a", 1)])
+    products = pa.table({"product_id": ["a", "b", "c"], "product_type": ["A", "B", "C"]})
+    filling = "fills the list up, no known pair leads to it"
+    expected = {
+        "popularity": filling, "co-purchase": filling, "type-counts": filling,
+        "type-popularity": "chosen by its type",
+    }  # fmt: skip
+    for method, reason in expected.items():
+        for model in both_models(tmp_path, method, pairs, products):
+            assert reasons_of(model, "a") == {"b": "bought together 3 times", "c": reason}
+
+
+def test_text_calls_near_what_is_near(tmp_path):
+    pairs = pairs_table([("a", "b", 3)])
+    ids = ["a", "b", "c", "d"]
+    products = pa.table({"product_id": ids})
+    angles = np.array([0, 3, 0.5, 2.5])
+    matrix = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    pq.write_table(tables.vectors_table(pa.array(ids), matrix), tmp_path / "v.parquet")
+    vectors = [tables.open_table(str(tmp_path / "v.parquet"), tables.VECTORS)]
+    for model in both_models(tmp_path, "text-knn", pairs, products, vectors):
+        reasons = reasons_of(model, "a")
+        assert reasons["b"] == "bought together 3 times"
+        assert reasons["c"] == "nearest by its features"
+        assert reasons["d"] == "fills the list up, no known pair leads to it"
 
 
 def test_products_without_a_brand_do_not_have_the_same_one(tmp_path):

@@ -116,6 +116,31 @@ def test_one_of_model_products_and_vectors_may_be_a_pipe(shop):
     assert len(out) == 11 and ",type B," in out[1]
 
 
+@pytest.mark.parametrize(
+    ("method", "given", "told"),
+    [
+        ("item-knn", GIVEN, "item-knn knows products by their pairs alone; new ones have none: "),
+        ("blend", GIVEN[:2], "blend knows products by their pairs alone; new ones have none: "),
+        ("text-knn", GIVEN[:2],
+         "text-knn knows products by their vectors alone; without --vectors new ones have none: "),
+    ],
+)  # fmt: skip
+def test_a_method_that_knows_nothing_of_new_products_says_so(shop, method, given, told):
+    words = ("--vectors", "vectors.parquet", "--method", method, "-o", f"{method}.model")
+    ok(shop, "train-cpr", "pairs.parquet", "--products", "products.parquet", *words)
+    asked = ("--model", f"{method}.model", "--product", "N2", "--types", "0", "--format", "json")
+    done = run(shop, "recommend", *asked, *given)
+    assert done.returncode == 0, done.stderr.decode()
+    warnings = [line for line in done.stderr.decode().splitlines() if "warning" in line]
+    start = "cprtools: warning: new.parquet: "
+    assert warnings == [f"{start}{told}they get the most popular products"]
+    ok(shop, "train-cpr", "pairs.parquet", "--products", "products.parquet",
+       "--method", "popularity", "-o", "popularity.model")  # fmt: skip
+    asked = ("--product", "N2", *given[:2], "--types", "0", "--model", "popularity.model")
+    popular = [row["product_id"] for row in rows_of(shop, *asked)]
+    assert [json.loads(line)["product_id"] for line in done.stdout.splitlines()] == popular
+
+
 def test_products_as_text_and_under_other_names_are_read(shop):
     (shop / "new.csv").write_text("sku,product_type,price\nN9,type A,$3.50\n")
     asked = ("--product", "N9", "--products", "new.csv", "--columns", "product_id=sku")
