@@ -152,8 +152,11 @@ class TypePopularity(Recommender):
     def score(self, query_idx: IntArray) -> FloatArray:
         """P(type | type) P(item | type): (len(query_idx), num_candidates) float32."""
         classes, rows = np.unique(self._classes[query_idx], return_inverse=True)
-        scores = self._class_scores(classes)[:, self._classes] * self._within
-        return np.asarray(scores.astype(np.float32)[rows])
+        scores = np.empty((len(query_idx), self.num_candidates), dtype=np.float32)
+        # one by one: all of them in double precision would take several times the memory
+        for row, by_class in enumerate(self._class_scores(classes)):
+            scores[rows == row] = by_class[self._classes] * self._within
+        return scores
 
     def type_scores(self, query_idx: IntArray) -> FloatArray:
         """P(type | type of the query): (len(query_idx), num_types) float32."""
