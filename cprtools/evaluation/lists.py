@@ -150,9 +150,13 @@ def note_short(
     queries, metric = words
     missing = num_queries - len(np.unique(lists.query))
     if missing:
-        # where none has one the ids are probably others
-        said = notes if missing < num_queries else warnings
-        said.append(f"{missing:,} of {num_queries:,} {queries} have no list: counted as misses")
+        told = f"{missing:,} of {num_queries:,} {queries} have no list: counted as misses"
+        if missing < num_queries:
+            notes.append(told)
+        else:
+            warnings.append(f"{told}; are there no lists, or have they other ids than the truth?")
+            # that these end early tells nothing more
+            return
     longest = int(lists.rank.max(initial=0))
     if longest < k:
         notes.append(f"no list is longer than {longest}: {metric}@{k} sees no more than that")

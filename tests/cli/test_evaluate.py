@@ -266,6 +266,8 @@ def test_an_empty_list_of_recommendations_is_all_misses(market):
     assert done.returncode == 0, done.stderr
     assert rows(market / "m.parquet")["empty", "Hit", 10, "all"]["value"] == 0
     assert "30 of 30 queries have no list" in done.stderr
+    assert "are there no lists, or have they other ids than the truth?" in done.stderr
+    assert "no list is longer" not in done.stderr
 
 
 def test_what_holds_for_all_recommendations_is_told_once(market):

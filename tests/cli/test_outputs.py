@@ -183,4 +183,6 @@ def test_lists_of_other_ids_than_the_truth_are_a_warning(shop):
     write(shop / "truth.parquet", seller_id=["0001"], product_id=["A1"])
     done = run(shop, "evaluate", "r.parquet", "--truth", "truth.parquet", "-q", "-o", "m.parquet")
     assert done.returncode == 0
-    assert "1 of 1 sellers have no list" in done.stderr.decode()
+    said = done.stderr.decode()
+    assert "1 of 1 sellers have no list" in said
+    assert "have they other ids than the truth?" in said
