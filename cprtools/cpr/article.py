@@ -1,16 +1,13 @@
 """The network of the `article` preset: concatenation, one output per predicted type."""
 
-from functools import reduce
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cprtools.cpr.bags import Bags
 from cprtools.cpr.config import CprConfig
 from cprtools.cpr.features import Features
-from cprtools.cpr.losses import all_squared_distances, squared_distance
-from cprtools.cpr.pcompanion import Factors, Network
+from cprtools.cpr.losses import squared_distance
+from cprtools.cpr.pcompanion import Factors, Network, TypeFactors
 
 # log-odds of a type that no product has, against any other
 _NOBODY = -50.0
@@ -72,28 +69,38 @@ class ArticleNetwork(Network):
         products = torch.arange(len(self.codes))
         theta, outputs = self.embed(products), self.outputs(products)
         margin = self.config.margin or 1.0
-        length = outputs.square().sum(dim=2, keepdim=True)
-        # (products, num_outputs, dim + 1) -> (products, num_outputs * (dim + 1))
-        source = torch.cat([2 * outputs, -length], dim=2).flatten(1) / margin
+        source = _near_outputs(outputs, margin)
         return Factors(
             theta=theta,
             source=source,
             new_source=source,
             target=torch.cat([theta, torch.ones(len(theta), 1)], dim=1),
             bias=-theta.square().sum(dim=1) / margin,
-            transitions=self._transitions(theta, outputs),
+            types=self._type_factors(theta, outputs),
         )
 
-    def _transitions(self, theta: Tensor, outputs: Tensor) -> Tensor:
-        """The log of P(w | u) by how near u's outputs come to the items of w, both on average."""
+    def _type_factors(self, theta: Tensor, outputs: Tensor) -> TypeFactors:
+        """P(w | u) by how near u's outputs come to the items of w, both on average."""
         types = self.types_of(torch.arange(len(theta)))
         number = torch.bincount(types, minlength=self.outputs_of_type.query.num_embeddings)
         counts = number.clamp(min=1)[:, None]
         # (products, dim) to (types, dim)
         items = theta.new_zeros(len(counts), theta.shape[1]).index_add(0, types, theta) / counts
-        near = [
-            all_squared_distances(torch.zeros_like(items).index_add(0, types, out) / counts, items)
-            for out in outputs.unbind(dim=1)
-        ]
-        nearest = reduce(torch.minimum, near).div_(-(self.config.type_margin or 1.0))
-        return F.log_softmax(nearest.masked_fill_(number == 0, _NOBODY), dim=1)
+        means = outputs.new_zeros(len(counts), *outputs.shape[1:])
+        means = means.index_add(0, types, outputs) / counts[:, None]
+        margin = self.config.type_margin or 1.0
+        target = torch.cat([items, torch.ones_like(counts)], dim=1)
+        bias = -items.square().sum(dim=1) / margin
+        is_nobody = number == 0
+        return TypeFactors(
+            source=_near_outputs(means, margin),
+            target=target.masked_fill(is_nobody[:, None], 0.0),
+            bias=bias.masked_fill(is_nobody, _NOBODY),
+        )
+
+
+def _near_outputs(outputs: Tensor, margin: float) -> Tensor:
+    """(2 out_k, -|out_k|^2) / margin side by side: (rows, num_outputs, dim) to (rows, any)."""
+    length = outputs.square().sum(dim=2, keepdim=True)
+    # (rows, num_outputs, dim + 1) -> (rows, num_outputs * (dim + 1))
+    return torch.cat([2 * outputs, -length], dim=2).flatten(1) / margin

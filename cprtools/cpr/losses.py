@@ -8,8 +8,6 @@ from torch.nn import functional as F
 
 # finite, so that a row whose every candidate is excluded gives no NaN
 EXCLUDED = -1e4
-# differences that are held at a time, 64 MB
-_AT_ONCE = 1 << 24
 
 
 class Entries(NamedTuple):
@@ -23,16 +21,6 @@ class Entries(NamedTuple):
 def squared_distance(left: Tensor, right: Tensor) -> Tensor:
     """Squared Euclidean distance over the last axis: (..., dim) and (..., dim) to (...)."""
     return (left - right).square().sum(dim=-1)
-
-
-def all_squared_distances(left: Tensor, right: Tensor) -> Tensor:
-    """Of each row to each row: (rows, dim) and (columns, dim) to (rows, columns) float32.
-
-    Some rows at a time: the differences are dim times as many numbers as the distances.
-    """
-    step = max(_AT_ONCE // max(right.numel(), 1), 1)
-    starts = range(0, len(left), step)
-    return torch.cat([squared_distance(left[at : at + step, None, :], right) for at in starts])
 
 
 def hinge_loss(distance: Tensor, label: Tensor, margin: float, slack: float) -> Tensor:
@@ -82,7 +70,7 @@ def sampled_softmax_loss(
     return -(positives.weights * chosen).sum() / positives.weights.sum()
 
 
-def type_cross_entropy(log_probabilities: Tensor, types: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean of -log P(type): (pairs, num_types), (pairs,) int64, (pairs,) to a scalar."""
-    chosen = log_probabilities.gather(1, types[:, None])[:, 0]
-    return -(weights * chosen).sum() / weights.sum()
+def type_cross_entropy(log_probabilities: Tensor, pairs: Entries) -> Tensor:
+    """Weighted mean of -log P(type | query), (batch, num_types), over the pairs: a scalar."""
+    chosen = log_probabilities[pairs.rows, pairs.columns]
+    return -(pairs.weights * chosen).sum() / pairs.weights.sum()

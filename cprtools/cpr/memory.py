@@ -18,9 +18,9 @@ def memory_note(network: nn.Module, config: CprConfig, num_products: int, num_ty
     # source, target and the history that makes the source, twice while they are copied
     closed_form = 6 * num_products * config.embedding_dim
     batch = KEPT * (scores + rows * (config.hidden_dim + 4 * config.embedding_dim))
-    # from each type to each, the logarithms and what they are made of
-    transitions = 2 * (num_types + 1) ** 2
-    entries = COPIES * weights + batch + closed_form + transitions
+    # of each query of a batch the types that may follow
+    types = KEPT * config.batch_size * (num_types + 1) if config.preset == "default" else 0
+    entries = COPIES * weights + batch + closed_form + types
     entries += _VALIDATION_ROWS * num_products
     return memory_line(FLOAT_BYTES * entries + held, weights)
 

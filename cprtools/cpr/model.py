@@ -22,7 +22,7 @@ from cprtools.baselines.options import require_square
 from cprtools.cpr.cold import FeatureWeights, cold_factors, network_shapes
 from cprtools.cpr.config import METHOD, make_config
 from cprtools.cpr.features import make_encoding
-from cprtools.cpr.scoring import ClosedForm
+from cprtools.cpr.scoring import ClosedForm, FactoredTransitions, Transitions, TransitionTable
 from cprtools.errors import SchemaError
 from cprtools.tables import to_matrix, vector_array
 
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 _ITEMS, _TYPES, _SETTINGS = "p_companion_items", "p_companion_types", "p_companion_settings"
 _START = "p_companion"
-_THETA, _SOURCE, _TARGET, _BIAS, _TRANSITION = "theta", "source", "target", "bias", "transition"
+_THETA, _SOURCE, _TARGET, _BIAS = "theta", "source", "target", "bias"
+# instead of the three, in models of earlier versions
+_TRANSITION = "transition"
 
 
 class PCompanion(Recommender):
@@ -99,15 +101,9 @@ class PCompanion(Recommender):
     def tables(self) -> dict[str, pa.Table]:
         """Vectors and biases of the products, the type transition, settings, and the network."""
         form = self._form
-        items = {
-            _THETA: vector_array(form.embeddings),
-            _SOURCE: vector_array(form.source),
-            _TARGET: vector_array(form.target),
-            _BIAS: pa.array(form.bias, pa.float32()),
-        }
         return {
-            _ITEMS: pa.table(items),
-            _TYPES: pa.table({_TRANSITION: vector_array(form.transitions)}),
+            _ITEMS: pa.table({_THETA: vector_array(form.embeddings), **_sides(form)}),
+            _TYPES: pa.table(_types(form.transitions)),
             _SETTINGS: pa.table({name: [value] for name, value in self.settings.items()}),
             **self._features().tables(_START),
         }
@@ -119,14 +115,13 @@ class PCompanion(Recommender):
         theta, source, target = (
             to_matrix(items.column(name), _ITEMS) for name in (_THETA, _SOURCE, _TARGET)
         )
-        transitions = to_matrix(read(_TYPES).column(_TRANSITION), _TYPES)
         outputs = int(settings["num_outputs"]) if settings["preset"] == "article" else 1
-        if source.shape[1] != outputs * target.shape[1]:
-            raise SchemaError(f"{_ITEMS}: {_SOURCE} and {_TARGET} do not fit together")
+        _check_sides(_ITEMS, source, target, outputs)
+        transitions = _transitions(read(_TYPES), outputs)
         num_types = problem.num_types + 1
-        if len(theta) != problem.num_candidates or transitions.shape != (num_types, num_types):
+        if len(theta) != problem.num_candidates or transitions.num_types != num_types:
             raise SchemaError(
-                f"{_ITEMS}: {len(theta)} products and {len(transitions) - 1} types; "
+                f"{_ITEMS}: {len(theta)} products and {transitions.num_types - 1} types; "
                 f"need {problem.num_candidates} and {problem.num_types}"
             )
         form = ClosedForm(
@@ -149,12 +144,13 @@ class PCompanion(Recommender):
             source=stored.numbers(_ITEMS, _SOURCE),
             target=stored.pooled(_ITEMS, _TARGET),
             bias=stored.pooled(_ITEMS, _BIAS),
-            transitions=stored.numbers(_TYPES, _TRANSITION),
+            transitions=_transitions_in_place(stored),
             types=np.where(problem.types < 0, problem.num_types, problem.types),
             type_weight=float(settings["type_weight"]),
         )
         num_types = problem.num_types + 1
-        if len(form.bias) != problem.num_candidates or form.transitions.shape != (num_types,) * 2:
+        is_whole = form.transitions.num_types == num_types
+        if len(form.bias) != problem.num_candidates or not is_whole:
             raise SchemaError(f"{_ITEMS}: does not fit the rest of the model")
         return cls(form, settings, lambda: FeatureWeights.load(stored.read, _START))
 
@@ -178,3 +174,42 @@ class PCompanion(Recommender):
     def num_candidates(self) -> int:
         """Columns of what `score` returns."""
         return len(self._form.bias)
+
+
+def _sides(form: ClosedForm | FactoredTransitions) -> dict[str, pa.Array]:
+    return {
+        _SOURCE: vector_array(form.source),
+        _TARGET: vector_array(form.target),
+        _BIAS: pa.array(form.bias, pa.float32()),
+    }
+
+
+def _types(transitions: Transitions) -> dict[str, pa.Array]:
+    if isinstance(transitions, FactoredTransitions):
+        return _sides(transitions)
+    return {_TRANSITION: vector_array(transitions.rows(np.arange(transitions.num_types)))}
+
+
+def _transitions(table: pa.Table, outputs: int) -> Transitions:
+    """What `_types` stored. Raises SchemaError where its columns do not fit together."""
+    if _TRANSITION in table.column_names:
+        found = to_matrix(table.column(_TRANSITION), _TYPES)
+        if len(found) != found.shape[1]:
+            raise SchemaError(f"{_TYPES}: {len(found)} rows from {found.shape[1]} types")
+        return TransitionTable(found)
+    source, target = (to_matrix(table.column(name), _TYPES) for name in (_SOURCE, _TARGET))
+    _check_sides(_TYPES, source, target, outputs)
+    return FactoredTransitions(source, target, table.column(_BIAS).to_numpy().astype(np.float32))
+
+
+def _transitions_in_place(stored: Stored) -> Transitions:
+    if _TRANSITION in stored.table(_TYPES).names:
+        return TransitionTable(stored.numbers(_TYPES, _TRANSITION))
+    return FactoredTransitions(
+        *(stored.numbers(_TYPES, name) for name in (_SOURCE, _TARGET, _BIAS))
+    )
+
+
+def _check_sides(member: str, source: FloatArray, target: FloatArray, outputs: int) -> None:
+    if source.shape[1] != outputs * target.shape[1]:
+        raise SchemaError(f"{member}: {_SOURCE} and {_TARGET} do not fit together")

@@ -14,12 +14,23 @@ from torch.nn import functional as F
 from cprtools.cpr.bags import Bags, bag_sums
 from cprtools.cpr.config import CprConfig
 from cprtools.cpr.features import Features
-from cprtools.cpr.losses import all_squared_distances, squared_distance
+from cprtools.cpr.losses import squared_distance
 from cprtools.cpr.product2vec import Product2Vec
 
 
+class TypeFactors(NamedTuple):
+    """log P(w | u) is source_u . target_w + bias_w, less what makes all P(w | u) sum to one."""
+
+    source: Tensor
+    """(num_types + 1, outputs * any) float32, outputs side by side; the last is `unknown`."""
+    target: Tensor
+    """(num_types + 1, any) float32."""
+    bias: Tensor
+    """(num_types + 1,) float32."""
+
+
 class Factors(NamedTuple):
-    """The score of j for i is source_i . target_j + bias_j + type_weight transitions[w_i, w_j]."""
+    """The score of j for i is source_i . target_j + bias_j + type_weight log P(w_j | w_i)."""
 
     theta: Tensor
     """(num_products, embedding_dim) Product2Vec embeddings."""
@@ -30,8 +41,7 @@ class Factors(NamedTuple):
     """(num_products, any) float32, as wide as the sources."""
     bias: Tensor
     """(num_products,) float32."""
-    transitions: Tensor
-    """(num_types + 1, num_types + 1) float32 log P(type | type); the last is `unknown`."""
+    types: TypeFactors
 
 
 class TypeTransition(nn.Module):
@@ -122,20 +132,26 @@ class PaperNetwork(Network):
         """-d^2 / margin as a product: with p the projection of j's type,
 
         -|theta_i p - theta_j|^2 = 2 theta_i . (p theta_j) - theta_i^2 . p^2 - |theta_j|^2.
+
+        Of -|gamma_u - phi^c_w|^2 what depends on u alone makes no difference to P(w | u).
         """
         products = torch.arange(len(self.codes))
         theta, projected = self.embed(products), self.type_projection(products)
         margin = self.config.margin or 1.0
         source = torch.cat([2 * theta, -theta.square()], dim=1) / margin
         gamma, complement = self.transition(self.all_types()), self.transition.complement.weight
-        distances = all_squared_distances(gamma, complement)
+        type_margin = self.config.type_margin or 1.0
         return Factors(
             theta=theta,
             source=source,
             new_source=source,
             target=torch.cat([projected * theta, projected.square()], dim=1),
             bias=-theta.square().sum(dim=1) / margin,
-            transitions=F.log_softmax(distances.div_(-(self.config.type_margin or 1.0)), dim=1),
+            types=TypeFactors(
+                source=2 * gamma / type_margin,
+                target=complement.clone(),
+                bias=-complement.square().sum(dim=1) / type_margin,
+            ),
         )
 
 
@@ -189,8 +205,7 @@ class DirectedNetwork(Network):
     def log_transitions(self, types: Tensor) -> Tensor:
         """The log of P(type | type): (batch,) int64 to (batch, num_types + 1) float32."""
         near = self.transition(types) @ self.transition.complement.weight.T
-        # in place: of all types at once it is the largest thing that training holds
-        return F.log_softmax(near.add_(self.type_bias), dim=1)
+        return F.log_softmax(near + self.type_bias, dim=1)
 
     def logits(
         self, queries: Tensor, history: Bags, candidates: Tensor, is_known: Tensor
@@ -216,5 +231,9 @@ class DirectedNetwork(Network):
             new_source=new_source,
             target=target,
             bias=bias,
-            transitions=self.log_transitions(self.all_types()),
+            types=TypeFactors(
+                source=self.transition(self.all_types()),
+                target=self.transition.complement.weight.clone(),
+                bias=self.type_bias.clone(),
+            ),
         )

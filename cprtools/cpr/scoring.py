@@ -9,6 +9,51 @@ from cprtools.baselines.dense import stable_product
 
 
 @dataclass(frozen=True)
+class FactoredTransitions:
+    """P(type | type) as what it is made of: from each of 30,000 types to each would be 4 GB."""
+
+    source: FloatArray
+    """(num_types, outputs * width) float32: of several outputs the best one counts."""
+    target: FloatArray
+    """(num_types, width) float32."""
+    bias: FloatArray
+    """(num_types,) float32."""
+
+    @property
+    def num_types(self) -> int:
+        """With the unknown type, which is the last."""
+        return len(self.bias)
+
+    def rows(self, types: IntArray) -> FloatArray:
+        """Logs of P(type | these types): (len(types), num_types) float32."""
+        logits = best_product(self.source[types], self.target) + self.bias
+        logits -= logits.max(axis=1, keepdims=True)
+        total = np.exp(logits).sum(axis=1, keepdims=True, dtype=np.float64)
+        rows: FloatArray = logits - np.log(total).astype(np.float32)
+        return rows
+
+
+@dataclass(frozen=True)
+class TransitionTable:
+    """P(type | type) as a table, which models of earlier versions hold."""
+
+    table: FloatArray
+    """(num_types, num_types) float32 logs."""
+
+    @property
+    def num_types(self) -> int:
+        """With the unknown type, which is the last."""
+        return len(self.table)
+
+    def rows(self, types: IntArray) -> FloatArray:
+        """Logs of P(type | these types): (len(types), num_types) float32."""
+        return self.table[types]
+
+
+Transitions = FactoredTransitions | TransitionTable
+
+
+@dataclass(frozen=True)
 class ClosedForm:
     """A trained model as matrices: for every preset, one product and two lookups a score."""
 
@@ -20,22 +65,16 @@ class ClosedForm:
     """(num_products, width) float32."""
     bias: FloatArray
     """(num_products,) float32."""
-    transitions: FloatArray
-    """(num_types + 1, num_types + 1) float32 log P(type | type); the last is the unknown type."""
+    transitions: Transitions
     types: IntArray
-    """(num_products,) rows of `transitions`."""
+    """(num_products,) types of `transitions`."""
     type_weight: float
 
     def logits(self, query_idx: IntArray) -> FloatArray:
         """Joint score of items and types: (len(query_idx), num_products) float32."""
-        width = self.target.shape[1]
         # rows first: a source may lie in pieces
-        source = self.source[query_idx]
-        items = stable_product(source[:, :width], self.target)
-        for start in range(width, source.shape[1], width):
-            output = np.ascontiguousarray(source[:, start : start + width])
-            np.maximum(items, stable_product(output, self.target), out=items)
-        by_type = self.transitions[self.types[query_idx]][:, self.types]
+        items = best_product(self.source[query_idx], self.target)
+        by_type = self.transitions.rows(self.types[query_idx])[:, self.types]
         joint: FloatArray = items + self.bias + np.float32(self.type_weight) * by_type
         return joint
 
@@ -45,8 +84,18 @@ class ClosedForm:
 
     def type_probabilities(self, query_idx: IntArray) -> FloatArray:
         """P(complementary type | type of the query): (len(query_idx), num_types) float32."""
-        rows: FloatArray = np.exp(self.transitions[self.types[query_idx]][:, :-1])
+        rows: FloatArray = np.exp(self.transitions.rows(self.types[query_idx])[:, :-1])
         return rows
+
+
+def best_product(source: FloatArray, target: FloatArray) -> FloatArray:
+    """The largest product of any output: (rows, outputs * width), (columns, width) to both."""
+    width = target.shape[1]
+    best = stable_product(source[:, :width], target)
+    for start in range(width, source.shape[1], width):
+        output = np.ascontiguousarray(source[:, start : start + width])
+        np.maximum(best, stable_product(output, target), out=best)
+    return best
 
 
 def softmax_rows(logits: FloatArray) -> FloatArray:

@@ -31,7 +31,7 @@ from cprtools.cpr.memory import memory_note
 from cprtools.cpr.optimiser import TableAdamW
 from cprtools.cpr.pcompanion import DirectedNetwork, Network, PaperNetwork
 from cprtools.cpr.product2vec import pool_neighbours
-from cprtools.cpr.scoring import ClosedForm
+from cprtools.cpr.scoring import ClosedForm, FactoredTransitions
 from cprtools.cpr.warmstart import start_tables
 from cprtools.errors import SchemaError
 from cprtools.training.checkpoint import Checkpoint, fingerprint
@@ -121,7 +121,7 @@ def _reduce(network: Network, matrix: csr_matrix) -> tuple[ClosedForm, FloatArra
         source=_array(factors.source),
         target=_array(factors.target),
         bias=_array(factors.bias),
-        transitions=_array(factors.transitions),
+        transitions=FactoredTransitions(*map(_array, factors.types)),
         types=network.codes[:, 0].numpy().copy(),
         type_weight=network.config.type_weight,
     )
@@ -229,9 +229,7 @@ def directed_loss(network: DirectedNetwork, batch: SoftmaxBatch) -> Tensor:
     item = losses.sampled_softmax_loss(logits, batch.positives, batch.known, batch.log_rates)
     transitions = network.log_transitions(network.types_of(batch.queries))
     following = network.types_of(batch.candidates)[batch.positives.columns]
-    type_ = losses.type_cross_entropy(
-        transitions[batch.positives.rows], following, batch.positives.weights
-    )
+    type_ = losses.type_cross_entropy(transitions, batch.positives._replace(columns=following))
     return losses.joint_loss(item, type_, network.config.alpha)
 
 

@@ -247,6 +247,32 @@ def test_a_model_without_the_members_for_it_is_read_as_a_whole(ranked, tmp_path)
     assert shown[0] == shown[1]
 
 
+@pytest.mark.parametrize("preset", ["default", "article"])
+def test_transitions_that_earlier_versions_stored_as_a_table_are_read(tmp_path, preset):
+    new = train_shop(tmp_path, preset=preset, type_weight=1.0, **FAST) / "full.model"
+    folder = tables.open_folder(str(new), (answers.COMPLEMENTS,))
+    members = {name: folder.table(name) for name in folder.manifest["members"]}
+    transitions = answers.open_model(str(new)).stage.model._form.transitions
+    table = transitions.rows(np.arange(transitions.num_types))
+    members["p_companion_types"] = pa.table({"transition": tables.vector_array(table)})
+    footer = tables.Footer(command="train-cpr", params={}, seed=0, inputs=[])
+    old = str(tmp_path / "old.model")
+    tables.write_folder(members, old, answers.COMPLEMENTS, footer, folder.manifest["facts"])
+    queries, request = np.arange(4), answers.ComplementRequest()
+    of_new, of_old, in_place = (
+        pa.concat_tables(answers.recommend_complements(model, queries, request))
+        for model in (
+            answers.open_model(str(new)),
+            answers.open_model(old),
+            open_in_place(tables.open_folder(old, (answers.COMPLEMENTS,))),
+        )
+    )
+    assert of_old.equals(of_new)
+    assert in_place.equals(of_old)
+    stored = answers.open_model(old).stage.model.tables()["p_companion_types"]
+    assert stored.equals(members["p_companion_types"])
+
+
 DAMAGE = {
     "indices": ("interactions", "candidate_idx", lambda v: v + 10_000),
     "indices below": ("backward", "candidate_idx", lambda v: v - 10_000),
@@ -254,6 +280,7 @@ DAMAGE = {
     "starts that fall": ("words_starts", "start", lambda v: np.where(v < v[-1], -v, v)),
     "types": ("codes", "type_idx", lambda v: v + 99),
     "vectors": ("p_companion_items", "target", lambda v: v * np.float32(np.nan)),
+    "types' vectors": ("p_companion_types", "target", lambda v: v * np.float32(np.nan)),
     "text": ("text_vectors", "vector", None),
     "factors": ("mf_candidates", "factor", None),
     "sums": ("sums", "given", None),

@@ -49,7 +49,7 @@ def test_the_numpy_score_is_the_distance_that_the_paper_network_trains(market):
     with torch.no_grad():
         items = network.item_distance(queries, candidates[:, None])[:, 0].numpy()
     found = form.logits(queries.numpy())[np.arange(4), candidates.numpy()]
-    types = form.transitions[form.types[queries], form.types[candidates]]
+    types = form.transitions.rows(form.types[queries])[np.arange(4), form.types[candidates]]
     np.testing.assert_allclose(found, -items / 2.5 + types, rtol=1e-4, atol=1e-5)
 
 
@@ -71,7 +71,7 @@ def test_the_type_score_is_the_distance_that_the_paper_network_trains(market):
         distances = network.type_distance(types, types.expand(4, 4)).numpy()
     powers = np.exp(-distances / 3.0)
     expected = powers / powers.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(np.exp(form.transitions), expected, rtol=1e-4)
+    np.testing.assert_allclose(np.exp(form.transitions.rows(np.arange(4))), expected, rtol=1e-4)
     query = np.array([6])
     np.testing.assert_allclose(
         form.type_probabilities(query)[0], expected[market.types[6], :3], rtol=1e-4
