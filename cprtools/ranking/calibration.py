@@ -11,9 +11,10 @@ from cprtools.ranking.scales import Scale
 
 Array = npt.NDArray[np.floating]
 
-# a probability of exactly 0 or 1 would claim more than held-out data can show
-_FLOOR = 0.001
 _BINS = 200
+# positives that each step of the curve is thought to hold beside its own, with as much weight of
+# negatives: without them a step with none, or with nothing else, would claim to be certain
+_PRIOR_POSITIVES = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def fit_calibration(scores: Array, labels: Array) -> Calibration:
 
     Affinity is the probability of a listing among retrieved candidates at a 1:1 prior, so positives
     together count as much as negatives together. Source: Zadrozny and Elkan, KDD 2002 (isotonic
-    calibration); scores are first averaged in equal-mass bins, which keeps the curve smooth.
+    calibration); scores are first averaged in equal-mass bins, which keeps the curve smooth, and each
+    step is drawn to one half by as much as its positives are few (Jeffreys' prior).
     Raises ValueError where one kind is missing.
     """
     from scipy.optimize import isotonic_regression
@@ -66,7 +68,11 @@ def fit_calibration(scores: Array, labels: Array) -> Calibration:
     mean_score = np.bincount(inverse, weights[order] * ranked) / total
     mean_label = np.bincount(inverse, weights[order] * labels[order]) / total
     curve = isotonic_regression(mean_label, weights=total).x
-    return Calibration(mean_score, np.clip(curve, _FLOOR, 1 - _FLOOR))
+    _, step = np.unique(curve, return_inverse=True)
+    mass, prior = np.bincount(step, total)[step], _PRIOR_POSITIVES * 0.5 / positives
+    drawn = (curve * mass + prior) / (mass + 2 * prior)
+    # a short step is drawn further than a long one next to it
+    return Calibration(mean_score, isotonic_regression(drawn, weights=total).x)
 
 
 def load_calibration(table: pa.Table) -> Calibration:
