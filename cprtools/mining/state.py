@@ -17,7 +17,7 @@ from cprtools.errors import DataError, SchemaError, UsageError
 from cprtools.mining.rules import Rules, micros, spell_duration
 from cprtools.mining.workspace import Workspace, open_workspace
 from cprtools.tables import describe_input
-from cprtools.tables.leftovers import claimed
+from cprtools.tables.leftovers import claimed, locked
 from cprtools.tables.source import Source
 
 FILE = "state.duckdb"
@@ -74,26 +74,46 @@ def _opened(
             yield work
     except duckdb.IOException as error:
         if "lock" in str(error).lower():
-            raise DataError(f"{folder}: another run is using this state") from error
+            raise _in_use(folder) from error
         raise DataError(f"{folder}: {FILE} is damaged, or not a state of mine-pairs") from error
 
 
 @contextlib.contextmanager
 def _part(folder: str, place: Path) -> Iterator[Path]:
     """A name beside the place for a database under construction; nothing of it is left over."""
-    made = not Path(folder).exists()
+    made = _make(folder)
+    with contextlib.ExitStack() as held:
+        try:
+            # DuckDB locks its file, but a first run and one that forgets put a new one there
+            held.enter_context(locked(Path(folder)))
+        except BlockingIOError as error:
+            raise _in_use(folder) from error
+        if made:
+            held.callback(_remove_empty, folder)
+        # a folder, since DuckDB makes its file itself, and another beside it
+        yield held.enter_context(claimed(place, folder=True)) / FILE
+
+
+def _remove_empty(folder: str) -> None:
+    with contextlib.suppress(OSError):  # not empty: the state is in place
+        Path(folder).rmdir()
+
+
+def _make(folder: str) -> bool:
+    """Whether the folder was not there."""
     try:
-        Path(folder).mkdir(exist_ok=True)
+        Path(folder).mkdir()
+    except FileExistsError:
+        if Path(folder).is_dir():
+            return False
+        raise DataError(f"{folder}: file exists") from None
     except OSError as error:
         raise DataError(f"{folder}: {os.strerror(error.errno or 0).lower()}") from error
-    try:
-        # a folder, since DuckDB makes its file itself, and another beside it
-        with claimed(place, folder=True) as part:
-            yield part / FILE
-    finally:
-        if made:
-            with contextlib.suppress(OSError):  # not empty: the state is in place
-                Path(folder).rmdir()
+    return True
+
+
+def _in_use(folder: str) -> DataError:
+    return DataError(f"{folder}: another run is using this state")
 
 
 def _described(rules: Rules) -> dict[str, Any]:

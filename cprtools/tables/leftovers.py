@@ -48,6 +48,22 @@ def temporary_folder() -> Iterator[Path]:
         yield folder
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """A folder that no other process has locked so. Raises BlockingIOError where one has."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(handle)
+
+
 def clear(folder: Path, name: str) -> None:
     """Remove the parts of targets of that name, a pattern, that no living process writes to."""
     left = re.compile(name + _ENDING)

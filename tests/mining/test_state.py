@@ -241,6 +241,25 @@ def test_a_state_in_use_is_refused(keep, at, tmp_path):
         holder.communicate(b"\n")
 
 
+def test_a_state_that_another_first_run_makes_is_refused(keep, at, tmp_path, events_table):
+    pq.write_table(events_table(day_of("1", "a", "b", at=at)), tmp_path / "first.parquet")
+    source = tables.open_table(str(tmp_path / "first.parquet"), tables.EVENTS)
+    with mining.mine_state(str(tmp_path / "state"), source, RULES) as mined:
+        first = mined.pairs.read_all().to_pylist()
+        with pytest.raises(DataError, match="another run is using this state"):
+            keep(day_of("2", "a", "c", at=at))
+    # the first run's day is kept, and its folder is not taken away by the one refused
+    assert keep()[0] == first
+
+
+def test_nothing_is_added_while_a_state_is_written_anew(keep, at, tmp_path):
+    keep([*day_of("1", "a", "b", at=at), *day_of("2", "a", "b", at=at)])
+    with mining.mine_state(str(tmp_path / "state"), None, RULES, forget=["1"]) as mined:
+        mined.pairs.read_all()
+        with pytest.raises(DataError, match="another run is using this state"):
+            keep(day_of("3", "a", "c", at=at))
+
+
 def test_a_state_tells_of_its_customers_with_many_events_as_one_run_would(
     keep, at, mine, events_table
 ):
