@@ -1,5 +1,6 @@
 """Everything a user sees besides the data: progress, reports and warnings, all on stderr."""
 
+import contextlib
 import os
 import sys
 import time
@@ -126,18 +127,24 @@ def report(title: str, rows: Iterable[Sequence[object]]) -> None:
     lines = [(str(row[0]), "  ".join(_number(value) for value in row[1:])) for row in rows]
     width = max((len(name) for name, _ in lines), default=0)
     text = [printable(title), *(printable(f"  {name:<{width}}  {value}") for name, value in lines)]
-    sys.stderr.write("".join(f"{line}\n" for line in text))
+    _tell("".join(f"{line}\n" for line in text))
 
 
 def note(message: str) -> None:
     """One line on stderr that is no warning."""
     if not _run.quiet:
-        sys.stderr.write(f"cprtools: {printable(message)}\n")
+        _tell(f"cprtools: {printable(message)}\n")
 
 
 def warn(message: str) -> None:
     """One line on stderr that the user should see even in a quiet run."""
-    sys.stderr.write(f"cprtools: warning: {printable(message)}\n")
+    _tell(f"cprtools: warning: {printable(message)}\n")
+
+
+def _tell(text: str) -> None:
+    # hours of work are not given up because the log that tells of them is full, or closed
+    with contextlib.suppress(OSError, AttributeError):
+        sys.stderr.write(text)
 
 
 def _number(value: object) -> str:
@@ -148,7 +155,7 @@ def _number(value: object) -> str:
 
 def progress(steps: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """The steps one by one, with a line on a terminal's stderr: done, rate and time left."""
-    if _run.quiet or not sys.stderr.isatty():
+    if _run.quiet or sys.stderr is None or not sys.stderr.isatty():
         yield from steps
         return
     start = shown = time.monotonic()
@@ -160,11 +167,11 @@ def progress(steps: Iterable[T], label: str, total: int | None = None) -> Iterat
             if now - shown > 0.2:
                 shown = now
                 line = _progress_line(label, done, total, now - start)
-                sys.stderr.write(f"\r{line}\x1b[K")
+                _tell(f"\r{line}\x1b[K")
     finally:
         # steps that are left early, too, end with a whole line
         line = _progress_line(label, done, total, time.monotonic() - start)
-        sys.stderr.write(f"\r{line}\x1b[K\n")
+        _tell(f"\r{line}\x1b[K\n")
 
 
 def _progress_line(label: str, done: int, total: int | None, seconds: float) -> str:

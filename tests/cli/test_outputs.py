@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -186,3 +188,14 @@ def test_lists_of_other_ids_than_the_truth_are_a_warning(shop):
     said = done.stderr.decode()
     assert "1 of 1 sellers have no list" in said
     assert "have they other ids than the truth?" in said
+
+
+@pytest.mark.parametrize("lost", ["2>/dev/full", "2>&-"])
+def test_a_log_that_cannot_be_written_costs_no_output(tmp_path, lost):
+    write(tmp_path / "listings.parquet", seller_id=["S1", "S2"], product_id=["P1", "P2"])
+    words = "-m cprtools build-graph --listings listings.parquet -o graph"
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" {words} {lost}', sys.executable], cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0
+    assert (tmp_path / "graph" / "manifest.parquet").exists()
