@@ -49,6 +49,9 @@ def cast_column(column: pa.ChunkedArray, field: Field, label: str, name: str) ->
 def _cast_of(stored: pa.DataType, wanted: pa.DataType) -> Callable[..., pa.ChunkedArray]:
     if pa.types.is_timestamp(wanted):
         return cast_time
+    if pa.types.is_decimal(stored) and wanted == pa.float64():
+        # Arrow's own cast misses the nearest number: 41.30 would be 41.300000000000004
+        return lambda column: column.cast(pa.string()).cast(wanted)
     if pa.types.is_string(stored) and wanted == pa.float64():
         return _parse_numbers
     if pa.types.is_string(stored) and wanted == pa.int64():

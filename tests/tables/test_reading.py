@@ -64,6 +64,13 @@ def test_what_is_no_id_is_refused(stored):
         cast(stored, ID)
 
 
+def test_a_decimal_price_is_the_nearest_number():
+    prices = [decimal.Decimal(cents).scaleb(-2) for cents in range(0, 10_000, 7)]
+    stored = pa.array([*prices, None], pa.decimal128(10, 2))
+    field = Field("price", pa.float64(), required=False)
+    assert cast(stored, field) == [*map(float, prices), None]
+
+
 def test_null_ids_are_refused_where_required():
     with pytest.raises(SchemaError, match="1 of 2 rows have no x"):
         cast(["a", None], ID)
