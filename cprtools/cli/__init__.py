@@ -38,6 +38,13 @@ def main(args: list[str] | None = None) -> NoReturn:
 
 
 def _run(words: list[str]) -> int:
+    for word in words:
+        # bytes that are no text come from the shell as lone surrogates, which no library takes
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            _complain(
+                f"{errors.quote(word)} is not UTF-8; rename the file, or run in a UTF-8 locale"
+            )
+            return errors.UsageError.exit_code
     if not words or words[0] in ("-h", "--help"):
         return _say(overview()) or (errors.OK if words else errors.UsageError.exit_code)
     if words[0] in ("-V", "--version"):

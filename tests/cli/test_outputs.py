@@ -199,3 +199,14 @@ def test_a_log_that_cannot_be_written_costs_no_output(tmp_path, lost):
     )
     assert done.returncode == 0
     assert (tmp_path / "graph" / "manifest.parquet").exists()
+
+
+def test_a_word_that_is_not_utf8_is_told_as_such(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "cprtools", "inspect", b"caf\xe9.parquet"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"cprtools: error: 'caf\\udce9.parquet' is not UTF-8; ")
