@@ -45,8 +45,8 @@ def fit_calibration(scores: Array, labels: Array) -> Calibration:
 
     Affinity is the probability of a listing among retrieved candidates at a 1:1 prior, so positives
     together count as much as negatives together. Source: Zadrozny and Elkan, KDD 2002 (isotonic
-    calibration); scores are first averaged in equal-mass bins, which keeps the curve smooth, and each
-    step is drawn to one half by as much as its positives are few (Jeffreys' prior).
+    calibration); scores are first averaged in equal-mass bins, which keeps the curve smooth, and
+    each step is drawn to one half, the more the fewer its positives (Jeffreys' prior).
     Raises ValueError where one kind is missing.
     """
     from scipy.optimize import isotonic_regression
