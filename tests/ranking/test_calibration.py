@@ -15,9 +15,30 @@ def test_probability_is_at_equal_prior():
     scores = np.array([0.0] + [1.0] * 3 + [0.0] * 30 + [1.0] * 10)
     labels = np.array([1.0] * 4 + [0.0] * 40)
     curve = fit_calibration(scores, labels)
-    at_zero = (1 / 4) / (1 / 4 + 30 / 40)
-    at_one = (3 / 4) / (3 / 4 + 10 / 40)
+    # half a positive, and as much weight of negatives, are thought to be in each step
+    at_zero = (1.5 / 4) / (1.5 / 4 + 30 / 40 + 0.5 / 4)
+    at_one = (3.5 / 4) / (3.5 / 4 + 10 / 40 + 0.5 / 4)
     np.testing.assert_allclose(curve.apply(np.array([0.0, 1.0])), [at_zero, at_one])
+
+
+@pytest.mark.parametrize("positives", [4, 400, 40_000])
+def test_a_step_claims_no_more_than_its_positives_show(positives):
+    # the lower half has none of them, the upper half all
+    labels = np.repeat([0.0, 1.0], positives)
+    curve = fit_calibration(np.repeat([0.0, 1.0], positives), labels)
+    low, high = curve.apply(np.array([0.0, 1.0]))
+    assert low == pytest.approx(0.5 / (positives + 1))
+    assert high == pytest.approx(1 - low)
+
+
+def test_one_positive_at_the_top_is_not_ahead_of_many_below_it():
+    # 300 positives among 1,000 negatives, the best score one positive alone
+    scores = np.concatenate([[2.0], np.ones(299), np.ones(100), np.zeros(900)])
+    labels = np.concatenate([np.ones(300), np.zeros(1000)])
+    curve = fit_calibration(scores, labels)
+    _, below, top = curve.apply(np.array([0.0, 1.0, 2.0]))
+    assert below == pytest.approx((299.5 / 300) / (299.5 / 300 + 0.1 + 0.5 / 300), abs=0.002)
+    assert top == pytest.approx(below)
 
 
 def test_half_is_where_positives_and_negatives_are_equally_dense():
