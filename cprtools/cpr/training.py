@@ -36,6 +36,7 @@ from cprtools.cpr.warmstart import start_tables
 from cprtools.errors import SchemaError
 from cprtools.training.checkpoint import Checkpoint, fingerprint
 from cprtools.training.loop import Loop
+from cprtools.training.reuse import reusing_memory
 from cprtools.training.run import Run, on_device
 
 TABLES = ("identity.", "popularity.", "history.")
@@ -176,13 +177,15 @@ class Session:
         schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, _rate_of(steps))
         loop = Loop(self.network, self.optimiser, schedule, self.random)
         start, stop = loop.begin(epochs, checkpoint)
-        loop.run(
-            self.around.steps(start, stop, "p-companion"),
-            lambda _: self._one_epoch(schedule),
-            None if validation is None else lambda: self._measure(validation),
-            self.config.patience,
-            checkpoint,
-        )
+        # the types that may follow a batch, where there are thousands
+        with reusing_memory():
+            loop.run(
+                self.around.steps(start, stop, "p-companion"),
+                lambda _: self._one_epoch(schedule),
+                None if validation is None else lambda: self._measure(validation),
+                self.config.patience,
+                checkpoint,
+            )
         return loop.hits
 
     def _one_epoch(self, schedule: torch.optim.lr_scheduler.LRScheduler) -> None:
