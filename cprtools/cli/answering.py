@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cprtools.cli import console
 from cprtools.cli.options import open_vectors
-from cprtools.cli.request import STDIN, Request, parse_shard
+from cprtools.cli.request import Request, parse_shard
 from cprtools.errors import PartialAnswerError, SchemaError, UsageError, list_names
 
 if TYPE_CHECKING:
@@ -34,14 +34,17 @@ def run(request: Request) -> None:
     request.check()
     leave_pandas_out()
     # a piped model is waited for first: the command that sends it may also write the other files
-    piped = answers.open_model(STDIN) if request.model == STDIN else None
+    named = request.model
+    piped = answers.open_model(named) if named is not None and tables.is_pipe(named) else None
     query_source = None
     if request.queries is not None:
         query_source = tables.open_table(request.queries, tables.QUERY_LIST, request.mapping)
     if piped is not None:
         kind = _kind_asked(request, query_source) or piped.folder.kind
         if kind != piped.folder.kind:
-            raise SchemaError(f"-: holds a {piped.folder.kind} model; expected a {kind} model")
+            raise SchemaError(
+                f"{named}: holds a {piped.folder.kind} model; expected a {kind} model"
+            )
         request.check_kind(kind)
         model = piped
     else:

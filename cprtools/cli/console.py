@@ -71,7 +71,9 @@ def begin(command: str, params: Mapping[str, Any]) -> None:
 
 def _portable(value: Any) -> Any:
     if isinstance(value, str) and os.path.isabs(value):
-        return os.path.basename(value.rstrip("/"))
+        from cprtools.tables import label_of
+
+        return label_of(value)
     if isinstance(value, list | tuple):
         return [_portable(item) for item in value]
     return value

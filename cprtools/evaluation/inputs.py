@@ -174,7 +174,7 @@ def method_name(source: Source) -> str:
 
 
 def _stem(source: Source) -> str:
-    return "recommendations" if source.name == tables.STDIN else Path(source.name).stem
+    return "recommendations" if tables.is_nameless(source.name) else Path(source.name).stem
 
 
 def footer_of(source: Source) -> dict[str, str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cprtools.tables.formats import text_format
     from cprtools.tables.inspection import Inspection, inspect_place
     from cprtools.tables.mapping import check_mapping, names_in_any
+    from cprtools.tables.piping import STDIN, is_nameless, is_pipe, label_of
     from cprtools.tables.products import (
         categories,
         plain_text,
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     )
     from cprtools.tables.showing import as_json, as_text
     from cprtools.tables.showing_differences import difference_json, difference_text
-    from cprtools.tables.source import STDIN, Source, open_table
+    from cprtools.tables.source import Source, open_table
     from cprtools.tables.tracing import Trace, trace
     from cprtools.tables.vectors import align, read_vectors, to_matrix, vector_array, vectors_table
     from cprtools.tables.vectorstore import VectorStore, text_digests
@@ -85,6 +86,7 @@ __getattr__ = on_demand(
         "formats": "text_format",
         "inspection": "Inspection inspect_place",
         "mapping": "check_mapping names_in_any",
+        "piping": "STDIN is_nameless is_pipe label_of",
         "products": "categories plain_text product_types with_plain_types without_blanks",
         "provenance": "Footer describe_input digest_file digest_rows parse_footer read_footer "
         "refuse_overwriting",
@@ -95,7 +97,7 @@ __getattr__ = on_demand(
         "SELLER_RECOMMENDATIONS SELLERS TRUTH_PAIRS VECTORS Field TableSpec",
         "showing": "as_json as_text",
         "showing_differences": "difference_json difference_text",
-        "source": "STDIN Source open_table",
+        "source": "Source open_table",
         "tracing": "Trace trace",
         "vectors": "align read_vectors to_matrix vector_array vectors_table",
         "vectorstore": "VectorStore text_digests",
@@ -154,6 +156,9 @@ __all__ = [
     "digest_tree",
     "explain",
     "inspect_place",
+    "is_nameless",
+    "is_pipe",
+    "label_of",
     "names_in_any",
     "open_folder",
     "open_table",

@@ -28,12 +28,14 @@ from cprtools.tables.formats import (
 )
 from cprtools.tables.leftovers import claimed
 from cprtools.tables.mapped import MappedTable, read_whole, write_mapped
+from cprtools.tables.piping import is_pipe, label_of, spool, title_of
 from cprtools.tables.provenance import PREFIX, Footer, piped_footer
-from cprtools.tables.source import STDIN, spool_stdin
 from cprtools.tables.writing import (
     STDOUT,
     check_place,
+    is_device,
     reason,
+    replacing,
     write_parquet,
     write_stdout,
 )
@@ -114,12 +116,11 @@ class Folder:
 
     def describe(self) -> dict[str, Any]:
         """Name, rows and digest for the footers of what is made from it."""
-        label = Path(self.name).name if os.path.isabs(self.name) else self.name
         return {
-            "name": label,
+            "name": label_of(self.name),
             "rows": sum(self.manifest["members"].values()),
             "digest": self.manifest["id"],
-            **piped_footer(self.name, self.manifest_file),
+            **piped_footer(self.manifest_file),
         }
 
 
@@ -130,7 +131,7 @@ def write_folder(
     footer: Footer,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write tables as one folder; `-` is a tar on standard output.
+    """Write tables as one folder; `-` is a tar on standard output, a pipe takes one, too.
 
     `kind` and `facts` (JSON values) go to the manifest that every member's footer repeats.
     Raises DataError where the place cannot be written or holds something else.
@@ -148,6 +149,10 @@ def write_folder(
     if target == STDOUT:
         write_stdout(_tar(everything, metadata, kind))
         return
+    if is_device(target):
+        with replacing(target) as out:
+            out.write(_tar(everything, metadata, kind))
+        return
     with _replacing_folder(target, kind) as part:
         for name, table in everything.items():
             with open(part / f"{name}.parquet", "wb") as out:
@@ -164,12 +169,12 @@ def _write_member(
 
 
 def open_folder(name: str, kinds: tuple[str, ...]) -> Folder:
-    """Open a folder or a tar on standard input and check that it is whole.
+    """Open a folder, or a tar on standard input or a pipe, and check that it is whole.
 
     Raises DataError for a missing, half-copied or damaged folder; SchemaError for one of another
     kind, a newer version, or tables that do not belong together.
     """
-    path = extract_tar(spool_stdin()) if name == STDIN else Path(name)
+    path = extract_tar(spool(name), name) if is_pipe(name) else Path(name)
     # os.path: a name too long is simply not there
     if not os.path.exists(path):
         raise DataError(f"{name}: no such folder")
@@ -256,14 +261,14 @@ def _tar(members: Mapping[str, pa.Table], metadata: Mapping[bytes, bytes], kind:
     return buffer.getvalue()
 
 
-def extract_tar(path: str) -> Path:
-    """Unpack a spooled tar beside itself: only plain Parquet members are accepted.
+def extract_tar(path: str, name: str) -> Path:
+    """Unpack the copy of the pipe `name` beside itself: only plain Parquet members are accepted.
 
     Raises DataError for anything else, foreign names, links and paths included.
     """
     import tarfile
 
-    target = Path(path + ".folder")
+    target, title = Path(path + ".folder"), title_of(name)
     target.mkdir()
     try:
         with tarfile.open(path, mode="r:") as tar:
@@ -271,18 +276,16 @@ def extract_tar(path: str) -> Path:
                 # a sparse member may claim terabytes in a few bytes
                 plain = info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not info.issparse()
                 if not plain or not _MEMBER.fullmatch(info.name):
-                    raise DataError("standard input: the tar holds something else than our tables")
+                    raise DataError(f"{title}: the tar holds something else than our tables")
                 member = tar.extractfile(info)
                 if member is None:
-                    raise DataError("standard input: a damaged tar")
+                    raise DataError(f"{title}: a damaged tar")
                 with open(target / info.name, "wb") as out:
                     shutil.copyfileobj(member, out)
     except OSError as error:
-        raise DataError(f"standard input: cannot be unpacked: {reason(error)}") from error
+        raise DataError(f"{title}: cannot be unpacked: {reason(error)}") from error
     except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
-        raise DataError(
-            "standard input: expected a folder as a tar; this is none, or damaged"
-        ) from error
+        raise DataError(f"{title}: expected a folder as a tar; this is none, or damaged") from error
     return target
 
 
@@ -307,7 +310,7 @@ def _replacing_folder(target: str, kind: str) -> Iterator[Path]:
 def check_folder_writable(target: str, kind: str) -> None:
     """Refuse a target folder before hours are spent. Raises DataError, UsageError."""
     check_place(target)
-    if target != STDOUT:
+    if target != STDOUT and not is_device(target):
         _check_replaceable(target, kind)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from cprtools.errors import DataError, SchemaError, UsageError, quote
+from cprtools.tables.piping import is_copy
 
 PARQUET = "Parquet"
 CSV = "CSV"
@@ -95,7 +96,7 @@ def refuse_text_name(path: str) -> None:
 
 def name_file(label: str, path: str) -> str:
     """How a message names one of a source's files: by itself where it is the whole source."""
-    return label if label == "-" or Path(label).name == Path(path).name else f"{label}: {path}"
+    return label if is_copy(path) or Path(label).name == Path(path).name else f"{label}: {path}"
 
 
 def layout_of(path: str, label: str) -> Layout:

@@ -23,10 +23,11 @@ from cprtools.tables.formats import (
     name_file,
     unreadable,
 )
+from cprtools.tables.piping import is_pipe, spool, title_of
 from cprtools.tables.provenance import digest_rows, parse_footer, read_footer
 from cprtools.tables.scanning import by_layout, read_text
 from cprtools.tables.schemas import ANY
-from cprtools.tables.source import STDIN, Source, open_table, spool_stdin, spooled_table
+from cprtools.tables.source import Source, open_table, spooled_table
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def inspect_place(name: str, rows: int = 0) -> Inspection:
         tables = [_table_facts(opened.label, opened, rows)]
         facts, kind = {}, ANY.name
     return Inspection(
-        name="standard input" if name == STDIN else name,
+        name=title_of(name),
         kind=kind,
         size=sum(Path(path).stat().st_size for path in paths),
         files=len(paths),
@@ -96,11 +97,11 @@ def inspect_place(name: str, rows: int = 0) -> Inspection:
 
 def open_place(name: str) -> Source | Folder:
     """A graph or model folder as a Folder, anything else that holds Parquet as a Source."""
-    if name == STDIN:
-        path = spool_stdin()
+    if is_pipe(name):
+        path = spool(name)
         if Path(path).stat().st_size and tarfile.is_tarfile(path):
-            return check_folder("standard input", extract_tar(path))
-        return Source(STDIN, [spooled_table(path)], ANY)
+            return check_folder(title_of(name), extract_tar(path, name))
+        return Source(name, [spooled_table(path, name)], ANY)
     if os.path.exists(Path(name) / MANIFEST_FILE):
         return check_folder(name, Path(name))
     return open_table(name, ANY)

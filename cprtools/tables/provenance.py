@@ -24,8 +24,9 @@ from cprtools.tables.formats import (
     unreadable,
 )
 from cprtools.tables.partitions import FILE_COLUMN, key_sql
+from cprtools.tables.piping import is_copy
 from cprtools.tables.scanning import by_layout
-from cprtools.tables.source import STDIN, Source
+from cprtools.tables.source import Source
 
 PREFIX = "cprtools."
 
@@ -72,7 +73,7 @@ def describe_input(source: Any) -> dict[str, Any]:
     """Name, row count and digest of a Source or a Folder."""
     if isinstance(source, Source):
         rows, digest = digest_rows(source)
-        made_by = piped_footer(source.name, source.paths[0])
+        made_by = piped_footer(source.paths[0])
         return {"name": source.label, "rows": rows, "digest": digest, **made_by}
     return dict(source.describe())
 
@@ -98,9 +99,9 @@ def _places(source: Any) -> list[str]:
     return [str(source.path), *(str(table) for table in source.path.glob("*.parquet"))]
 
 
-def piped_footer(name: str, path: str) -> dict[str, Any]:
+def piped_footer(path: str) -> dict[str, Any]:
     """What a piped input says of its own making: once the pipe is gone, no file can tell it."""
-    footer = parse_footer(read_footer(path)) if name == STDIN else {}
+    footer = parse_footer(read_footer(path)) if is_copy(path) else {}
     return {"made_by": footer} if footer.get("command") else {}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from cprtools.errors import printable
 from cprtools.tables.inspection import Inspection
+from cprtools.tables.piping import title_of
 from cprtools.tables.tracing import FOUND, Trace
 
 _WIDTH = 40
@@ -114,7 +115,7 @@ def _tree(traces: Sequence[Trace], depth: int) -> list[str]:
 
 
 def _trace_line(each: Trace) -> str:
-    name = "standard input" if each.name == "-" else each.name
+    name = title_of(each.name)
     origin = f", made by {each.footer['command']}" if each.footer.get("command") else ""
     if each.status == FOUND:
         where = f" as {each.path}" if each.path != each.name else ""

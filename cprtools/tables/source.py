@@ -1,22 +1,16 @@
 """Where a table comes from: a file, a folder, a glob, a model folder or standard input."""
 
-import atexit
-import contextlib
 import glob
 import os
-import select
-import signal
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cprtools.errors import DataError, SchemaError, UsageError, list_names
+from cprtools.errors import DataError, SchemaError, list_names
 from cprtools.tables.duck import json_names
 from cprtools.tables.formats import (
     CSV,
@@ -32,13 +26,11 @@ from cprtools.tables.formats import (
     refuse_newer,
     unreadable,
 )
-from cprtools.tables.leftovers import temporary_folder
 from cprtools.tables.partitions import keys_below, keys_of
+from cprtools.tables.piping import is_copy, is_pipe, label_of, spool, title_of
 from cprtools.tables.schemas import Field, TableSpec
 
-STDIN = "-"
 _ARROW_STREAM_MAGIC = b"\xff\xff\xff\xff"
-_BLOCK = 1 << 20
 
 
 @dataclass
@@ -53,15 +45,15 @@ class Source:
     @property
     def label(self) -> str:
         """The name for messages and footers: never an absolute path."""
-        return Path(self.name).name if os.path.isabs(self.name) else self.name
+        return label_of(self.name)
 
     def keys(self, path: str) -> dict[str, str | None]:
         """The `key=value` folders on the way to one of the files; a pipe's copy has none."""
-        return {} if self.name == STDIN else keys_of(path)
+        return {} if is_copy(path) else keys_of(path)
 
     def own_keys(self) -> list[str]:
         """The keys that partition the table itself: of folders below the place that was named."""
-        return [] if self.name == STDIN else keys_below(self.name, self.paths)
+        return [] if is_copy(self.paths[0]) else keys_below(self.name, self.paths)
 
     def uses_keys(self) -> bool:
         """Whether a column of the spec is, in any of the files, a key of its folders."""
@@ -140,10 +132,10 @@ class Source:
 def open_table(name: str, spec: TableSpec, mapping: Mapping[str, str] | None = None) -> Source:
     """The source of that name, checked to exist.
 
-    Raises DataError for missing or empty places, UsageError for a second `-`.
+    Raises DataError for missing or empty places, UsageError for a pipe named twice.
     """
-    if name == STDIN:
-        return Source(STDIN, [spooled_table(spool_stdin(), spec.name)], spec, mapping or {})
+    if is_pipe(name):
+        return Source(name, [spooled_table(spool(name), name, spec.name)], spec, mapping or {})
     # os.path: a name too long or a locked folder is simply not there
     if os.path.isdir(name):
         paths = _member_or_files(Path(name), spec)
@@ -218,95 +210,40 @@ def _is_data(path: str, pattern: str) -> bool:
     )
 
 
-_spooled: dict[str, str] = {}
+def spooled_table(path: str, name: str, member: str = "vectors") -> str:
+    """The file of a table in what was copied from the pipe `name`; of a model, that member.
 
-
-def spool_stdin() -> str:
-    """Copy standard input to a temporary file, once per process; returns its path.
-
-    Parquet cannot be read forward, so a pipe is always spooled. Raises UsageError on a second call.
+    Raises DataError where it is no table, SchemaError for a model without that table.
     """
-    if "path" in _spooled:
-        raise UsageError("only one input can be read from standard input ('-')")
-    if sys.stdin is None:
-        raise DataError("standard input: closed; pipe a table into it")
-    if sys.stdin.isatty():
-        raise UsageError("'-' reads standard input, but that is a terminal; pipe a table into it")
-    try:
-        held = contextlib.ExitStack()
-        path = str(held.enter_context(temporary_folder()) / "stdin")
-        atexit.register(held.close)
-        with open(path, "wb") as out:
-            _copy(sys.stdin.fileno(), out)
-    except OSError as error:
-        what = os.strerror(error.errno or 0).lower()
-        raise DataError(
-            f"standard input: cannot be copied to the temporary folder: {what}"
-        ) from error
-    _spooled["path"] = path
-    return path
-
-
-def _copy(incoming: int, out: BinaryIO) -> None:
-    """Copy a descriptor's bytes to their end; a signal ends the wait for the next ones at once.
-
-    A signal between Python's last look for one and the start of a read is only seen after that
-    read, which may be never: its byte in the pipe of `signal.set_wakeup_fd` is waited for as well.
-    """
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    waiting = select.poll()
-    for descriptor in (incoming, woken):
-        waiting.register(descriptor, select.POLLIN)
-    try:
-        while True:
-            ready = {descriptor for descriptor, _ in waiting.poll()}
-            if woken in ready:
-                # its handler runs on the way here, and raises unless it puts the signal off
-                os.read(woken, _BLOCK)
-            if incoming in ready:
-                block = os.read(incoming, _BLOCK)
-                if not block:
-                    return
-                out.write(block)
-    finally:
-        signal.set_wakeup_fd(before)
-        os.close(wake)
-        os.close(woken)
-
-
-def spooled_table(path: str, member: str = "vectors") -> str:
-    """The Parquet file of a table in spooled standard input; of a model, that member.
-
-    Raises DataError where it is neither, SchemaError for a model without that table.
-    """
+    if format_of(path) != PARQUET:
+        return path
     with open(path, "rb") as spooled:
         head = spooled.read(262)
     if head[:4] == PARQUET_MAGIC:
         return path
     if head[:4] == _ARROW_STREAM_MAGIC:
-        return _stream_to_parquet(path)
+        return _stream_to_parquet(path, name)
+    title = title_of(name)
     if head[257:262] == b"ustar":
         from cprtools.tables.folders import check_folder, extract_tar
 
-        folder = check_folder("standard input", extract_tar(path))
+        folder = check_folder(title, extract_tar(path, name))
         if folder.has(member):
             return str(folder.path / f"{member}.parquet")
-        raise SchemaError(f"standard input: a folder was piped in; it holds no {member}")
+        raise SchemaError(f"{title}: a folder was piped in; it holds no {member}")
     if not head:
-        raise DataError("standard input: empty; the command before it in the pipe gave nothing")
+        raise DataError(f"{title}: empty; the command before it in the pipe gave nothing")
     raise DataError(
-        "standard input: neither Parquet nor an Arrow stream; other formats are read from files"
+        f"{title}: neither Parquet nor an Arrow stream; other formats are read from files"
     )
 
 
-def _stream_to_parquet(path: str) -> str:
+def _stream_to_parquet(path: str, name: str) -> str:
     target = path + ".parquet"
     try:
         with pa.ipc.open_stream(path) as reader, pq.ParquetWriter(target, reader.schema) as writer:
             for batch in reader:
                 writer.write_batch(batch)
     except UNREADABLE as error:
-        raise DataError("standard input: a damaged Arrow stream") from error
+        raise DataError(f"{title_of(name)}: a damaged Arrow stream") from error
     return target

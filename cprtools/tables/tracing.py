@@ -14,9 +14,10 @@ from cprtools.errors import CprError
 from cprtools.tables.folders import Folder
 from cprtools.tables.formats import MANIFEST_FILE
 from cprtools.tables.inspection import count_rows, open_place
+from cprtools.tables.piping import is_nameless
 from cprtools.tables.provenance import digest_rows, parse_footer, read_footer
 from cprtools.tables.schemas import ANY
-from cprtools.tables.source import STDIN, Source
+from cprtools.tables.source import Source
 
 FOUND = "found"
 CHANGED = "changed since"
@@ -51,7 +52,7 @@ def trace(place: str, footer: Mapping[str, Any], search: Sequence[str] = ()) -> 
     Looked for in the current folder, the place's own folder and the folders of `search`; an input
     that came through a pipe has no name and is looked for by its rows among their Parquet files.
     """
-    own = "." if place == STDIN else str(Path(place).parent)
+    own = "." if is_nameless(place) else str(Path(place).parent)
     return _Tracer([".", own, *search]).inputs(footer, [], 0)
 
 
@@ -71,7 +72,7 @@ class _Tracer:
             if file is not None:
                 status, path, footer = FOUND, candidate, parse_footer(read_footer(file))
                 break
-            if entry["name"] != STDIN and path is None:
+            if path is None and not is_nameless(str(entry["name"])):
                 status, path = CHANGED, candidate
         if status != FOUND and isinstance(entry.get("made_by"), dict):
             # nested values come from a file: checked as any other footer
@@ -85,7 +86,7 @@ class _Tracer:
         )  # fmt: skip
 
     def _candidates(self, name: str) -> Iterator[str]:
-        if name == STDIN:
+        if is_nameless(name):
             for folder in self._folders:
                 for pattern in ("*.parquet", os.path.join("*", MANIFEST_FILE)):
                     found = sorted(glob.glob(pattern, root_dir=folder))

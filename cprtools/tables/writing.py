@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +18,8 @@ import pyarrow.parquet as pq
 from cprtools.errors import CLOSED_PIPE, DataError, SchemaError, UsageError, quote
 from cprtools.tables.formats import refuse_text_name
 from cprtools.tables.leftovers import claimed
+from cprtools.tables.piping import STDIN
 from cprtools.tables.provenance import Footer, with_metadata
-from cprtools.tables.source import STDIN
 
 STDOUT = STDIN
 # an id that may name a file: no separators, no leading dot, of a length every system takes
@@ -57,7 +58,11 @@ def _stream_stdout(table: pa.RecordBatchReader, metadata: Mapping[bytes, bytes])
             while part := spool.read(_PIPED_AT_A_TIME):
                 write_stdout(part)
     except OSError as error:
-        raise DataError(f"the temporary folder: {reason(error)}; TMPDIR names another") from error
+        raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> DataError:
+    return DataError(f"the temporary folder: {reason(error)}; TMPDIR names another")
 
 
 def write_all(parts: Sequence[tuple[pa.Table, str, Footer]]) -> None:
@@ -198,7 +203,7 @@ def replacing(target: str) -> Iterator[IO[bytes]]:
     if os.path.isdir(target):
         raise DataError(f"{target}: is a folder; name a file")
     # realpath: /dev/stdout is a link to a pipe that has no place in a folder
-    if _is_device(target):
+    if is_device(target):
         with _device(target) as out:
             yield out
         return
@@ -215,9 +220,7 @@ def replacing(target: str) -> Iterator[IO[bytes]]:
 
 def _to_disk(out: IO[bytes]) -> None:
     out.flush()
-    # what is meant for a device is still in memory
-    with contextlib.suppress(io.UnsupportedOperation):
-        os.fsync(out.fileno())
+    os.fsync(out.fileno())
 
 
 def check_writable(target: str) -> None:
@@ -229,15 +232,21 @@ def check_writable(target: str) -> None:
 
 @contextlib.contextmanager
 def _device(target: str) -> Iterator[IO[bytes]]:
-    buffer = io.BytesIO()
-    yield buffer
-    try:
-        with open(target, "wb") as out:
-            out.write(buffer.getvalue())
-    except BrokenPipeError:
-        raise SystemExit(CLOSED_PIPE) from None
-    except OSError as error:
-        raise DataError(f"{target}: {reason(error)}") from error
+    # whole before the first byte goes; it may be larger than memory
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(tempfile.TemporaryFile())
+            yield held
+            held.seek(0)
+        except OSError as error:
+            raise _no_room(error) from error
+        try:
+            with open(target, "wb") as out:
+                shutil.copyfileobj(held, out, _PIPED_AT_A_TIME)
+        except BrokenPipeError:
+            raise SystemExit(CLOSED_PIPE) from None
+        except OSError as error:
+            raise DataError(f"{target}: {reason(error)}") from error
 
 
 def check_place(target: str) -> None:
@@ -251,11 +260,13 @@ def check_place(target: str) -> None:
     parent = os.path.dirname(path)
     if not os.path.isdir(parent):
         raise DataError(f"{target}: the folder {Path(target).parent} does not exist")
-    if not os.access(path if _is_device(path) else parent, os.W_OK):
+    # realpath leads from a descriptor of the shell's to no path at all
+    if not os.access(target if is_device(target) else parent, os.W_OK):
         raise DataError(f"{target}: permission denied")
 
 
-def _is_device(path: str) -> bool:
+def is_device(path: str) -> bool:
+    """Whether a pipe or a device is there, which is written to and never replaced."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 

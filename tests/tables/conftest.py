@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cprtools.tables import source as sources
+from cprtools.tables import piping
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def piped(monkeypatch, tmp_path_factory):
             path = tmp_path_factory.mktemp("piped") / "stdin"
             path.write_bytes(data)
             monkeypatch.setattr(sys, "stdin", opened.enter_context(open(path)))
-            monkeypatch.setattr(sources, "_spooled", {})
+            monkeypatch.setattr(piping, "_spooled", {})
 
         yield pipe
 

@@ -12,7 +12,7 @@ import pytest
 
 from cprtools import tables
 from cprtools.errors import DataError, SchemaError, UsageError
-from cprtools.tables import source as sources
+from cprtools.tables import piping
 
 IDS = {"product_id": ["a", "b"]}
 
@@ -195,7 +195,7 @@ def test_the_second_dash_is_refused(piped):
 
 
 def test_a_terminal_and_a_closed_input_are_refused(monkeypatch):
-    monkeypatch.setattr(sources, "_spooled", {})
+    monkeypatch.setattr(piping, "_spooled", {})
     main, side = os.openpty()
     with os.fdopen(main, "rb"), os.fdopen(side) as terminal:
         monkeypatch.setattr(sys, "stdin", terminal)
