@@ -2,7 +2,9 @@
 
 import os
 import tarfile
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from cprtools.tables.formats import (
     UNREADABLE,
     Layout,
     check_text,
+    format_of,
     layout_of,
     name_file,
     unreadable,
@@ -27,7 +30,7 @@ from cprtools.tables.piping import is_pipe, spool, title_of
 from cprtools.tables.provenance import digest_rows, parse_footer, read_footer
 from cprtools.tables.scanning import by_layout, read_text
 from cprtools.tables.schemas import ANY
-from cprtools.tables.source import Source, open_table, spooled_table
+from cprtools.tables.source import Source, open_table, read_schema, spooled_table
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class TableFacts:
     """Names and Arrow types."""
     first: tuple[dict[str, Any], ...]
     """The first rows, as many as were asked for."""
+    differing: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Of columns on whose type Parquet files disagree: the types, and how many files have each."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +136,21 @@ def _table_facts(name: str, source: Source, rows: int) -> TableFacts:
         rows=count_rows(source),
         columns=tuple((name, str(kind)) for name, kind in _columns(source).items()),
         first=tuple(_first_rows(source, rows)),
+        differing=_differing(source),
     )
 
 
+def _differing(source: Source) -> dict[str, dict[str, int]]:
+    paths = [path for path in source.paths if format_of(path) == PARQUET]
+    found: dict[str, Counter[str]] = {}
+    for path in paths if len(paths) > 1 else ():
+        for column in read_schema(path, source.label):
+            found.setdefault(column.name, Counter())[str(column.type)] += 1
+    return {name: dict(types) for name, types in found.items() if len(types) > 1}
+
+
 def _columns(source: Source) -> dict[str, pa.DataType]:
-    types = {field.name: field.type for field in source.schema(every_line=True)}
+    types = {column.name: column.type for column in source.schema(every_line=True)}
     for layout, paths in by_layout(source).items():
         if layout.format == JSON:
             # the types of JSON lines are those that hold every value

@@ -23,6 +23,7 @@ def as_text(found: Inspection, traces: Sequence[Trace] | None = None) -> str:
     for table in found.tables:
         title = f"{table.name}: {table.rows:,} rows" if found.kind != "table" else "columns"
         lines += block(title, table.columns)
+        lines += _differing(table.differing)
         lines += aligned("first rows", [name for name, _ in table.columns], table.first)
     lines += _made_by(found.footer)
     if traces is not None:
@@ -30,6 +31,15 @@ def as_text(found: Inspection, traces: Sequence[Trace] | None = None) -> str:
         if not traces:
             lines.append("  no inputs are recorded" if found.footer else "  a raw input")
     return printable_lines(lines)
+
+
+def _differing(differing: Mapping[str, Mapping[str, int]]) -> list[str]:
+    each = [
+        f"{name} is " + ", ".join(f"{kind} in {n:,}" for kind, n in types.items())
+        for name, types in differing.items()
+    ]
+    title = "  the files disagree on types, those of the first one are shown: "
+    return [printable(title + "; ".join(each))] if each else []
 
 
 def printable_lines(lines: Iterable[str]) -> str:
@@ -52,6 +62,7 @@ def as_json(found: Inspection, traces: Sequence[Trace] | None = None) -> str:
                 "rows": table.rows,
                 "columns": dict(table.columns),
                 "first": list(table.first),
+                **({"differing": table.differing} if table.differing else {}),
             }
             for table in found.tables
         ],

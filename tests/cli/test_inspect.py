@@ -246,6 +246,25 @@ def test_odd_values_are_shown_and_stay_json(tmp_path):
     assert "[1.5, null]" in look(tmp_path / "t.parquet", rows=5)
 
 
+def test_files_that_disagree_on_types_are_told(tmp_path):
+    for day, prices in (("1", [1.5]), ("2", ["x"]), ("3", ["y"])):
+        (tmp_path / "days").mkdir(exist_ok=True)
+        table = pa.table({"product_id": ["a"], "price": prices})
+        pq.write_table(table, tmp_path / "days" / f"{day}.parquet")
+    shown = inspect("days", cwd=tmp_path).splitlines()
+    told = [line for line in shown if "disagree" in line]
+
+    assert told == [
+        "  the files disagree on types, those of the first one are shown: "
+        "price is double in 1, string in 2"
+    ]
+    assert shown[shown.index(told[0]) - 1].split() == ["price", "double"]
+    table = json.loads(inspect("days", "--format", "json", cwd=tmp_path))["tables"][0]
+    assert table["differing"] == {"price": {"double": 1, "string": 2}}
+    (tmp_path / "days" / "1.parquet").unlink()
+    assert "disagree" not in inspect("days", cwd=tmp_path)
+
+
 def test_an_empty_table_is_no_error(tmp_path):
     pq.write_table(pa.table({"a": pa.array([], pa.string())}), tmp_path / "t.parquet")
 
