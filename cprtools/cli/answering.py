@@ -54,7 +54,7 @@ def run(request: Request) -> None:
     filters = _Filters.of(request, kind)
     model, added = _with_products(model, request)
     inputs = (model.folder, query_source, filters.exclude, filters.only, *added)
-    console.check_inputs(*inputs)
+    console.check_inputs(*inputs, may_grow=filters.exclude)
     if request.list_categories:
         _list_categories(model, request, filters.only, inputs)
         return

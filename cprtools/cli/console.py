@@ -22,6 +22,7 @@ class _Run:
     params: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     outputs: Sequence[str] = ()
+    writes_folders: bool = False
     is_checked: bool = False
     quiet: bool = False
     threads: int | None = None
@@ -31,6 +32,7 @@ _run = _Run()
 T = TypeVar("T")
 
 _OUTPUTS = ("output", "test_out", "report")
+_WRITE_FOLDERS = ("build-graph", "train-cpr", "train-linkpred")
 # these name places or the look of the run, and decide no row; inputs are in the footer by digest
 _NOT_RECORDED = frozenset(
     [
@@ -62,6 +64,7 @@ def begin(command: str, params: Mapping[str, Any]) -> None:
     _run.command, _run.is_checked = command, False
     _run.seed = int(params.get("seed", 0) or 0)
     _run.outputs = [params[key] for key in _OUTPUTS if params.get(key) not in (None, "-")]
+    _run.writes_folders = command in _WRITE_FOLDERS or bool(params.get("partition_by"))
     _run.params = {
         key: _portable(value)
         for key, value in params.items()
@@ -79,15 +82,18 @@ def _portable(value: Any) -> Any:
     return value
 
 
-def check_inputs(*inputs: Any) -> None:
+def check_inputs(*inputs: Any, may_grow: Any = None) -> None:
     """Look at the tables and folders of this run, some of them None, before hours are spent.
 
-    Raises UsageError where the run would write over one of them, and as `check_mapping` does.
+    may_grow: the one to which the output may be added. Raises UsageError where the run would write
+    over one of them or into another, and as `check_mapping` does.
     """
-    from cprtools.tables import Source, check_mapping, refuse_overwriting
+    from cprtools.tables import Source, check_mapping, refuse_growing, refuse_overwriting
 
     refuse_overwriting(_run.outputs, inputs)
     if not _run.is_checked:
+        grown = [each for each in inputs if each is not may_grow]
+        refuse_growing(_run.outputs, grown, are_folders=_run.writes_folders)
         for warning in check_mapping([each for each in inputs if isinstance(each, Source)]):
             warn(warning)
     _run.is_checked = True

@@ -100,6 +100,7 @@ def evaluate(
         segment or [], keep_train, parse_columns(columns),
     )  # fmt: skip
     inputs = evaluation.open_inputs(places, method)
+    console.check_inputs(*inputs.opened)
     ks = evaluation.parse_ks(k, inputs.kind)
     measured = evaluation.evaluate_all(inputs, ks, bootstrap=bootstrap, seed=seed)
     compared = [evaluation.compare(measured[0], other) for other in measured[1:]]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         digest_rows,
         parse_footer,
         read_footer,
+        refuse_growing,
         refuse_overwriting,
     )
     from cprtools.tables.reading import read, read_any
@@ -89,7 +90,7 @@ __getattr__ = on_demand(
         "piping": "STDIN is_nameless is_pipe label_of",
         "products": "categories plain_text product_types with_plain_types without_blanks",
         "provenance": "Footer describe_input digest_file digest_rows parse_footer read_footer "
-        "refuse_overwriting",
+        "refuse_growing refuse_overwriting",
         "reading": "read read_any",
         "scanning": "scan_sql",
         "schemas": "ANY COMPLEMENT_RECOMMENDATIONS EDGES EVENTS HIGH_DEMAND LISTINGS METRICS NODES "
@@ -170,6 +171,7 @@ __all__ = [
     "read_any",
     "read_footer",
     "read_vectors",
+    "refuse_growing",
     "refuse_overwriting",
     "scan_sql",
     "text_digests",

@@ -24,7 +24,7 @@ from cprtools.tables.formats import (
     unreadable,
 )
 from cprtools.tables.partitions import FILE_COLUMN, key_sql
-from cprtools.tables.piping import is_copy
+from cprtools.tables.piping import STDIN, is_copy
 from cprtools.tables.scanning import by_layout
 from cprtools.tables.source import Source
 
@@ -90,9 +90,25 @@ def refuse_overwriting(targets: Sequence[str], inputs: Sequence[Any]) -> None:
             raise UsageError(f"{target}: is read here, too; name another output")
 
 
+def refuse_growing(targets: Sequence[str], inputs: Sequence[Any], *, are_folders: bool) -> None:
+    """Raise UsageError where a target would be among the files of an input the next time.
+
+    are_folders: the targets become folders of tables.
+    """
+    for target in targets:
+        made = os.path.join(target, MANIFEST_FILE) if are_folders else target
+        for source in inputs:
+            if isinstance(source, Source) and source.would_read(made):
+                raise UsageError(
+                    f"{target}: would be read as part of {source.label} from the next run on; "
+                    "name another output"
+                )
+
+
 def _places(source: Any) -> list[str]:
     if isinstance(source, Source):
-        return source.paths
+        # of a pipe a copy is read
+        return source.paths if source.name == STDIN else [*source.paths, source.name]
     if not hasattr(source, "path"):
         return []
     # a graph or model is read as long as all its tables are there

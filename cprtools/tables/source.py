@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from cprtools.tables.formats import (
     refuse_newer,
     unreadable,
 )
-from cprtools.tables.partitions import keys_below, keys_of
+from cprtools.tables.partitions import keys_below, keys_of, matches, split_pattern
 from cprtools.tables.piping import is_copy, is_pipe, label_of, spool, title_of
 from cprtools.tables.schemas import Field, TableSpec
 
@@ -54,6 +54,27 @@ class Source:
     def own_keys(self) -> list[str]:
         """The keys that partition the table itself: of folders below the place that was named."""
         return [] if is_copy(self.paths[0]) else keys_below(self.name, self.paths)
+
+    def would_read(self, path: str) -> bool:
+        """Whether a new file of that path would be one of the source's the next time."""
+        if is_copy(self.paths[0]):
+            return False
+        root, pattern = split_pattern(self.name)
+        place = Path(os.path.relpath(os.path.realpath(path), os.path.realpath(root))).parts
+        if not place or place[0] == "..":
+            return False
+        if not pattern:
+            # of a graph or a model one table is read
+            is_plain = os.path.isdir(self.name) and not os.path.exists(Path(root) / MANIFEST_FILE)
+            return is_plain and _is_shown_table(place)
+        if matches(place, pattern):
+            return _is_data(place[-1], self.name)
+        return any(
+            matches(place[:n], pattern)
+            and _is_data(place[n - 1], self.name)
+            and _is_shown_table(place[n:])
+            for n in range(1, len(place))
+        )
 
     def uses_keys(self) -> bool:
         """Whether a column of the spec is, in any of the files, a key of its folders."""
@@ -196,10 +217,13 @@ def _table_files(folder: Path) -> list[str]:
     return sorted(
         str(path)
         for path in folder.rglob("*")
-        if is_table(path.name)
-        and path.is_file()
-        and not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
+        if _is_shown_table(path.relative_to(folder).parts) and path.is_file()
     )
+
+
+def _is_shown_table(parts: Sequence[str]) -> bool:
+    """Whether a folder's file at the end of these folders is one of its tables, by the names."""
+    return is_table(parts[-1]) and not any(part.startswith(("_", ".")) for part in parts)
 
 
 def _is_data(path: str, pattern: str) -> bool:

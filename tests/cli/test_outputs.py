@@ -62,6 +62,50 @@ def test_an_output_is_none_of_the_inputs(shop, words):
         assert "is read here, too" in done.stderr.decode()
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("mine-pairs", "--relations", "lists", "-o", "lists/out.parquet"), "lists"),
+        (("mine-pairs", "--relations", "lists/*.parquet", "-o", "lists/out.parquet"),
+         "lists/*.parquet"),
+        (("mine-pairs", "--relations", "lists", "-o", "p", "--report", "lists/r.json"), "lists"),
+        (("split", "lists", "--by", "query_id", "-o", "t", "--test-out", "lists/t.parquet"),
+         "lists"),
+        (("embed-text", "titles", "--method", "static", "-o", "titles/v.parquet"), "titles"),
+        (("train-cpr", "known", "--method", "popularity", "-o", "known/model"), "known"),
+        (("build-graph", "--pairs", "known", "-o", "known/graph/"), "known"),
+        (("recommend", "--model", "cpr.model", "--queries", "titles", "-o", "titles/r.csv"),
+         "titles"),
+        (("evaluate", "answers/*", "--truth", "pairs.parquet", "-o", "answers/metrics"),
+         "answers/*"),
+    ],
+)  # fmt: skip
+def test_an_output_does_not_join_the_files_of_an_input(shop, words, named):
+    for folder in ("lists", "titles", "known", "answers"):
+        (shop / folder).mkdir()
+    write(
+        shop / "lists" / "1.parquet",
+        query_id=["A1"], candidate_id=["B1"], relation=["co_purchase"],
+    )  # fmt: skip
+    shutil.copy(shop / "products.parquet", shop / "titles")
+    shutil.copy(shop / "pairs.parquet", shop / "known")
+    write(shop / "answers" / "1", query_id=["A1"], rank=[1], product_id=["B1"])
+    before = contents(shop)
+    said = fails(shop, 2, *words)
+    assert f"would be read as part of {named} from the next run on; name another output" in said
+    assert contents(shop) == before
+
+
+def test_answers_may_join_those_that_are_not_to_be_repeated(shop):
+    (shop / "told").mkdir()
+    shutil.copy(shop / "listings.parquet", shop / "told")
+    ask = ("recommend", "--model", "seller.model", "--seller", "S1", "--threshold", "0", "-k", "1")
+    for day in ("1", "2"):
+        ok(shop, *ask, "--exclude", "told", "-o", f"told/{day}.parquet")
+    days = [pq.read_table(shop / "told" / f"{day}.parquet").to_pylist() for day in ("1", "2")]
+    assert days[0][0]["product_id"] != days[1][0]["product_id"]
+
+
 def test_a_model_takes_the_place_of_no_graph_and_no_model_of_the_other_kind(shop):
     said = fails(shop, 4, "train-linkpred", "graph", "--method", "popularity", "-o", "cpr.model")
     assert "cpr.model: holds a complements model; a sellers model does not replace it" in said

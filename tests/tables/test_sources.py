@@ -231,3 +231,49 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
 
     with pytest.raises(SchemaError, match="two columns have the same name: product_id"):
         ids(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".",
+        "a",
+        "a/",
+        "*.parquet",
+        "**",
+        "**/*.parquet",
+        "a/*",
+        "a/**/[cf]*",
+        "?",
+        "[ab]",
+        "a/_*",
+        "*",
+        "first.parquet",
+        "a/../a",
+        ".h/*",
+        ".*/*",
+        "a/**/**",
+        "a/../*/[cf]*",
+        "*/b",
+    ],
+)
+def test_what_would_be_read_is_what_is_read(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    folders = ("", "a/", "a/b/", ".h/", "a/_s/")
+    for folder in folders:
+        (tmp_path / folder).mkdir(exist_ok=True)
+    new = ("c.parquet", "c.csv", "c", "_c.parquet", ".c.parquet", "c.txt")
+    for folder in folders:
+        (tmp_path / folder / "first.parquet").write_bytes(parquet_bytes(pa.table(IDS)))
+    (tmp_path / "a" / "_first").write_bytes(parquet_bytes(pa.table(IDS)))
+    source = tables.open_table(name, tables.ANY)
+    for path in [Path(folder) / file for folder in folders for file in new]:
+        foretold = source.would_read(str(path)), source.would_read(str(tmp_path / path))
+        path.write_bytes(parquet_bytes(pa.table(IDS)))
+        try:
+            paths = tables.open_table(name, tables.ANY).paths
+            is_read = path.resolve() in {Path(each).resolve() for each in paths}
+        except DataError as error:
+            is_read = "different formats" in str(error)
+        assert foretold == (is_read, is_read), path
+        path.unlink()
