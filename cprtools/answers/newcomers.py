@@ -17,9 +17,9 @@ from cprtools.baselines.catalogue import (
     number_values,
     numeric_prices,
 )
-from cprtools.baselines.contract import PAIRS, VECTORS, FloatArray, IntArray
+from cprtools.baselines.contract import PAIRS, TYPES, VECTORS, FloatArray, IntArray
 from cprtools.baselines.extension import append_products
-from cprtools.baselines.vocabulary import MEMBER, Vocabulary, load_vocabulary
+from cprtools.baselines.vocabulary import CENTRES, MEMBER, Vocabulary, load_vocabulary
 from cprtools.errors import SchemaError
 from cprtools.tables import Source, plain_text, product_types, read, with_plain_types
 from cprtools.tables import columns as c
@@ -87,6 +87,14 @@ def unread(model: Model, *, has_vectors: bool) -> str:
         missing = "without --vectors new ones" if known_by == VECTORS else "new ones"
         result = "it cannot tell them apart" if is_seller else "they get the most popular products"
         return f"{method} knows products by their {evidence} alone; {missing} have none: {result}"
+    if known_by == TYPES:
+        # types with names of their own are read from the products; clusters are of the vectors
+        if has_vectors or not model.folder.has(CENTRES):
+            return ""
+        return (
+            f"{method} knows products by their types alone, and these are clusters of the vectors; "
+            "without --vectors new ones have none"
+        )
     if not has_vectors and model.stage.problem.vectors is not None:
         return (
             "the model was trained on vectors; without --vectors new products go by their "

@@ -30,7 +30,9 @@ _WORD = re.compile(r"[^\W_]+")
 
 MEMBER = "vocabulary"
 """The member of a model folder that says whether it holds a vocabulary."""
-_WORDS, _VECTORS, _CENTRES = "vocabulary_words", "vocabulary_vectors", "vocabulary_centres"
+CENTRES = "vocabulary_centres"
+"""The member that says that types are clusters of the vectors."""
+_WORDS, _VECTORS = "vocabulary_words", "vocabulary_vectors"
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class Vocabulary:
         if self.dims:
             members[_VECTORS] = pa.table({"dim": pa.array(self.dims, pa.int64())})
         if self.centres is not None:
-            members[_CENTRES] = pa.table({c.VECTOR: vector_array(self.centres)})
+            members[CENTRES] = pa.table({c.VECTOR: vector_array(self.centres)})
         return members
 
 
@@ -176,8 +178,8 @@ def load_vocabulary(read: ReadTable, has: frozenset[str]) -> Vocabulary:
         words = _load_words(read(_WORDS)) if _WORDS in has else None
         dims = tuple(read(_VECTORS).column("dim").to_pylist()) if _VECTORS in has else ()
         centres = None
-        if _CENTRES in has:
-            centres = to_matrix(read(_CENTRES).column(c.VECTOR), _CENTRES)
+        if CENTRES in has:
+            centres = to_matrix(read(CENTRES).column(c.VECTOR), CENTRES)
     except (KeyError, ValueError, TypeError) as error:
         raise SchemaError(f"{MEMBER}: its tables do not hold a vocabulary; {error}") from error
     return Vocabulary(attributes, words, dims, centres)

@@ -82,7 +82,7 @@ def build_problem(
     vocabulary = learn_vocabulary(products, [p.shape[1] for p in parts_of_vectors], centres)
     matrix, outside = _matrix(pairs, catalogue, c.COMPLEMENT, c.CO_PURCHASE)
     counts = [_matrix(part, catalogue, c.COMPLEMENT, c.CO_PURCHASE)[0] for part in parts]
-    _check_pairs([matrix, *counts], labels)
+    _check_pairs([pairs, *parts], [matrix, *counts], labels)
     earlier, later, recent = [*counts, None, None, None][:3]
     similar, co_views = _views(pairs, catalogue)
     # of all orders they would tell the earlier ones of the later ones
@@ -111,19 +111,30 @@ def build_problem(
     return BuiltProblem(problem, catalogue, outside, vocabulary)
 
 
-def _check_pairs(matrices: Sequence[csr_matrix], labels: str) -> None:
+def _check_pairs(tables: Sequence[pa.Table], matrices: Sequence[csr_matrix], labels: str) -> None:
     """Raise SchemaError where one of these, all orders and their parts, has nothing to learn from.
 
     A part without pairs would leave settings and ranker as if nobody had asked for them.
     """
     what = "co-purchase" if labels == "all" else "complement"
     starts = ("", "--earlier: ", "--later: ", "--recent: ")
-    for start, matrix in zip(starts, matrices, strict=False):
-        if not matrix.nnz:
+    for start, table, matrix in zip(starts, tables, matrices, strict=False):
+        if matrix.nnz:
+            continue
+        if pc.any(table.column(c.COMPLEMENT)).as_py():
             raise SchemaError(
                 f"{start}no {what} pair joins two of the {matrix.shape[0]:,} products; "
                 "do the product ids of both tables agree?"
             )
+        raise SchemaError(f"{start}none of {table.num_rows:,} pairs is a {what}; {_why(table)}")
+
+
+def _why(pairs: pa.Table) -> str:
+    """What could be done about pairs that none is learnt from."""
+    bought = pc.sum(pc.cast(pc.greater(pairs.column(c.CO_PURCHASE), 0), pa.int64())).as_py()
+    if bought:
+        return f"views speak against the {bought:,} bought together: --labels all learns from those"
+    return "nothing in them was bought together: mine with purchases, or a lower --min-count"
 
 
 def _views(pairs: pa.Table, catalogue: Catalogue) -> tuple[csr_matrix | None, csr_matrix | None]:

@@ -141,6 +141,27 @@ def test_a_method_that_knows_nothing_of_new_products_says_so(shop, method, given
     assert [json.loads(line)["product_id"] for line in done.stdout.splitlines()] == popular
 
 
+@pytest.mark.parametrize("method", ["type-counts", "type-popularity"])
+def test_a_method_that_knows_types_alone_asks_for_vectors_where_types_are_their_clusters(
+    shop, method
+):
+    write(shop / "plain.parquet", product_id=pq.read_table(shop / "products.parquet")["product_id"])
+    told = {
+        "products": [],
+        "plain": [
+            f"cprtools: warning: new.parquet: {method} knows products by their types alone, and "
+            "these are clusters of the vectors; without --vectors new ones have none"
+        ],
+    }
+    for name, expected in told.items():
+        ok(shop, "train-cpr", "pairs.parquet", "--products", f"{name}.parquet", "--vectors",
+           "vectors.parquet", "--method", method, "-o", f"{name}.model")  # fmt: skip
+        asked = ("recommend", "--model", f"{name}.model", "--product", "N1", "--products")
+        done = run(shop, *asked, "new.parquet", "--format", "json")
+        warnings = [line for line in done.stderr.decode().splitlines() if "warning" in line]
+        assert (done.returncode, warnings) == (0, expected)
+
+
 def test_products_as_text_and_under_other_names_are_read(shop):
     (shop / "new.csv").write_text("sku,product_type,price\nN9,type A,$3.50\n")
     asked = ("--product", "N9", "--products", "new.csv", "--columns", "product_id=sku")

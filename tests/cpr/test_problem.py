@@ -107,8 +107,17 @@ def test_labels_are_weighed_cleaned_or_all():
 def test_all_labels_serve_where_every_co_purchase_was_viewed_too():
     viewed = pairs(("a", "b", 2, 3, False, False))
     assert build_problem(viewed, None, labels="all").problem.matrix.nnz == 1
-    with pytest.raises(SchemaError, match="no complement pair joins"):
-        build_problem(viewed, None)
+    told = "none of 1 pairs is a complement; views speak against the 1 bought together: --labels"
+    for labels in ("weighed", "cleaned"):
+        with pytest.raises(SchemaError, match=told):
+            build_problem(viewed, None, labels=labels)
+
+
+@pytest.mark.parametrize(("labels", "what"), [("weighed", "complement"), ("all", "co-purchase")])
+def test_pairs_of_similar_products_alone_are_no_question_of_ids(labels, what):
+    similar = pairs(("a", "b", 0, 3, False, True))
+    with pytest.raises(SchemaError, match=f"none of 1 pairs is a {what}; nothing in them was b"):
+        build_problem(similar, pa.table({"product_id": ["a", "b"]}), labels=labels)
 
 
 def test_similar_pairs_hold_in_both_directions():
@@ -214,9 +223,11 @@ def test_a_part_of_the_orders_without_a_pair_of_the_products_is_refused(place):
     products = pa.table({"product_id": ["a", "b", "c", "d"]})
     parts = [pairs(("a", "b", 3, 0, True, False)) for _ in range(3)]
     name = ("--earlier", "--later", "--recent")[place]
-    for odd in (("x", "y", 3, 0, True, False), ("a", "b", 0, 3, False, True)):
+    strange, similar = ("x", "y", 3, 0, True, False), ("a", "b", 0, 3, False, True)
+    told = {strange: "no complement pair joins two of the 4", similar: "none of 1 pairs is a compl"}
+    for odd, said in told.items():
         parts[place] = pairs(odd)
-        with pytest.raises(SchemaError, match=f"{name}: no complement pair joins two of the 4"):
+        with pytest.raises(SchemaError, match=f"{name}: {said}"):
             build_problem(pairs(*ROWS), products, parts=parts)
 
 
