@@ -14,7 +14,7 @@ data=$(data_folder "${1:-}" products.parquet listings.parquet)
 folder=${2:-reproduce/$(basename "$data")-ablation}
 seed=${SEED:-0}
 check_new "$folder" "$data"
-rm -rf "$folder" && mkdir -p "$folder" && cd "$folder"
+make_anew "$folder" && cd "$folder"
 
 if [ -e "$data/truth.parquet" ]; then
   train=$data/listings.parquet truth=$data/truth.parquet

@@ -7,8 +7,10 @@
 # MARKET_ARGS are options of marketplace.py, GNN_ARGS of train-linkpred.
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
+. "$examples/data_folder.bash"
 folder=${1:-reproduce/copies}
-rm -rf "$folder" && mkdir -p "$folder" && cd "$folder"
+check_new "$folder" "$examples"
+make_anew "$folder" && cd "$folder"
 read -r -a market <<< "${MARKET_ARGS:---products 1500 --sellers 250 --events 20000}"
 read -r -a given <<< "${GNN_ARGS:-}"
 python "$examples/marketplace.py" . "${market[@]}" >&2

@@ -36,3 +36,12 @@ check_new() {
     esac
   done
 }
+
+# make_anew FOLDER: empty; of what is there only an earlier run's is removed
+make_anew() {
+  local mark=$1/.made-anew
+  [ ! -e "$1" ] || [ -d "$1" ] || stop "$1: is a file; name another FOLDER"
+  [ ! -d "$1" ] || [ -e "$mark" ] || [ -z "$(ls -A "$1")" ] ||
+    stop "$1: holds files, and no mark of an earlier run; remove it, or name another FOLDER"
+  rm -rf "$1" && mkdir -p "$1" && touch "$mark"
+}

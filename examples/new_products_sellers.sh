@@ -18,7 +18,7 @@ methods=${METHODS:-text-knn gnn}
 features=${FEATURES:+$(realpath "$FEATURES")}
 read -r -a given <<< "${GNN_ARGS:-}"
 check_new "$folder" "$data" ${features:+"$features"}
-rm -rf "$folder" && mkdir -p "$folder" && cd "$folder"
+make_anew "$folder" && cd "$folder"
 
 cprtools split "$data/listings.parquet" --cold product_id --fraction 0.1 --seed "$seed" \
   -o train.parquet --test-out test.parquet

@@ -42,7 +42,7 @@ esac
 methods=${METHODS:-popularity type-popularity type-counts co-purchase item-knn mf ease blend p-companion}
 products=$data/products.parquet
 check_new "$folder" "$data"
-[ -n "${GO_ON:-}" ] || rm -rf "$folder"
+{ [ -n "${GO_ON:-}" ] && [ -d "$folder" ]; } || make_anew "$folder"
 mkdir -p "$folder/truth" && cd "$folder"
 
 count=(${MIN_COUNT:+--min-count "$MIN_COUNT"})

@@ -15,7 +15,7 @@ folder=${2:-reproduce/$(basename "$data")-sellers}
 seed=${SEED:-0}
 methods=${METHODS:-popularity item-knn mf bpr text-knn ease lightgcn gnn}
 check_new "$folder" "$data"
-rm -rf "$folder" && mkdir -p "$folder" && cd "$folder"
+make_anew "$folder" && cd "$folder"
 
 cprtools split "$data/listings.parquet" --by seller_id --fraction 0.2 --min-rows 5 --seed "$seed" \
   -o train.parquet --test-out test.parquet

@@ -95,6 +95,30 @@ def test_a_folder_that_holds_the_data_is_not_removed(data, name, folder):
     assert sorted(path.name for path in data.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    "name", ["reproduce_complements.sh", *SELLERS[::2], SELLERS[3], "copies_sellers.sh"]
+)
+def test_a_folder_of_ones_own_is_not_removed(data, name):
+    own = data.parent / "my texts"
+    own.mkdir()
+    (own / "thesis.txt").write_text("mine")
+    words = () if name == "copies_sellers.sh" else (data,)
+    code, said = refusal(name, *words, "my texts", cwd=data.parent, SPLIT="pairs")
+    assert code == 2
+    assert said.startswith("my texts: holds files, and no mark of an earlier run; remove it, or ")
+    assert refusal(name, *words, "my texts/thesis.txt", cwd=data.parent, SPLIT="pairs") == (
+        2, "my texts/thesis.txt: is a file; name another FOLDER"
+    )  # fmt: skip
+    assert (own / "thesis.txt").read_text() == "mine"
+
+
+def test_a_folder_of_an_earlier_run_is_made_anew(tmp_path):
+    script = f'. {EXAMPLES / "data_folder.bash"}; make_anew "a b"; ls -A "a b"; touch "a b/old"'
+    for _ in range(2):
+        done = forking.run_script(["bash", "-euc", script], tmp_path)
+        assert (done.returncode, done.stdout, done.stderr) == (0, ".made-anew\n", "")
+
+
 def test_vectors_made_before_are_not_removed_with_the_folder(data):
     old = data.parent / "old"
     old.mkdir()
