@@ -22,7 +22,7 @@ _WORDS = {
     UNRANKED: "fills the list up, in the model's own order",
     POPULAR: "popular where nothing is listed yet",
     "popularity": "popularity by weight (log)",
-    "popularity_queries": "popularity by number of queries (log)",
+    "popularity_queries": "popularity by number of queries or sellers (log)",
     "query_degree": "number of known pairs or listings (log)",
     "type_transition": "its type follows the query's",
     "bought": "bought together (log)",
@@ -53,7 +53,7 @@ _ENDINGS = {
     "_relative": "{}, against the best",
     "_size": "{}: their number (log)",
     "_nearest": "likeness to the nearest listing ({})",
-    "_three": "likeness to the three nearest listings ({})",
+    "_three": "likeness to the three nearest listings, summed ({})",
     "_mean": "mean likeness to the listings ({})",
 }
 _POPULARITY = ("popularity", "popularity_queries")

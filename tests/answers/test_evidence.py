@@ -158,3 +158,9 @@ def test_every_piece_of_evidence_has_words(shop, sellers):
         for name in memory.stage.trees.names:
             source = name.removesuffix("_relative")
             assert in_words(name).startswith("score of") == (source in memory.stage.sources)
+
+
+def test_words_of_evidence_say_what_the_number_is():
+    # three likenesses of at most 1 each, which come to more than 1
+    assert in_words("text_three") == "likeness to the three nearest listings, summed (text)"
+    assert in_words("popularity_queries") == "popularity by number of queries or sellers (log)"
