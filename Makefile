@@ -137,7 +137,7 @@ reproduce-complements: $(INSTALLED) ## Complements on real data: DATA=folder, SE
 	$(IN_VENV) bash examples/$(if $(SEEDS),complements_over_seeds,reproduce_complements).sh "$(DATA)"
 
 ablate-complements: $(INSTALLED) ## The complement model without each ingredient: TRAIN=pairs PRODUCTS=table
-	@test -n "$(TRAIN)" || { echo "usage: make $@ TRAIN=train.parquet PRODUCTS=products.parquet" >&2; exit 2; }
+	@test -n "$(TRAIN)" -a -n "$(PRODUCTS)" || { echo "usage: make $@ TRAIN=train.parquet PRODUCTS=products.parquet" >&2; exit 2; }
 	$(IN_VENV) python examples/ablation_complements.py "$(TRAIN)" --products "$(PRODUCTS)"
 
 reproduce-ablation: $(INSTALLED) ## The seller article's ablation: DATA=folder, ARGS='--demand 5000'

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from one_line import run
 
 from cprtools import tables
 from cprtools.baselines import Problem, Recommender
@@ -237,4 +238,4 @@ def _write_line(cells: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from ablation_complements import places
+from one_line import run
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
@@ -197,4 +198,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -31,6 +31,7 @@ from unittest import mock
 import numpy as np
 import pyarrow as pa
 import torch
+from one_line import run
 from scipy.sparse import csr_matrix, diags
 from torch import Tensor
 
@@ -322,4 +323,4 @@ def write_line(cells: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from one_line import run
 from scipy.sparse import csr_matrix
 
 from cprtools import answers
@@ -36,13 +37,14 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--queries", type=int, default=256)
     args = parser.parse_args()
+    model = answers.open_model(args.model) if args.model else None
     write_row(["batch", "seconds", "against", "seconds", "ratio", "of all, minutes"])
     write_row(["---"] * 6)
     # as `recommend --all` does
     with reusing_memory():
         against_product(args.sellers, args.products, args.dim, args.k)
-        if args.model:
-            against_retrieval(args.model, args.queries, args.k)
+        if model is not None:
+            against_retrieval(model, args.queries, args.k)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     sys.stdout.write(f"\npeak memory {peak:.2f} GB\n")
 
@@ -72,12 +74,11 @@ def against_product(sellers: int, products: int, dim: int, k: int) -> None:
     compare(name, ours, "the matrix product", bare, ALL / sellers)
 
 
-def against_retrieval(folder: str, queries: int, k: int) -> None:
+def against_retrieval(model: answers.Model, queries: int, k: int) -> None:
     """Evidence and trees of a trained seller model, and the retrieval by its sources."""
-    model = answers.open_model(folder)
     stage = model.stage.restricted(candidate_pool(model.stage.problem))
     if stage.trees is None:
-        raise SystemExit(f"{folder} has no ranker")
+        raise SystemExit(f"{model.folder.name} has no ranker")
     size, number = len(stage.pool.members), stage.problem.num_queries
     asked = np.linspace(0, number - 1, min(queries, number)).astype(np.int64)
     blocks = list(query_blocks(asked, size, len(stage.sources)))
@@ -121,4 +122,4 @@ def write_row(cells: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

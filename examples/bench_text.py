@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
+from one_line import run
 
 from cprtools import tables
 from cprtools import text as room
@@ -109,4 +110,4 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from dgl_sellers import DglSide
+from one_line import run
 from scipy.sparse import coo_matrix, csr_matrix
 
 from cprtools.baselines import Problem
@@ -266,4 +267,4 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+from one_line import run
 
 from cprtools import tables
 from cprtools.evaluation import Evaluation, evaluate_sellers
@@ -105,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines import Problem
 from cprtools.graph.homogeneous import make_graph
 from cprtools.ranking import Collected, Settings, TwoStage
+from tests import forking
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -105,6 +106,21 @@ def recommendations(rows):
 def listings(rows):
     sellers, products = zip(*rows, strict=True)
     return pa.table({"seller_id": list(sellers), "product_id": list(products)})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("reliability.py", "gone", "--truth", "t", "--train", "t", "--plot", "p.png"),
+        ("bench_batch.py", "--model", "gone"),
+    ],
+)
+def test_a_missing_table_or_model_is_one_line_at_once(tmp_path, words):
+    name, *rest = words
+    done = forking.run_script([sys.executable, EXAMPLES / name, *rest], tmp_path)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith(f"{name}: error: gone: no such f")
+    assert done.stderr.count("\n") == 1
 
 
 def test_precision_at_equal_prior_and_raw_worked_by_hand(reliability):
