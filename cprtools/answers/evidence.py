@@ -36,7 +36,7 @@ _WORDS = {
     "similar_queries": "complements of similar products",
     "siblings": "bought after the same products",
     "co_viewed": "complements of products viewed with it",
-    "price_ratio": "price ratio (log)",
+    "price_ratio": "price against the query's or the listings' (log)",
     "words": "words that the titles share",
     "text": "likeness of the vectors",
     "type_score": "probability of its type",
@@ -51,7 +51,7 @@ _PATTERNS = {
 }
 _ENDINGS = {
     "_relative": "{}, against the best",
-    "_size": "{}: their number (log)",
+    "_size": "{}: number of these products (log)",
     "_nearest": "likeness to the nearest listing ({})",
     "_three": "likeness to the three nearest listings, summed ({})",
     "_mean": "mean likeness to the listings ({})",
