@@ -113,7 +113,10 @@ def test_an_unknown_command_is_answered_with_those_there_are():
 
 
 def test_an_unknown_option_and_a_file_of_an_odd_name_are_one_line_each():
-    for words, code in ((("inspect", "x", "--no\x1bsuch"), 2), (("inspect", b"n\xff\x1b"), 4)):
+    missing = ("inspect", "n\u00ff\x1b")
+    for words, code in (
+        (("inspect", "x", "--no\x1bsuch"), 2), (missing, 4), (("inspect", b"n\xff\x1b"), 2),
+    ):  # fmt: skip
         done = run(*words)
         assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (code, b"", 1)
         assert done.stderr.startswith(b"cprtools: error: ")
