@@ -3,6 +3,8 @@
 Library code raises these for bad input and ValueError for a caller's bug; only `cli.main` prints.
 """
 
+import os
+
 OK = 0
 BUG = 1
 PARTLY_ANSWERED = 6
@@ -58,6 +60,13 @@ def quote(value: object) -> str:
 def printable(text: str) -> str:
     """Text in which nothing commands a terminal: what cannot be seen is escaped, newlines too."""
     return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)
+
+
+def reason(error: OSError) -> str:
+    """What the system says of an error, without the path it repeats."""
+    if error.errno is None:
+        return "cannot be written"
+    return os.strerror(error.errno).lower()
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -102,7 +102,7 @@ def _guard(run: Callable[[], int]) -> int:
             return _bug(error)
         where = f"{error.filename}: " if error.filename else ""
         _silence_stdout()
-        return _report(f"{where}{os.strerror(error.errno).lower()}", errors.DataError.exit_code)
+        return _report(f"{where}{errors.reason(error)}", errors.DataError.exit_code)
     except MemoryError:
         return _report("out of memory", errors.BUG)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, not a traceback

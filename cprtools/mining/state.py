@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from cprtools.errors import DataError, SchemaError, UsageError
+from cprtools.errors import DataError, SchemaError, UsageError, reason
 from cprtools.mining.rules import Rules, micros, spell_duration
 from cprtools.mining.workspace import Workspace, open_workspace
 from cprtools.tables import describe_input
@@ -103,12 +103,10 @@ def _make(folder: str) -> bool:
     """Whether the folder was not there."""
     try:
         Path(folder).mkdir()
-    except FileExistsError:
+    except OSError as error:
         if Path(folder).is_dir():
             return False
-        raise DataError(f"{folder}: file exists") from None
-    except OSError as error:
-        raise DataError(f"{folder}: {os.strerror(error.errno or 0).lower()}") from error
+        raise DataError(f"{folder}: {reason(error)}") from error
     return True
 
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cprtools.errors import DataError, SchemaError, list_names
+from cprtools.errors import DataError, SchemaError, list_names, reason
 from cprtools.tables.formats import (
     MANIFEST,
     MANIFEST_FILE,
@@ -34,7 +34,6 @@ from cprtools.tables.writing import (
     STDOUT,
     check_place,
     is_device,
-    reason,
     replacing,
     write_parquet,
     write_stdout,

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from cprtools.errors import DataError, UsageError
+from cprtools.errors import DataError, UsageError, reason
 from cprtools.tables.leftovers import temporary_folder
 
 STDIN = "-"
@@ -77,9 +77,8 @@ def spool(name: str) -> str:
         with _opened(name) as incoming, open(path, "wb") as out:
             _copy(incoming, out)
     except OSError as error:
-        what = os.strerror(error.errno or 0).lower()
         raise DataError(
-            f"{title_of(name)}: cannot be copied to the temporary folder: {what}"
+            f"{title_of(name)}: cannot be copied to the temporary folder: {reason(error)}"
         ) from error
     _spooled[found.st_dev, found.st_ino] = os.path.join(folder, "")
     return path
@@ -102,7 +101,7 @@ def _opened(name: str) -> Iterator[int]:
     try:
         descriptor = os.open(name, os.O_RDONLY)
     except OSError as error:
-        raise DataError(f"{name}: {os.strerror(error.errno or 0).lower()}") from error
+        raise DataError(f"{name}: {reason(error)}") from error
     try:
         yield descriptor
     finally:

@@ -1,6 +1,5 @@
 """Integers that wait on disk, divided into runs by size, until one run after the other is read."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -8,7 +7,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from cprtools.errors import DataError
+from cprtools.tables.writing import no_room
 
 Ints = npt.NDArray[np.int64]
 
@@ -38,8 +37,7 @@ class Runs:
                         out.write(values[cuts[number] : ends[number]].data.cast("B"))
                 self._lengths += ends - cuts
         except OSError as error:
-            what = os.strerror(error.errno or 0).lower()
-            raise DataError(f"the temporary folder: {what}; TMPDIR names another") from error
+            raise no_room(error) from error
 
     def groups(self, most: int) -> list[list[int]]:
         """Runs that follow each other, taken together up to `most` values or one run at least."""

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cprtools.errors import DataError
+from cprtools.errors import DataError, reason
 from cprtools.tables.leftovers import clear
 from cprtools.tables.light import pc
-from cprtools.tables.writing import reason, replacing
+from cprtools.tables.writing import replacing
 
 FloatMatrix = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]

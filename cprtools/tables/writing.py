@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cprtools.errors import CLOSED_PIPE, DataError, SchemaError, UsageError, quote
+from cprtools.errors import CLOSED_PIPE, DataError, SchemaError, UsageError, quote, reason
 from cprtools.tables.formats import refuse_text_name
 from cprtools.tables.leftovers import claimed
 from cprtools.tables.piping import STDIN
@@ -58,10 +58,11 @@ def _stream_stdout(table: pa.RecordBatchReader, metadata: Mapping[bytes, bytes])
             while part := spool.read(_PIPED_AT_A_TIME):
                 write_stdout(part)
     except OSError as error:
-        raise _no_room(error) from error
+        raise no_room(error) from error
 
 
-def _no_room(error: OSError) -> DataError:
+def no_room(error: OSError) -> DataError:
+    """What to raise where the temporary folder took no more."""
     return DataError(f"the temporary folder: {reason(error)}; TMPDIR names another")
 
 
@@ -239,7 +240,7 @@ def _device(target: str) -> Iterator[IO[bytes]]:
             yield held
             held.seek(0)
         except OSError as error:
-            raise _no_room(error) from error
+            raise no_room(error) from error
         try:
             with open(target, "wb") as out:
                 shutil.copyfileobj(held, out, _PIPED_AT_A_TIME)
@@ -286,10 +287,3 @@ def check_all_writable(targets: Sequence[str]) -> None:
         raise UsageError(f"two outputs go to {targets[0]!r}; name a different place for each")
     for target in targets:
         check_writable(target)
-
-
-def reason(error: OSError) -> str:
-    """What the system says of an error, without the path it repeats."""
-    if error.errno is None:
-        return "cannot be written"
-    return os.strerror(error.errno).lower()
