@@ -18,6 +18,8 @@ from cprtools.cli.parsing import read_plainly
 # sleep: a third of a millisecond. By itself it takes 26, 20 ms, a good part of a single answer
 _TIMEOUT = "20"
 
+_HELP = ["--help", "-h"]
+
 
 def build(name: str) -> Any:
     """The runnable command of that name: a single-command app, which starts faster than a group."""
@@ -26,7 +28,9 @@ def build(name: str) -> Any:
     app = typer.Typer(
         add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, name=name
     )
-    app.command(name=name)(_with_common_options(function, name))
+    app.command(name=name, context_settings={"help_option_names": _HELP})(
+        _with_common_options(function, name)
+    )
     command = typer.main.get_command(app)
     read_plainly(command)
     return command

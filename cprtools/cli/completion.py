@@ -68,7 +68,7 @@ def _options(command: str, start: str) -> list[str]:
     from cprtools.cli.app import build
 
     found = (n for param in build(command).params for n in [*param.opts, *param.secondary_opts])
-    return sorted(name for name in {*found, "--help"} if name.startswith(start))
+    return sorted(name for name in {*found, "--help", "-h"} if name.startswith(start))
 
 
 def _place(before: list[str], usual: str) -> str:

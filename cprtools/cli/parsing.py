@@ -23,7 +23,7 @@ def read_plainly(command: Any) -> None:
     an answer. What is not plain, or wrong, still goes to Typer, and gets its message.
     """
     # --help is made when it is asked for, and kept
-    for option in command.get_params(typer.Context(command)):
+    for option in command.get_params(typer.Context(command, **command.context_settings)):
         descriptor = getattr(option, "type_descriptor", None)
         if descriptor is None:
             continue

@@ -121,14 +121,14 @@ class Source:
             names = self.schema(every_line=True).names
             # lines without any object name nothing: a table without rows is told as such
             found, missing = self._look_up(names or [f.name for f in self.spec.fields])
-        if missing is not None:
+        if missing:
             self._refuse(missing)
         return found
 
-    def _look_up(self, columns: list[str]) -> tuple[dict[str, str], Field | None]:
-        """What is found of the spec's columns, and the first required one that is not."""
+    def _look_up(self, columns: list[str]) -> tuple[dict[str, str], list[Field]]:
+        """What is found of the spec's columns, and the required ones that are not."""
         present = {*columns, *(key for path in self.paths for key in self.keys(path))}
-        found, missing = {}, None
+        found, missing = {}, []
         for column in self.spec.fields:
             mapped = self.mapping.get(column.name)
             if mapped in present:
@@ -136,17 +136,19 @@ class Source:
             elif column.name in present:
                 found[column.name] = column.name
             elif column.required:
-                missing = missing or column
+                missing.append(column)
         return found, missing
 
-    def _refuse(self, missing: Field) -> None:
+    def _refuse(self, missing: list[Field]) -> None:
         present = self.schema(every_line=True).names
-        wanted = self.mapping.get(missing.name) or missing.name
+        first = missing[0].name
+        wanted = ", ".join(f"'{self.mapping.get(f.name) or f.name}'" for f in missing)
+        columns = "columns" if len(missing) > 1 else "column"
         formats = {format_of(path) for path in self.paths}
         hint = " (a CSV file's first line must name them)" if CSV in formats else ""
         raise SchemaError(
-            f"{self.label}: no column '{wanted}' for the {self.spec.name} table; found "
-            f"{list_names(present)}{hint}; --columns {missing.name}=NAME maps another name"
+            f"{self.label}: no {columns} {wanted} for the {self.spec.name} table; found "
+            f"{list_names(present)}{hint}; --columns {first}=NAME maps another name"
         )
 
 

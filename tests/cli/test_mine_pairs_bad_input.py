@@ -152,7 +152,7 @@ def test_one_broken_file_of_many_is_named_and_the_old_output_stays(tmp_path):
     [
         ("t.csv", "customer_id,product_id,event\nc,a\n", 4, "line 2: 2 fields where"),
         ("t.jsonl", '{"product_id": "a"\n', 4, "line 1: not a JSON object"),
-        ("t.csv", "c,a,purchase\n", 3, "no column 'product_id'"),
+        ("t.csv", "c,a,purchase\n", 3, "no columns 'product_id', 'event' for"),
         ("t.csv", "", 4, "empty; the first line"),
         ("t.csv", "session_id,product_id,event,ts\ns,a,view,soon\n", 3, "'ts' must hold times"),
         ("t.csv", "session_id,product_id,event\n", 3, "no rows"),

@@ -52,6 +52,10 @@ def help_of(*words):
     return done.stdout
 
 
+def test_the_short_option_is_the_same_help():
+    assert run("inspect", "-h").stdout == help_of("inspect")
+
+
 @EVERY_HELP
 def test_help_loads_no_heavy_library(words):
     command = [sys.executable, "-c", PROBE, *words, "--help"]

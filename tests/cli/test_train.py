@@ -13,7 +13,7 @@ from tests.cli.commands import fails, ok, planted_pairs, run, write
     ("code", "words", "said"),
     [
         (4, ("nothing.parquet",), "no such file"),
-        (3, ("listings.parquet",), "no column 'query_id'"),
+        (3, ("listings.parquet",), "no columns 'query_id', 'candidate_id', 'co_purchase'"),
         (2, ("listings.parquet", "--method", "magic"), "--method must be one of"),
         (2, ("pairs.parquet", "--preset", "magic"), "--preset must be one of"),
         (2, ("pairs.parquet", "--method", "mf", "--epochs", "2"), "options of p-companion"),

@@ -131,6 +131,16 @@ def test_a_missing_column_is_answered_with_the_columns_there_are(parquet):
         read(path, tables.PRODUCTS, {"product_id": "Stock"})
 
 
+def test_all_missing_columns_are_named_at_once(parquet):
+    said = (
+        r"^t\.parquet: no columns 'product_id', 'What' for the events table; "
+        r"found item, customer_id; --columns product_id=NAME maps another name$"
+    )
+    with pytest.raises(SchemaError, match=said):
+        path = parquet({"item": ["a"], "customer_id": ["c"]})
+        read(path, tables.EVENTS, {"event": "What"})
+
+
 @pytest.mark.parametrize(
     "name",
     ["Stock Code", "it's", '"', 'a"; DROP TABLE x; --', "line\nbreak", "a.b", "*", "select", "é"],
