@@ -28,7 +28,7 @@ PREPARE_SQL = (
     """
     CREATE TEMP TABLE lists AS
     SELECT l.seller_id, l.product_id,
-           coalesce(s.views, CASE WHEN own.seller_id IS NULL THEN p.views END, 0) AS views
+           coalesce(CASE WHEN own.seller_id IS NULL THEN p.views ELSE s.views END, 0) AS views
     FROM given_listings l
     LEFT JOIN seller_views s ON s.seller_id = l.seller_id AND s.product_id = l.product_id
     LEFT JOIN (

@@ -120,6 +120,18 @@ def test_views_of_whole_pages_are_not_mixed_with_those_of_a_sellers_offers(tmp_p
     }  # fmt: skip
 
 
+def test_a_row_that_counts_no_views_at_a_seller_says_what_no_row_says(tmp_path):
+    # an export that names every offer: nobody saw any of A's, and one row of the two is left out
+    views = [
+        {"product_id": "p", "views": 0, "seller_id": "A"},
+        {"product_id": "p", "views": 30, "seller_id": None},
+        {"product_id": "q", "views": 7, "seller_id": None},
+    ]
+    listings = listing(("A", "p"), ("A", "q"))
+    _, edges, _ = build(tmp_path, given={"listings": listings, "views": views})
+    assert weights(edges, "lists") == {("A", "p"): 30, ("A", "q"): 7}
+
+
 def test_bought_with_edges_are_symmetric_and_take_the_larger_count(tmp_path):
     pairs = bought(("a", "b", 5), ("b", "a", 2), ("a", "c", 1), ("d", "a", 2), ("a", "a", 9))
     _, edges, report = build(tmp_path, given={"pairs": pairs})
