@@ -175,15 +175,15 @@ def primary_categories(
 ) -> list[str | None]:
     """Each seller's category with the largest view-weighted share of its listings, ties by name.
 
-    views: (sellers, products) page views of each listing; a seller without any view counts each
-    listing once. None for sellers whose listings have no category.
+    views: (sellers, products) page views of each listing; a seller without any view of a listing
+    that has a category counts each listing once. None for sellers whose listings have no category.
     """
     codes, names = encode(catalogue_categories)
     owner = np.repeat(np.arange(views.shape[0]), np.diff(views.indptr))
-    total = np.bincount(owner, weights=views.data, minlength=views.shape[0])
-    weights = np.where(total[owner] > 0, views.data.astype(np.float64), 1.0)
     category = codes[views.indices]
     known = category >= 0
+    total = np.bincount(owner[known], weights=views.data[known], minlength=views.shape[0])
+    weights = np.where(total[owner] > 0, views.data.astype(np.float64), 1.0)
     shares = csr_matrix(
         (weights[known], (owner[known], category[known])), shape=(views.shape[0], len(names))
     )

@@ -82,3 +82,10 @@ def test_ties_go_by_name_and_without_views_each_listing_counts_once():
     assert primary_categories(names, unseen) == ["B"]
     nothing = csr_matrix((1, 3), dtype=np.float32)
     assert primary_categories(names, nothing) == [None]
+
+
+def test_views_of_what_has_no_category_do_not_leave_the_primary_one_to_the_name():
+    names = pa.chunked_array([["A", "B", "B", None]])
+    views = csr_matrix((np.array([0.0, 0, 0, 9]), [0, 1, 2, 3], [0, 4]), shape=(1, 4))
+    # B has two of the three listings of a category, none of which was seen
+    assert primary_categories(names, views) == ["B"]
