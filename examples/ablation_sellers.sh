@@ -23,7 +23,11 @@ else
   cprtools split "$data/listings.parquet" --by seller_id --fraction 0.2 --min-rows 5 \
     --seed "$seed" -o train.parquet --test-out test.parquet
 fi
-cprtools embed-text "$data/products.parquet" -o text.parquet
+vectors=()
+if has_column "$data/products.parquet" title; then
+  cprtools embed-text "$data/products.parquet" -o text.parquet
+  vectors=(--vectors text.parquet)
+fi
 pairs=()
 if [ -e "$data/pairs.parquet" ]; then
   pairs=(--pairs "$data/pairs.parquet")
@@ -39,4 +43,4 @@ views=()
 cprtools build-graph --listings "$train" "${pairs[@]}" --products "$data/products.parquet" \
   "${demand[@]}" "${views[@]}" -o graph
 python "$examples/ablation_sellers.py" graph --train "$train" --truth "$truth" \
-  --vectors text.parquet --seed "$seed" ${ARGS:-} | tee table.md
+  "${vectors[@]}" --seed "$seed" ${ARGS:-} | tee table.md

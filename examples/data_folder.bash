@@ -22,6 +22,23 @@ has_column() {
   [[ $(cprtools inspect "$1" --rows 0) == *$'\n'"  $2 "* ]]
 }
 
+# has_text PRODUCTS: titles, or columns that EMBED names for embed-text to read
+has_text() {
+  [[ ${EMBED:-} == *--text* ]] || has_column "$1" title
+}
+
+# without METHODS NAME...: the other methods; stderr is told which are left out
+without() {
+  local name left=" $1 "
+  for name in "${@:2}"; do
+    [[ $left == *" $name "* ]] || continue
+    echo "$(basename "$0"): $name is left out: products.parquet has nothing that it knows products by" >&2
+    left=${left/" $name "/ }
+  done
+  [ -n "${left// }" ] || stop "no method is left" 3
+  echo $left
+}
+
 # check_new FOLDER READ...: FOLDER is removed or written over, so nothing that is read may be there
 check_new() {
   [ -d "$1" ] || return 0

@@ -9,6 +9,12 @@ a row of TRUTH are left out; else all are kept.
 import argparse
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cprtools.tables import LISTINGS
+from cprtools.tables import columns as c
+from cprtools.tables.casting import cast_sql
 
 
 def main() -> None:
@@ -18,14 +24,24 @@ def main() -> None:
         parser.add_argument(name)
     options = parser.parse_args()
     events = duckdb.read_parquet(options.events)
-    if "seller_id" in events.columns:
+    if c.SELLER_ID in events.columns:
         truth = duckdb.read_parquet(options.truth)
-        # ids may be numbers in one table and text in the other
+        # ids may be numbers in one table and text in the other, or numbers with gaps: 7.0 is 7
         same = " AND ".join(
-            f"e.{name}::VARCHAR = t.{name}::VARCHAR" for name in ("seller_id", "product_id")
+            f"{id_sql('e', name, options.events)} = {id_sql('t', name, options.truth)}"
+            for name in (c.SELLER_ID, c.PRODUCT_ID)
         )
         events = events.set_alias("e").join(truth.set_alias("t"), same, how="anti")
     events.write_parquet(options.out)
+
+
+def id_sql(table: str, name: str, path: str) -> str:
+    """The ids of a column as our commands read them."""
+    field, stored = LISTINGS.field(name), pq.read_schema(path).field(name).type
+    assert field is not None
+    if pa.types.is_dictionary(stored):
+        stored = stored.value_type
+    return cast_sql(f"{table}.{name}", field, stored)
 
 
 if __name__ == "__main__":

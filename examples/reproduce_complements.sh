@@ -14,7 +14,7 @@
 # Candidates: the whole catalogue but similar products. Default: pairs for relations, else orders.
 # QUERIES=0.1 answers a tenth of the queries only; MIN_COUNT is that of mine-pairs. GO_ON=1 keeps
 # FOLDER with its split and the methods that are there already. EMBED="--method static" are options
-# of embed-text.
+# of embed-text. Methods that know products by texts or types are left out where there are none.
 set -euo pipefail
 examples=$(cd "$(dirname "$0")" && pwd)
 . "$examples/data_folder.bash"
@@ -93,10 +93,14 @@ if [ -n "${QUERIES:-}" ]; then
     -o unused.parquet --test-out "$truth"
 fi
 vectors=()
-if has_column "$products" title; then
+if has_text "$products"; then
   cprtools embed-text "$products" ${EMBED:-} -o text.parquet
   vectors=(--vectors text.parquet)
   methods="${METHODS:-text-knn $methods}"
+else
+  methods=$(without "$methods" text-knn)
+  has_column "$products" product_type || has_column "$products" category ||
+    methods=$(without "$methods" type-popularity type-counts)
 fi
 for method in $methods; do
   [ ! -e "$method.metrics.parquet" ] || continue

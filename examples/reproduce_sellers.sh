@@ -19,7 +19,13 @@ make_anew "$folder" && cd "$folder"
 
 cprtools split "$data/listings.parquet" --by seller_id --fraction 0.2 --min-rows 5 --seed "$seed" \
   -o train.parquet --test-out test.parquet
-cprtools embed-text "$data/products.parquet" ${EMBED:-} -o text.parquet
+vectors=()
+if has_text "$data/products.parquet"; then
+  cprtools embed-text "$data/products.parquet" ${EMBED:-} -o text.parquet
+  vectors=(--vectors text.parquet)
+else
+  methods=$(without "$methods" text-knn)
+fi
 pairs=()
 if [ -e "$data/events.parquet" ]; then
   python "$examples/known_events.py" "$data/events.parquet" test.parquet events.parquet
@@ -35,7 +41,7 @@ cprtools build-graph --listings train.parquet "${pairs[@]}" --products "$data/pr
 for method in $methods; do
   start=$SECONDS
   [ "$method" = gnn ] && own=${GNN_ARGS:-} || own=
-  cprtools train-linkpred graph --vectors text.parquet --method "$method" --seed "$seed" \
+  cprtools train-linkpred graph "${vectors[@]}" --method "$method" --seed "$seed" \
     ${TRAIN_ARGS:-} $own -o "$method.model"
   cprtools recommend --model "$method.model" --all --category all --threshold 0 -k 100 \
     -o "$method.parquet"

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -154,3 +155,47 @@ def test_events_with_ids_in_text_know_held_out_listings_in_numbers(data):
     pq.write_table(pa.table(events), data / "e.parquet")
     python("known_events.py", "e.parquet", "listings.parquet", "o.parquet", cwd=data)
     assert sorted(pq.read_table(data / "o.parquet")["customer_id"].to_pylist()) == ["b", "c"]
+
+
+def test_events_with_ids_in_floats_know_held_out_listings_in_numbers(data):
+    # data frames turn whole numbers with gaps into floats
+    events = {
+        "customer_id": ["a", "b", "c"],
+        "seller_id": pa.array([1.0, 1.0, None]),
+        "product_id": pa.array([7.0, 9.0, 7.0]),
+    }
+    pq.write_table(pa.table(events), data / "e.parquet")
+    python("known_events.py", "e.parquet", "listings.parquet", "o.parquet", cwd=data)
+    assert sorted(pq.read_table(data / "o.parquet")["customer_id"].to_pylist()) == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("name", "methods", "left_out"),
+    [
+        (COMPLEMENTS[0], "text-knn popularity type-popularity", ["text-knn", "type-popularity"]),
+        (SELLERS[0], "popularity text-knn", ["text-knn"]),
+    ],
+)
+def test_methods_that_ids_alone_do_not_suffice_for_are_left_out(tmp_path, name, methods, left_out):
+    rng = np.random.default_rng(0)
+    data, ids = tmp_path / "data", np.array([f"P{i}" for i in range(30)])
+    data.mkdir()
+    pq.write_table(pa.table({"product_id": ids}), data / "products.parquet")
+    first, second = (ids[rng.integers(0, 30, 300)] for _ in range(2))
+    relations = {"query_id": first, "candidate_id": second, "relation": ["also_bought"] * 300}
+    pq.write_table(pa.table(relations), data / "relations.parquet")
+    listings = {"seller_id": [f"S{i % 20}" for i in range(300)], "product_id": first}
+    pq.write_table(pa.table(listings), data / "listings.parquet")
+
+    done = forking.run_script(
+        ["bash", EXAMPLES / name, data, "new"], tmp_path, METHODS=methods, EMBED="--method static"
+    )
+    assert done.returncode == 0, done.stderr
+    said = [line.split()[1] for line in done.stderr.splitlines() if "is left out: " in line]
+    assert said == left_out
+    assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("| pop")]
+    refused = forking.run_script(
+        ["bash", EXAMPLES / name, data, "new"], tmp_path, METHODS="text-knn"
+    )
+    assert refused.returncode == 3
+    assert refused.stderr.endswith(f"{name}: error: no method is left\n")
