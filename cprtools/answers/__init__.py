@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from cprtools.answers.complements import ComplementRequest, recommend_complements
     from cprtools.answers.methods import METHODS
     from cprtools.answers.model import COMPLEMENTS, SELLERS, Model, model_members, open_model
-    from cprtools.answers.newcomers import Extended, extend, products_of
+    from cprtools.answers.newcomers import Extended, extend, misread, products_of
     from cprtools.answers.sellers import (
         SellerRequest,
         list_categories,
@@ -23,7 +23,7 @@ __getattr__ = on_demand(
         "complements": "ComplementRequest recommend_complements",
         "methods": "METHODS",
         "model": "COMPLEMENTS SELLERS Model model_members open_model",
-        "newcomers": "Extended extend products_of",
+        "newcomers": "Extended extend misread products_of",
         "sellers": "SellerRequest list_categories recommend_products",
     },
 )
@@ -40,6 +40,7 @@ __all__ = [
     "check_indexable",
     "extend",
     "list_categories",
+    "misread",
     "model_members",
     "open_model",
     "products_of",

@@ -19,7 +19,8 @@ from cprtools.baselines.catalogue import (
 )
 from cprtools.baselines.contract import PAIRS, TYPES, VECTORS, FloatArray, IntArray
 from cprtools.baselines.extension import append_products
-from cprtools.baselines.vocabulary import CENTRES, MEMBER, Vocabulary, load_vocabulary
+from cprtools.baselines.makers import differing_makers
+from cprtools.baselines.vocabulary import CENTRES, MEMBER, Vocabulary, load_lengths, load_vocabulary
 from cprtools.errors import SchemaError
 from cprtools.tables import Source, plain_text, product_types, read, with_plain_types
 from cprtools.tables import columns as c
@@ -101,6 +102,13 @@ def unread(model: Model, *, has_vectors: bool) -> str:
             "attributes alone"
         )
     return ""
+
+
+def misread(model: Model, vectors: Sequence[Source]) -> list[str]:
+    """What the model will not know of such products, or not read as in training, in words."""
+    missing = unread(model, has_vectors=bool(vectors))
+    makers = load_lengths(model.folder.table, frozenset(model.folder.manifest["members"]))[1]
+    return [*filter(None, [missing]), *differing_makers(vectors, makers)]
 
 
 def products_of(vectors: Sequence[Source]) -> pa.Table:

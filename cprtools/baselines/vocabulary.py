@@ -84,6 +84,8 @@ class Vocabulary:
     """Length of the vectors of each table, in the order that training took them."""
     centres: FloatArray | None = None
     """(num_types, dim) float32 where types are clusters of the vectors."""
+    makers: tuple[str, ...] = ()
+    """What made each table of vectors, in words; "" where nothing tells."""
 
     def codes(self, products: pa.Table) -> dict[str, IntArray]:
         """The attributes' codes, -1 where missing or never met: (rows,) int64 each."""
@@ -144,14 +146,21 @@ class Vocabulary:
             words = pa.array(self.words.words, pa.string())
             members[_WORDS] = pa.table({"word": words, "rarity": self.words.rarity})
         if self.dims:
-            members[_VECTORS] = pa.table({"dim": pa.array(self.dims, pa.int64())})
+            made_by = [*self.makers, *[""] * (len(self.dims) - len(self.makers))]
+            lengths = pa.array(self.dims, pa.int64())
+            members[_VECTORS] = pa.table(
+                {"dim": lengths, "made_by": pa.array(made_by, pa.string())}
+            )
         if self.centres is not None:
             members[CENTRES] = pa.table({c.VECTOR: vector_array(self.centres)})
         return members
 
 
 def learn_vocabulary(
-    products: pa.Table, dims: Sequence[int] = (), centres: FloatArray | None = None
+    products: pa.Table,
+    dims: Sequence[int] = (),
+    centres: FloatArray | None = None,
+    makers: Sequence[str] = (),
 ) -> Vocabulary:
     """What the products' attributes and titles hold.
 
@@ -161,7 +170,7 @@ def learn_vocabulary(
     1972, inverse document frequency).
     """
     words = _learn_words(_split_titles(products))
-    return Vocabulary(_learn_attributes(products), words, tuple(dims), centres)
+    return Vocabulary(_learn_attributes(products), words, tuple(dims), centres, tuple(makers))
 
 
 def load_vocabulary(read: ReadTable, has: frozenset[str]) -> Vocabulary:
@@ -176,13 +185,22 @@ def load_vocabulary(read: ReadTable, has: frozenset[str]) -> Vocabulary:
         for (attribute, column), names in grouped.items():
             attributes[attribute] = Attribute(column, tuple(names))
         words = _load_words(read(_WORDS)) if _WORDS in has else None
-        dims = tuple(read(_VECTORS).column("dim").to_pylist()) if _VECTORS in has else ()
+        dims, makers = load_lengths(read, has)
         centres = None
         if CENTRES in has:
             centres = to_matrix(read(CENTRES).column(c.VECTOR), CENTRES)
     except (KeyError, ValueError, TypeError) as error:
         raise SchemaError(f"{MEMBER}: its tables do not hold a vocabulary; {error}") from error
-    return Vocabulary(attributes, words, dims, centres)
+    return Vocabulary(attributes, words, dims, centres, makers)
+
+
+def load_lengths(read: ReadTable, has: frozenset[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Of each table of vectors its length, and what made it; models of before tell no makers."""
+    if _VECTORS not in has:
+        return (), ()
+    table = read(_VECTORS)
+    makers = table.column("made_by").to_pylist() if "made_by" in table.column_names else []
+    return tuple(table.column("dim").to_pylist()), tuple(makers)
 
 
 def _load_words(table: pa.Table) -> Words:

@@ -171,16 +171,14 @@ def _with_products(model: "Model", request: Request) -> tuple["Model", list[Any]
         known = f"; {extended.num_known:,} others it knows already" if extended.num_known else ""
         console.note(f"{source.label}: {extended.num_new:,} products are new to the model{known}")
         if not request.list_categories:
+            for text in answers.misread(model, vectors):
+                console.warn(f"{source.label}: {text}")
             _warn_of_gaps(model, request, source.label, extended.num_new)
     return extended.model, opened
 
 
 def _warn_of_gaps(model: "Model", request: Request, label: str, num_new: int) -> None:
-    """Say what the model will miss of new products, and of those that come by one table alone."""
-    from cprtools.answers.newcomers import unread
-
-    if text := unread(model, has_vectors=bool(request.vectors)):
-        console.warn(f"{label}: {text}")
+    """Say what the ranker will miss of new products that come by vectors alone."""
     known = model.catalogue.table
     missing = [n for n in _ATTRIBUTES if known.column(n).null_count < known.num_rows]
     is_ranked = request.use_ranker and model.stage.trees is not None

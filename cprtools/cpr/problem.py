@@ -21,6 +21,7 @@ from cprtools.baselines.catalogue import (
     vector_parts,
 )
 from cprtools.baselines.contract import FloatArray
+from cprtools.baselines.makers import maker_of
 from cprtools.baselines.vocabulary import Vocabulary, learn_vocabulary
 from cprtools.cpr.labels import labelled
 from cprtools.errors import SchemaError
@@ -79,7 +80,9 @@ def build_problem(
     parts_of_vectors = vector_parts(products.column(c.PRODUCT_ID).combine_chunks(), vectors)
     dense = join_vectors(parts_of_vectors)
     products, catalogue, centres = _typed(products, dense, seed)
-    vocabulary = learn_vocabulary(products, [p.shape[1] for p in parts_of_vectors], centres)
+    dims = [part.shape[1] for part in parts_of_vectors]
+    makers = [maker_of(source) for source in vectors]
+    vocabulary = learn_vocabulary(products, dims, centres, makers)
     matrix, outside = _matrix(pairs, catalogue, c.COMPLEMENT, c.CO_PURCHASE)
     counts = [_matrix(part, catalogue, c.COMPLEMENT, c.CO_PURCHASE)[0] for part in parts]
     _check_pairs([pairs, *parts], [matrix, *counts], labels)

@@ -18,6 +18,7 @@ from cprtools.baselines.catalogue import (
     sort_catalogue,
     vector_parts,
 )
+from cprtools.baselines.makers import maker_of
 from cprtools.baselines.vocabulary import Vocabulary, learn_vocabulary
 from cprtools.errors import SchemaError
 from cprtools.tables import EDGES, NODES, Folder, Source, TableSpec
@@ -106,7 +107,8 @@ def _build(graph: Folder, vectors: Sequence[Source]) -> BuiltProblem:
     parts = vector_parts(catalogue.ids, vectors)
     # of what is in demand nothing is to be learnt: a new quarter's list replaces this one
     described = products.drop_columns([c.IS_HIGH_DEMAND])
-    vocabulary = learn_vocabulary(described, [part.shape[1] for part in parts])
+    dims, makers = [part.shape[1] for part in parts], [maker_of(source) for source in vectors]
+    vocabulary = learn_vocabulary(described, dims, makers=makers)
     is_high_demand = products.column(c.IS_HIGH_DEMAND).to_numpy(zero_copy_only=False)
     problem = Problem(
         matrix=matrix,

@@ -30,13 +30,14 @@ def stored(vocabulary):
 
 def test_a_vocabulary_is_stored_and_read_as_it_was():
     centres = np.arange(6, dtype=np.float32).reshape(3, 2)
-    learnt = learn_vocabulary(SEEN, (2, 5), centres)
+    learnt = learn_vocabulary(SEEN, (2, 5), centres, ("transformer 'x'", ""))
     loaded = stored(learnt)
     assert loaded.attributes == learnt.attributes
     assert list(learnt.attributes) == ["paths_0", "paths_1", "colour", "ok", "brand"]
     assert loaded.words.words == learnt.words.words
     np.testing.assert_array_equal(loaded.words.rarity, learnt.words.rarity)
     assert loaded.dims == (2, 5)
+    assert loaded.makers == ("transformer 'x'", "")
     np.testing.assert_array_equal(loaded.centres, centres)
     empty = stored(learn_vocabulary(pa.table({"product_id": ["x"]})))
     assert (dict(empty.attributes), empty.words, empty.dims, empty.centres) == ({}, None, (), None)

@@ -295,3 +295,31 @@ def test_new_products_are_counted_in_their_categories(shop, given):
     assert {row["category"]: row["products"] for row in of_quarter} == {
         "Alpha": 2, "Beta": 1, "Gamma": 0
     }  # fmt: skip
+
+
+def embedded(shop, name, products, *words):
+    ok(shop, "embed-text", products, "--method", "doc2vec", "--dim", "8", "-o", name, *words)
+
+
+@pytest.mark.parametrize("kind", ["cpr", "seller"])
+def test_vectors_of_another_encoder_than_that_of_training_are_warned_of(shop, home, kind):
+    embedded(shop, "old_text.parquet", "products.parquet")
+    embedded(shop, "new_text.parquet", "new.parquet", "--text", "title,category")
+    model = f"{kind}-text.model"
+    if kind == "cpr":
+        ok(shop, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--method",
+           "text-knn", "--vectors", "old_text.parquet", "-o", model)  # fmt: skip
+        asked = ["--model", model, "--product", "A1", "--products", "new.parquet"]
+    else:
+        ok(shop, "train-linkpred", home / "graph", "--method", "text-knn", "--vectors",
+           "old_text.parquet", "-o", model)  # fmt: skip
+        asked = ["--model", model, "--seller", "S1", "--threshold", "0"]
+        asked += ["--products", "new.parquet"]
+    said = "the vectors of new_text.parquet are of doc2vec of 4 rows of digest "
+    warned = run(shop, "recommend", *asked, "--vectors", "new_text.parquet")
+    assert warned.returncode == 0
+    assert warned.stderr.decode().count(said) == 1
+    # one table for all products, or one of unknown origin, raises no doubt
+    for vectors in ("old_text.parquet", "newvec.parquet"):
+        silent = run(shop, "recommend", *asked, "--vectors", vectors)
+        assert "cannot be compared" not in silent.stderr.decode()
