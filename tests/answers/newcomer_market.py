@@ -11,6 +11,7 @@ from cprtools.cpr.problem import build_problem
 from cprtools.graph import GraphInputs, build_graph
 from cprtools.linkpred import problem as seller_problem
 from cprtools.linkpred import recipe as seller_recipe
+from tests.training.few_steps import few_steps
 
 LATE = "zz"
 NUM_TYPES, NUM_BRANDS, COPIES = 4, 3, 5
@@ -91,7 +92,8 @@ def train_shop(
     products = shop_products() if products is None else products
     built = build_problem(shop_pairs(), products, shop_vectors(folder), parts=parts)
     assert built.catalogue.ids[-1].as_py() == LATE
-    stage = recipe.train(built.problem, method, options=options, with_ranker=with_ranker)
+    with few_steps():
+        stage = recipe.train(built.problem, method, options=options, with_ranker=with_ranker)
     members, facts = answers.model_members(stage, built.catalogue, vocabulary=built.vocabulary)
     n = products.num_rows
     _write_both(folder, answers.COMPLEMENTS, members, n, facts, {**facts, "num_queries": n - 1})
@@ -131,7 +133,8 @@ def train_sellers(folder, method="gnn", *, demand=None, sellers=None, more=(), *
     graph = tables.open_folder(str(folder / "graph"), ("graph",))
     built = seller_problem.build_problem(graph, shop_vectors(folder))
     assert built.catalogue.ids[-1].as_py() == LATE
-    stage = seller_recipe.train(built, method, options=options)
+    with few_steps():
+        stage = seller_recipe.train(built, method, options=options)
     table = built.seller_table()
     members, facts = answers.model_members(stage, built.catalogue, table, built.vocabulary)
     _write_both(folder, answers.SELLERS, members, built.catalogue.table.num_rows, facts, facts)

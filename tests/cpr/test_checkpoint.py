@@ -14,8 +14,18 @@ from cprtools.training.checkpoint import Checkpoints
 from cprtools.training.run import Run, make_run, on_device
 from tests.cpr.market import SMALL, make_market
 from tests.training.cutting import FOOTER, CutError, cut_after, keep
+from tests.training.few_steps import few_steps
 
-SHORT = {**SMALL, "epochs": 5, "validation_fraction": 0.2, "pretrain_epochs": 1}
+SHORT = {
+    **SMALL, "epochs": 5, "validation_fraction": 0.2, "pretrain_epochs": 1, "batch_size": 128,
+    "num_negatives": 50,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_epochs():
+    with few_steps():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +41,16 @@ def same_form(one, other):
     assert one.hits == other.hits
 
 
-@pytest.mark.parametrize("preset", ["default", "paper", "article"])
+@pytest.fixture(scope="module", params=["default", "paper", "article"])
+def uncut(request, market):
+    """Settings, and what training without a pause makes of them."""
+    config = make_config({**SHORT, "preset": request.param}, seed=3)
+    return config, training.train(market.problem, config)
+
+
 @pytest.mark.parametrize("done", [0, 1, 3])
-def test_a_run_cut_off_ends_as_if_it_had_not_been(market, tmp_path, preset, done):
-    config = make_config({**SHORT, "preset": preset}, seed=3)
-    whole = training.train(market.problem, config)
+def test_a_run_cut_off_ends_as_if_it_had_not_been(market, uncut, tmp_path, done):
+    config, whole = uncut
     assert len(whole.hits) == 5
     with pytest.raises(CutError):
         run = Run(progress=cut_after(done, "p-companion"), checkpoints=keep(tmp_path / "state"))

@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines import Popularity
 from cprtools.errors import SchemaError
 from cprtools.linkpred.model import GraphModel
+from tests.training.few_steps import few_steps
 
 _PATH = Path(__file__).parents[1] / "contracts" / "recommender_contract.py"
 _SPEC = importlib.util.spec_from_file_location("recommender_contract", _PATH)
@@ -20,12 +21,18 @@ _SPEC.loader.exec_module(contract)
 SMALL = {"embedding_dim": 16, "num_layers": 2, "epochs": 2, "num_negatives": 16}
 
 
+def fit_little(problem, **options):
+    """A model that has not learnt much."""
+    with few_steps():
+        return GraphModel.fit(problem, **{**SMALL, **options})
+
+
 class TestGraphModel(contract.RecommenderContract):
     is_square = False
     is_seeded = True
 
     def make(self, problem, seed=0):
-        return GraphModel.fit(problem, seed=seed, **SMALL)
+        return fit_little(problem, seed=seed)
 
 
 def recall(model, problem, held_out, k=10):
@@ -50,8 +57,8 @@ def test_a_trained_model_finds_hidden_specialities(specialists):
 
 def test_several_networks_score_by_the_mean_of_what_each_would(specialists):
     problem, _ = specialists
-    joint = GraphModel.fit(problem, seed=5, networks=2, **SMALL)
-    alone = [GraphModel.fit(problem, seed=seed, **SMALL) for seed in (5, 1005)]
+    joint = fit_little(problem, seed=5, networks=2)
+    alone = [fit_little(problem, seed=seed) for seed in (5, 1005)]
     sellers, new = np.arange(problem.num_queries), problem.vectors[:4]
     mean = sum(model.score(sellers) for model in alone) / 2
     np.testing.assert_allclose(joint.score(sellers), mean, atol=1e-6)
@@ -67,9 +74,9 @@ def test_several_networks_score_by_the_mean_of_what_each_would(specialists):
 
 def test_one_network_is_stored_as_it_always_was(specialists):
     problem, _ = specialists
-    names = GraphModel.fit(problem, **SMALL).tables()["gnn_encoder"].column("name").to_pylist()
+    names = fit_little(problem).tables()["gnn_encoder"].column("name").to_pylist()
     assert "project.weight" in names
-    more = GraphModel.fit(problem, networks=2, **SMALL).tables()["gnn_encoder"].column("name")
+    more = fit_little(problem, networks=2).tables()["gnn_encoder"].column("name")
     assert more.to_pylist() == [f"{number}.{name}" for number in (0, 1) for name in names]
 
 
@@ -79,7 +86,7 @@ def test_a_loaded_model_embeds_new_products_like_the_encoder(specialists, networ
     empty = problem.matrix.toarray()
     empty[:, 7] = 0
     problem = replace(problem, matrix=csr_matrix(empty))
-    model = GraphModel.fit(problem, networks=networks, **SMALL)
+    model = fit_little(problem, networks=networks)
     loaded = GraphModel.load(problem, contract.parquet_reader(model.tables()))
     found = loaded.embed(problem.vectors[[7]] * 3)
     np.testing.assert_allclose(found[0], model.product_vectors[7], atol=1e-5)
@@ -92,7 +99,7 @@ def test_what_nothing_is_known_of_scores_zero(specialists):
     problem, _ = specialists
     matrix, vectors = problem.matrix.toarray(), problem.vectors.copy()
     matrix[0], matrix[:, 5], vectors[5] = 0, 0, 0
-    model = GraphModel.fit(replace(problem, matrix=csr_matrix(matrix), vectors=vectors), **SMALL)
+    model = fit_little(replace(problem, matrix=csr_matrix(matrix), vectors=vectors))
     assert (model.score(np.array([0])) == 0).all()
     assert (model.score(np.arange(48))[:, 5] == 0).all()
 
@@ -101,21 +108,21 @@ def test_views_and_co_purchases_change_the_model(specialists):
     problem, _ = specialists
     together = np.zeros((150, 150), dtype=np.float32)
     together[0, 1] = together[1, 0] = 5
-    plain = GraphModel.fit(problem, **SMALL).score(np.arange(48))
+    plain = fit_little(problem).score(np.arange(48))
     joined = replace(problem, co_purchases=csr_matrix(together))
-    assert not np.array_equal(GraphModel.fit(joined, **SMALL).score(np.arange(48)), plain)
+    assert not np.array_equal(fit_little(joined).score(np.arange(48)), plain)
     views = np.arange(150, dtype=np.float32)
-    per_product = GraphModel.fit(problem, views=views, **SMALL).score(np.arange(48))
+    per_product = fit_little(problem, views=views).score(np.arange(48))
     assert not np.array_equal(per_product, plain)
     per_listing = problem.matrix.multiply(views[None, :]).tocsr()
-    again = GraphModel.fit(problem, views=per_listing, **SMALL).score(np.arange(48))
+    again = fit_little(problem, views=per_listing).score(np.arange(48))
     np.testing.assert_array_equal(again, per_product)
 
 
 @pytest.mark.parametrize("options", [{"init": "random"}, {"sampler": "dgl"}])
 def test_other_ways_to_train_repeat_under_a_seed(specialists, options):
     problem, _ = specialists
-    first, second = (GraphModel.fit(problem, **SMALL, **options) for _ in range(2))
+    first, second = (fit_little(problem, **options) for _ in range(2))
     np.testing.assert_array_equal(first.product_vectors, second.product_vectors)
 
 
@@ -135,16 +142,16 @@ def test_both_samplers_train_models_that_are_as_good(specialists):
 
 def test_training_needs_no_vectors(specialists):
     problem, _ = specialists
-    model = GraphModel.fit(replace(problem, vectors=None), **SMALL)
+    model = fit_little(replace(problem, vectors=None))
     assert np.ptp(model.score(np.array([0]))) > 0
 
 
 def test_stopping_early_is_told_and_can_be_repeated_without_holding_out(specialists):
     problem, _ = specialists
-    model = GraphModel.fit(problem, **{**SMALL, "epochs": 4})
+    model = fit_little(problem, epochs=4)
     assert 0 <= model.validation <= 1
     assert model.chosen == {"epochs": model.epochs, "validation": 0.0}
-    again = GraphModel.fit(problem, **{**SMALL, **model.chosen})
+    again = fit_little(problem, **model.chosen)
     assert again.epochs == model.epochs and np.isnan(again.validation)
 
 
@@ -155,7 +162,7 @@ def test_a_problem_of_products_is_refused():
 
 def test_stored_vectors_of_another_problem_are_refused(specialists):
     problem, _ = specialists
-    read = contract.parquet_reader(GraphModel.fit(problem, **SMALL).tables())
+    read = contract.parquet_reader(fit_little(problem).tables())
     with pytest.raises(SchemaError, match="need"):
         GraphModel.load(contract.planted_problem(is_square=False), read)
 

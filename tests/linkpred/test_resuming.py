@@ -12,10 +12,17 @@ from cprtools.linkpred.options import TrainingOptions
 from cprtools.linkpred.recipe import train
 from cprtools.training.run import Run
 from tests.training.cutting import CutError, cut_after, keep
+from tests.training.few_steps import few_steps
 
 SHORT = {"embedding_dim": 8, "num_layers": 2, "num_negatives": 16, "epochs": 4, "dropout": 0.3}
-# 576 listings are 9 batches of 64, fewer than an epoch has at least
-STEPS = 32
+# 576 listings are 3 batches of 256, fewer than an epoch has at least
+STEPS = 8
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_epochs():
+    with few_steps(STEPS):
+        yield
 
 
 def same_model(one, other):
@@ -26,14 +33,21 @@ def same_model(one, other):
         assert one[name].equals(other[name]), name
 
 
-@pytest.mark.parametrize("options", [{}, {"init": "random"}, {"sampler": "dgl"}, {"validation": 0}])
+@pytest.fixture(
+    scope="module",
+    params=[{}, {"init": "random"}, {"sampler": "dgl"}, {"validation": 0}],
+    ids=str,
+)
+def uncut(request, specialists):
+    """Options, and the model that training without a pause makes of them."""
+    chosen = {**SHORT, **request.param}
+    return chosen, GraphModel.fit(specialists[0], seed=3, **chosen)
+
+
 @pytest.mark.parametrize("done", [0, STEPS + 5, 3 * STEPS])
-def test_a_fit_cut_off_in_any_epoch_ends_as_if_it_had_not_been(
-    specialists, tmp_path, options, done
-):
+def test_a_fit_cut_off_in_any_epoch_ends_as_if_it_had_not_been(specialists, uncut, tmp_path, done):
     problem, _ = specialists
-    chosen = {**SHORT, **options}
-    whole = GraphModel.fit(problem, seed=3, **chosen)
+    chosen, whole = uncut
     with pytest.raises(CutError):
         run = Run(progress=cut_after(done, "gnn"), checkpoints=keep(tmp_path / "state"))
         GraphModel.fit(problem, seed=3, run=run, **chosen)
