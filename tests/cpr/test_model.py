@@ -16,8 +16,15 @@ from tests.contracts.recommender_contract import (
     tiny_problem,
 )
 from tests.cpr.market import SMALL
+from tests.training.few_steps import few_steps
 
 FAST = {**SMALL, "epochs": 2}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_epochs():
+    with few_steps(6):
+        yield
 
 
 class TestDefaultPreset(RecommenderContract):
