@@ -1,7 +1,6 @@
 """A model of complements read in place answers with the same bits as the model in memory."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from cprtools.baselines.contract import NotInPlace
 from cprtools.cpr import recipe
 from cprtools.cpr.problem import build_problem
 from cprtools.ranking.two_stage import known_mask
+from tests import forking
 from tests.answers.newcomer_market import FAST, parts_by_time, shop_pairs, shop_products, train_shop
 from tests.answers.test_in_place import HEAVY, IN_PLACE_ONLY, PROBE
 
@@ -194,7 +194,9 @@ def test_the_command_gives_the_rows_of_a_list_of_queries_and_loads_nothing_heavy
     pq.write_table(pa.table({"product_id": ["p07"]}), tmp_path / "asked.parquet")
     one, listed = tmp_path / "one.parquet", tmp_path / "listed.parquet"
     words = ["recommend", "--model", place, "--quiet"]
-    done = recommend(*words, "--product", "p07", "-o", str(one))
+    # in a process of its own, which begins with nothing loaded
+    command = [sys.executable, "-c", PROBE, *words, "--product", "p07", "-o", str(one)]
+    done = subprocess.run(command, capture_output=True, check=True)
     assert HEAVY & set(json.loads(done.stderr.splitlines()[-1])) == set()
     recommend(*words, "--queries", str(tmp_path / "asked.parquet"), "-o", str(listed))
     assert pq.read_table(one).equals(pq.read_table(listed))
@@ -323,6 +325,7 @@ def column_values(column):
 
 
 def recommend(*words, check=True, probe=PROBE):
-    """The command's run; the last line of its stderr lists what was loaded."""
-    command = [sys.executable, "-c", probe, *words]
-    return subprocess.run(command, capture_output=True, text=True, check=check, env=os.environ)
+    """The command's run; the last line of its stderr is that of the probe."""
+    done = forking.run(words, text=True, program=probe)
+    assert done.returncode == 0 or not check, done.stderr
+    return done

@@ -16,6 +16,7 @@ from cprtools import answers, tables
 from cprtools.answers.in_place import open_in_place
 from cprtools.baselines.blend import Blend
 from cprtools.baselines.contract import NotInPlace
+from tests import forking
 from tests.answers.newcomer_market import shop_products, train_sellers
 
 DEMAND = pa.table({"product_id": [f"p{i:02}" for i in range(0, 60, 2)]})
@@ -54,10 +55,10 @@ def models(request, tmp_path_factory):
 
 
 def ask(place, folder, name, *more, probe=IN_PLACE_ONLY):
-    """What `recommend` answers over all categories, by a process of its own, as a table."""
+    """What `recommend` answers over all categories, as a table."""
     words = ["recommend", "--model", place, "--threshold", "0", "--category", "all", "--quiet"]
-    call = [sys.executable, "-c", probe, *words, *more, "-o", str(folder / name)]
-    subprocess.run(call, capture_output=True, check=True)
+    done = forking.run([*words, *more, "-o", folder / name], program=probe)
+    assert done.returncode == 0, done.stderr.decode()
     return pq.read_table(folder / name)
 
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests import forking
+from tests.training.few_steps import AS_COMMAND
 
 
 def run(folder, *words, stdin=None, env=None):
@@ -17,6 +18,14 @@ def ok(folder, *words, **options):
     done = run(folder, *words, **options)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
+
+
+def train(folder, *words, env=None):
+    """A training of few steps: the command works, and its model has not learnt much."""
+    env = {**os.environ, **(env or {})}
+    done = forking.run(words, folder, env=env, program=AS_COMMAND)
+    assert done.returncode == 0, done.stderr.decode()
+    return done
 
 
 def fails(folder, code, *words, **options):

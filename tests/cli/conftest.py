@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.cli.commands import ok, planted_pairs, write
+from tests.cli.commands import ok, planted_pairs, train, write
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +36,10 @@ def home(tmp_path_factory):
         seller_id=[s for s, _ in listings],
         product_id=[p for _, p in listings],
     )
-    ok(folder, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--vectors",
-       "vectors.parquet", "--epochs", "3", "-o", "cpr.model")  # fmt: skip
+    train(folder, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--vectors",
+          "vectors.parquet", "--epochs", "3", "-o", "cpr.model")  # fmt: skip
     ok(folder, "build-graph", "--listings", "listings.parquet", "--products",
        "products.parquet", "-o", "graph")  # fmt: skip
-    ok(folder, "train-linkpred", "graph", "--vectors", "vectors.parquet", "--epochs", "2",
-       "--networks", "1", "-o", "seller.model")  # fmt: skip
+    train(folder, "train-linkpred", "graph", "--vectors", "vectors.parquet", "--epochs", "2",
+          "--networks", "1", "-o", "seller.model")  # fmt: skip
     return folder

@@ -17,7 +17,7 @@ import pytest
 
 from cprtools.tables.schemas import EVIDENCE
 from tests import forking
-from tests.cli.commands import fails, ok, run, write
+from tests.cli.commands import fails, ok, run, train, write
 
 OF_SELLERS = ("--model", "seller.model", "--partition-by", "seller_id", "-o", "p")
 
@@ -195,8 +195,8 @@ def test_models_travel_through_pipes(home):
 
 
 def test_a_complement_model_serves_as_vectors(home):
-    model = ok(home, "train-cpr", "pairs.parquet", "--products", "products.parquet",
-               "--epochs", "1", "--no-ranker", "-o", "-")  # fmt: skip
+    model = train(home, "train-cpr", "pairs.parquet", "--products", "products.parquet",
+                  "--epochs", "1", "--no-ranker", "-o", "-").stdout  # fmt: skip
     ok(home, "train-linkpred", "graph", "--vectors", "-", "--vectors", "vectors.parquet",
        "--method", "text-knn", "-o", "joined.model", stdin=model)  # fmt: skip
     assert rows_of(home, "--model", "joined.model", "--seller", "S1", "--threshold", "0")
@@ -230,8 +230,8 @@ def test_retrieval_alone_and_an_index_are_options(home):
 
 def test_same_seed_trains_the_same_model(home):
     for name, env in (("one", None), ("two", forking.OTHER_HASHES)):
-        ok(home, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--epochs", "1",
-           "--threads", "1", "-o", f"{name}.model", env=env)  # fmt: skip
+        train(home, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--epochs", "1",
+              "--threads", "1", "-o", f"{name}.model", env=env)  # fmt: skip
     for file in (home / "one.model").iterdir():
         assert file.read_bytes() == (home / "two.model" / file.name).read_bytes(), file.name
 

@@ -1,23 +1,40 @@
 """Epochs of few steps, for tests that ask nothing of how well a model has learnt.
 
-An epoch has some steps at least, whatever there is to learn from. Of a market of tests that is the
-most of its cost, and each of them only does once more what the first ones did.
+An epoch has some steps at least, whatever there is to learn from. On tables as small as those of
+tests that is most of what training costs.
 """
 
 from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
 
-import pytest
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
 def few_steps(least=3):
-    """While it is open, an epoch of both trained models has so few steps at least."""
+    """While it is open, epochs of p-companion and gnn have no more than so many for that reason."""
     from cprtools.cpr import batches as of_products
     from cprtools.linkpred import batches as of_sellers
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(of_products, "_LEAST_STEPS", least)
-        patch.setattr(of_sellers, "_MIN_STEPS", least)
-        # and they are not made more by being small
-        patch.setattr(of_sellers, "_SMALLEST_BATCH", 256)
+    # small batches would be many instead
+    smallest = {"_MIN_STEPS": least, "_SMALLEST_BATCH": 256}
+    with (
+        mock.patch.object(of_products, "_LEAST_STEPS", least),
+        mock.patch.multiple(of_sellers, **smallest),
+    ):
         yield
+
+
+AS_COMMAND = f"""
+import sys
+
+from cprtools.cli import main
+
+sys.path.append({str(ROOT)!r})
+from tests.training.few_steps import few_steps
+
+with few_steps():
+    main()
+"""
+"""Such a training as a program of tests/forking.py, in place of cprtools."""
