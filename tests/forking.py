@@ -10,6 +10,7 @@ is given `OTHER_HASHES`, and so a process of its own.
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -147,6 +148,8 @@ def _serve(address, lifeline):
     rest = [name for name in own if not name.endswith((".dgl_compat", ".__main__"))]
     for name in (*LOADED, *rest):
         importlib.import_module(name)
+    # else the first collection of each command would copy what all of them share
+    gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # the end of a command is told to a selector as what comes through a socket is
     wakes, woken = socket.socketpair()
@@ -242,3 +245,4 @@ def _needs_a_start(begun_with, environment):
 
 if __name__ == "__main__":
     _serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))
+    os._exit(0)  # as its children end: what is loaded is not taken down

@@ -10,11 +10,12 @@ import duckdb
 import pytest
 
 from tests import forking
+from tests.training.few_steps import AS_SCRIPT
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 SMALL_MARKET = "--products 400 --sellers 60 --events 8000"
-QUICK_GNN = "--epochs 2 --networks 1"
+QUICK_GNN = "--epochs 1 --networks 1 --num-layers 2"
 # these need real data, or take long by design
 NOT_RUN = {
     "bench.sh",
@@ -30,8 +31,15 @@ NOT_RUN = {
 def run(*words, cwd):
     """Run a command as a shell would that has this Python's scripts first on its PATH."""
     done = forking.run_script(
-        words, cwd, MARKET_ARGS=SMALL_MARKET, CPR_ARGS="--epochs 2", GNN_ARGS=QUICK_GNN
+        words, cwd, MARKET_ARGS=SMALL_MARKET, CPR_ARGS="--epochs 1", GNN_ARGS=QUICK_GNN
     )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done
+
+
+def run_script(name, *words, cwd):
+    """Run a script of Python in a fork, whose libraries are loaded; nothing is learnt well."""
+    done = forking.run([EXAMPLES / name, *words], cwd, text=True, program=AS_SCRIPT)
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done
 
@@ -141,8 +149,8 @@ def test_a_command_that_fails_is_no_picture_but_its_error(tmp_path):
 
 def test_the_diversity_curve_is_a_table_and_a_picture(demo, tmp_path):
     folder, _ = demo
-    done = run(
-        sys.executable, EXAMPLES / "diversity_curve.py", "cpr.model", "--truth",
+    done = run_script(
+        "diversity_curve.py", "cpr.model", "--truth",
         "pairs-test.parquet", "--train", "pairs-train.parquet", "--products",
         "market/products.parquet", "--plot", tmp_path / "curve.png", "--types", "3",
         "--queries-fraction", "0.8", cwd=folder,
@@ -161,8 +169,8 @@ def test_the_diversity_curve_is_a_table_and_a_picture(demo, tmp_path):
 
 def test_every_ingredient_of_the_ranker_has_a_row(demo):
     folder, _ = demo
-    done = run(
-        sys.executable, EXAMPLES / "ablation_complements.py", "pairs-train.parquet", "--products",
+    done = run_script(
+        "ablation_complements.py", "pairs-train.parquet", "--products",
         "market/products.parquet", "--queries", "150", "--ranker-only", cwd=folder,
     )  # fmt: skip
 

@@ -26,8 +26,8 @@ def few_steps(least=3):
         yield
 
 
-AS_COMMAND = f"""
-import sys
+_HEAD = f"""
+import os, runpy, sys
 
 from cprtools.cli import main
 
@@ -35,6 +35,12 @@ sys.path.append({str(ROOT)!r})
 from tests.training.few_steps import few_steps
 
 with few_steps():
-    main()
 """
-"""Such a training as a program of tests/forking.py, in place of cprtools."""
+AS_COMMAND = f"{_HEAD}    main()\n"
+"""A program of tests/forking.py: cprtools whose trainings are such ones."""
+AS_SCRIPT = f"""{_HEAD}
+    del sys.argv[0]
+    sys.path.insert(0, os.path.dirname(sys.argv[0]))
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""A program of tests/forking.py: a script of Python, its path and words, with such trainings."""
