@@ -46,6 +46,13 @@ _READ_LATE = re.compile(
 )
 # of what the server does not have: these may be read then; scripts set others for themselves
 _READ_EARLY = re.compile("PYTHON|[A-Z]*OMP_|[A-Z]*BLAS|MKL|NUMBA|TORCH|DGL|HF_|MALLOC|LC_|LANG|LD_")
+_SCRIPT = """
+import os, runpy, sys
+
+del sys.argv[0]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 _server = None
 _HASHES = {"PYTHONHASHSEED": "0"}
 OTHER_HASHES = {"PYTHONHASHSEED": "1"}
@@ -87,6 +94,11 @@ def run_script(words, cwd=None, **variables):
     return subprocess.run(
         words, cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def run_python(words, cwd=None):
+    """Run a script of Python, given by its path and its words, as `run` with text would."""
+    return run(words, cwd, text=True, program=_SCRIPT)
 
 
 def _shell_command():

@@ -38,9 +38,14 @@ def spark():
 def test_both_engines_write_the_same_bytes_and_say_the_same(folder):
     by_duckdb = run(folder, *WORDS, "-o", "duckdb.parquet")
     settings = ("--master", "local[1]", "--spark-conf", "spark.sql.shuffle.partitions=3")
-    settings += ("--spark-conf", "spark.sql.adaptive.enabled=false")
     # what makes long queries fast takes half of the time of these
-    settings += ("--spark-conf", "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1")
+    for setting in (
+        "spark.sql.adaptive.enabled=false",
+        "spark.sql.codegen.wholeStage=false",
+        "spark.sql.codegen.factoryMode=NO_CODEGEN",
+        "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    ):
+        settings += ("--spark-conf", setting)
     by_spark = run(
         folder, *WORDS, "--engine", "spark", *settings, "-o", "spark.parquet",
         env={"TMPDIR": str(folder / "tmp")},

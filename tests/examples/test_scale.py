@@ -1,18 +1,17 @@
 """The scripts that measure at scale, on logs small enough to look at."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from tests import forking
+
 SCALE = Path(__file__).resolve().parents[2] / "examples" / "scale"
 
 
 def run(script, *words):
-    command = [sys.executable, SCALE / script, *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = forking.run_python([SCALE / script, *words])
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.cli.commands import ok
+from tests.cli.commands import train
 
 STORED = Path(__file__).parent / "stored"
 # what may be allocated beyond what the libraries take, and what is expected to be used of it
@@ -234,7 +234,7 @@ def fuzz(reader, count, seed, folder):
     shutil.copytree(STORED, work)
     apart(write_new_product, work)
     if reader.before:
-        ok(work, *reader.before.split())
+        train(work, *reader.before.split())
     target = work / reader.place
     files = sorted(target.iterdir()) if target.is_dir() else [target]
     others = [file.read_bytes() for file in sorted(STORED.glob("*.parquet"))]

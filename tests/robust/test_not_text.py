@@ -10,7 +10,7 @@ import pytest
 from cprtools import cli, tables
 from cprtools.errors import DataError
 from cprtools.tables.mapped import LAYOUT_KEY, write_mapped
-from tests.cli.commands import fails, ok
+from tests.cli.commands import fails, train
 from tests.robust import fuzz
 
 # what a file of the user is looked up by: no command can do without
@@ -55,7 +55,7 @@ def test_every_command_tells_of_text_that_is_not_utf8(name, tmp_path, monkeypatc
     monkeypatch.chdir(work)
     fuzz.write_new_product(work)
     if reader.before:
-        ok(work, *reader.before.split())
+        train(work, *reader.before.split())
     place = work / reader.place
     told = set()
     for file in sorted(place.iterdir()) if place.is_dir() else [place]:
