@@ -106,7 +106,9 @@ def test_rates_are_the_chances_to_be_in_the_sample(n, density, history):
     matrix = random_matrix(0, n=n, density=density)
     draws = sampler(matrix, num_negatives=10, history_dropout=history)
     found, rates = np.zeros(n), np.zeros(n)
-    batches = [batch for _ in range(150) for batch in draws.epoch() if len(batch.queries) == 8]
+    # about as many whole batches in each case
+    epochs = 3000 // draws.num_batches
+    batches = [batch for _ in range(epochs) for batch in draws.epoch() if len(batch.queries) == 8]
     for batch in batches:
         found[batch.candidates.numpy()] += 1 / len(batches)
         rates[batch.candidates.numpy()] = np.exp(batch.log_rates.numpy())
