@@ -1,7 +1,8 @@
 """Ask the server of tests/forking.py for a command, from a test or as the command itself.
 
 As a program (`python -S forked.py SERVER WORD...`) it is cprtools for a shell: same folder,
-environment and descriptors, same exit code. It imports little, since scripts run many commands.
+environment and descriptors, same exit code. Where the environment has FORKED_PROGRAM, it is that
+code of Python. It imports little, since scripts run many commands.
 """
 
 import json
@@ -44,7 +45,8 @@ def exactly(link, size):
 
 if __name__ == "__main__":
     here, given = os.path.abspath(os.curdir), [0, 1, 2]
-    code = end(begin(sys.argv[1], None, sys.argv[2:], here, dict(os.environ), given))
+    program = os.environ.get("FORKED_PROGRAM")
+    code = end(begin(sys.argv[1], program, sys.argv[2:], here, dict(os.environ), given))
     if code < 0:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)

@@ -85,7 +85,7 @@ def run(words, cwd=None, *, env=None, text=False, program=None, **options):
 def run_script(words, cwd=None, **variables):
     """Run a shell's words: `cprtools` in them are such forks, `python` is that of the tests.
 
-    variables: further ones of its environment.
+    variables: further ones of its environment; FORKED_PROGRAM is run in place of cprtools.
     """
     # not as a part of the make that may run the tests
     outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}

@@ -28,6 +28,12 @@ def test_a_script_finds_pipes_codes_folder_and_variables_as_they_are(tmp_path):
     assert done.stderr == ""
 
 
+def test_a_script_runs_the_program_that_is_named_in_place_of_cprtools():
+    program = "import sys; print(sys.argv); sys.exit(7)"
+    done = forking.run_script(["bash", "-c", "cprtools one 'two 2'"], FORKED_PROGRAM=program)
+    assert (done.returncode, done.stdout) == (7, "['cprtools', 'one', 'two 2']\n")
+
+
 @pytest.mark.parametrize(
     ("program", "code"),
     [

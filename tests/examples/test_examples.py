@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from tests import forking
-from tests.training.few_steps import AS_SCRIPT
+from tests.training.few_steps import AS_COMMAND, AS_SCRIPT
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -31,8 +31,9 @@ NOT_RUN = {
 def run(*words, cwd):
     """Run a command as a shell would that has this Python's scripts first on its PATH."""
     done = forking.run_script(
-        words, cwd, MARKET_ARGS=SMALL_MARKET, CPR_ARGS="--epochs 1", GNN_ARGS=QUICK_GNN
-    )
+        words, cwd, MARKET_ARGS=SMALL_MARKET, CPR_ARGS="--epochs 1", GNN_ARGS=QUICK_GNN,
+        FORKED_PROGRAM=AS_COMMAND,
+    )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done
 
