@@ -25,6 +25,7 @@ from cprtools.linkpred.options import TrainingOptions
 from cprtools.linkpred.problem import build_problem
 from cprtools.ranking import TwoStage
 from cprtools.ranking.calibration import Calibration
+from tests.training.few_steps import few_steps
 
 # seller 0 lists products 0 to 5, of which 4 and 5 are in high demand; its views fall
 LISTINGS = np.array([[1, 1, 1, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 0, 1, 1]], dtype=np.float32)
@@ -75,7 +76,10 @@ def command_options():
 
 
 def fitted(trainers, **options):
-    GraphModel.fit(small_problem(), views=csr_matrix(VIEWS), validation=0.0, epochs=1, **options)
+    with few_steps():
+        GraphModel.fit(
+            small_problem(), views=csr_matrix(VIEWS), validation=0.0, epochs=1, **options
+        )
     return trainers[-1]
 
 

@@ -11,6 +11,13 @@ from cprtools.graph.homogeneous import make_graph, supervision_edges
 from cprtools.linkpred.batches import BatchMaker
 from cprtools.linkpred.options import TrainingOptions
 from cprtools.linkpred.training import Trainer, train
+from tests.training.few_steps import few_steps
+
+
+@pytest.fixture
+def short_epochs():
+    with few_steps():
+        yield
 
 
 def random_graph(sellers=20, products=40, seed=0):
@@ -104,6 +111,7 @@ def test_negatives_are_high_demand_products():
     assert set(sampled) <= set(maker.pool)
 
 
+@pytest.mark.usefixtures("short_epochs")
 def test_training_keeps_the_weights_with_the_best_measure():
     graph, vectors = random_graph()
     seen = []
@@ -136,6 +144,7 @@ def test_a_graph_is_gone_before_the_next_one_is_made():
     np.testing.assert_array_equal(trainer.embed(), expected)
 
 
+@pytest.mark.usefixtures("short_epochs")
 def test_training_leaves_seeds_and_threads_as_they_were():
     graph, vectors = random_graph()
     state, threads = torch.get_rng_state(), torch.get_num_threads()
@@ -144,6 +153,7 @@ def test_training_leaves_seeds_and_threads_as_they_were():
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.usefixtures("short_epochs")
 @pytest.mark.parametrize(
     "options",
     [{"init": "random"}, {"sampler": "dgl"}, {"fanout": "2,3"}, {"precision": "bfloat16"}],
