@@ -56,9 +56,12 @@ def test_both_sides_of_the_inverse_equal_the_formula(weights, regularisation):
     np.testing.assert_allclose(found, definition(weights, regularisation), atol=1e-5)
 
 
-def test_blocks_and_neighbours_keep_the_largest_of_every_column(monkeypatch):
+@pytest.mark.parametrize("rows", [40, 15])
+def test_blocks_and_neighbours_keep_the_largest_of_every_column(monkeypatch, rows):
+    # fewer rows than columns go through the rows' side of the inverse
     random = np.random.default_rng(0)
-    weights = (random.random((40, 23)) < 0.3).astype(np.float64)
+    weights = (random.random((rows, 23)) < 0.3).astype(np.float64)
+    weights[0] = 1
     whole = definition(weights, 2.0)
     monkeypatch.setattr(ease_module, "_BLOCK", 7)
     found = item_weights(csr_matrix(weights), 2.0, 4).toarray()

@@ -275,3 +275,30 @@ def test_the_query_itself_takes_no_place_in_the_lists_that_settings_are_judged_b
 
     # behind the nine others the tenth place is left for one held-out pair
     assert Factorisation.settings_for(problem)["validation"] > 0
+
+
+def test_settings_are_judged_on_pairs_kept_back_that_count_as_often_as_bought(monkeypatch):
+    random = np.random.default_rng(0)
+    n = 60
+    weights = random.choice([0, 1, 50], (n, n), p=[0.7, 0.2, 0.1]).astype(np.float32)
+    np.fill_diagonal(weights, 0)
+    # what is bought often is found, the rest by chance
+    scores = np.where(weights > 1, 2, random.random((n, n))).astype(np.float32)
+    problem = Problem(csr_matrix(weights), np.full(n, -1), 0, is_square=True)
+    seen = []
+
+    def factorise(inner, *_):
+        seen.append(inner.matrix)
+        return np.eye(n, dtype=np.float32), np.ascontiguousarray(scores.T)
+
+    monkeypatch.setattr(factorisation, "_factorise", factorise)
+    reached = Factorisation.settings_for(problem)["validation"]
+
+    validation = hold_out(problem, 0)
+    rate = {
+        by_weight: validation.measure(lambda rows: scores[rows], by_weight=by_weight)
+        for by_weight in (True, False)
+    }
+    assert reached == pytest.approx(rate[True], abs=0.01)
+    assert rate[True] > rate[False] + 0.1
+    assert all(matrix.multiply(validation.held_out).nnz == 0 for matrix in seen)

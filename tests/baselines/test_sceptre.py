@@ -7,6 +7,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Problem, Sceptre
+from cprtools.baselines.sceptre import _fit_direction, _pairs, _topic_shares
 from cprtools.errors import SchemaError
 
 
@@ -67,6 +68,33 @@ def test_topics_of_shuffled_titles_know_none_of_it():
     phones = np.flatnonzero(completes.any(axis=1))
     best = fitted.score(phones).argmax(axis=1)
     assert completes[phones, best].mean() < 0.4
+
+
+def test_shares_of_topics_add_up_to_the_root_of_their_number_and_no_text_has_none():
+    documents = csr_matrix(np.array([[1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]], dtype=float))
+    shares = _topic_shares(documents, 4, seed=0)
+    np.testing.assert_allclose(shares.sum(axis=1), [2, 2, 0], rtol=1e-5)
+
+
+def test_pairs_known_both_ways_say_nothing_about_the_direction():
+    topics = np.random.default_rng(0).random((6, 3)).astype(np.float32)
+    one_way = csr_matrix(([1.0, 1.0], ([0, 1], [2, 3])), shape=(6, 6))
+    back = csr_matrix(([1.0, 1.0], ([4, 5], [5, 4])), shape=(6, 6))
+    found = [
+        _fit_direction(matrix, topics, np.argwhere(matrix.toarray()), 0.1)
+        for matrix in (one_way, (one_way + back).tocsr())
+    ]
+    assert found[0].any()
+    np.testing.assert_array_equal(*found)
+
+
+def test_pairs_drawn_to_learn_from_are_neither_known_nor_of_one_product():
+    dense = np.random.default_rng(0).random((30, 30)) < 0.5
+    np.fill_diagonal(dense, False)
+    known, drawn = _pairs(csr_matrix(dense.astype(np.float32)), seed=0)
+    assert len(known) == dense.sum() and len(drawn)
+    assert dense[known[:, 0], known[:, 1]].all()
+    assert not (dense | np.eye(30, dtype=bool))[drawn[:, 0], drawn[:, 1]].any()
 
 
 def test_products_without_text_or_attributes_say_what_is_needed():

@@ -1,10 +1,18 @@
 """Settings chosen on a validation part."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines import CoPurchase, ItemKnn, Problem
-from cprtools.baselines.tuning import Validation, fit_tuned, scores_of_others
+from cprtools.baselines.tuning import (
+    Validation,
+    fit_tuned,
+    hold_out,
+    scores_of_others,
+    tune,
+)
 
 
 def planted(seed=0, size=60):
@@ -78,3 +86,51 @@ def test_what_is_never_returned_is_not_measured():
         lambda rows: np.ones((len(rows), 3), np.float32), problem, np.arange(2)
     )
     np.testing.assert_array_equal(found, [[-np.inf, -np.inf, 1], [-np.inf, -np.inf, 1]])
+
+
+def test_settings_are_judged_on_pairs_that_no_fit_has_seen():
+    problem, seen = planted(), []
+
+    class Watched(ItemKnn):
+        search = (("shrinkage", [0.0, 1.0]),)
+
+        @classmethod
+        def fit(cls, problem, *, seed=0, shrinkage=0.0, **options):
+            seen.append(problem.matrix)
+            return super().fit(problem, seed=seed, shrinkage=shrinkage, **options)
+
+    tune(Watched, problem)
+    held_out = hold_out(problem, 0).held_out
+    assert held_out.nnz and len(seen) == 2
+    assert all(matrix.multiply(held_out).nnz == 0 for matrix in seen)
+
+
+def test_only_candidates_are_held_out_and_judged():
+    matrix = csr_matrix(np.ones((30, 12), dtype=np.float32))
+    is_candidate = np.arange(12) < 6
+    problem = Problem(matrix, np.full(12, -1), 0, is_candidate=is_candidate)
+    validation = hold_out(problem, seed=0)
+    assert validation.held_out.nnz
+    assert is_candidate[validation.held_out.indices].all()
+    # all that is held out of a row is found among its six candidates
+    assert validation.measure(lambda rows: np.ones((len(rows), 6), np.float32)) == 1
+
+
+def test_a_list_full_of_a_sellers_products_is_perfect():
+    held_out = csr_matrix(np.array([[1, 1, 1, 0], [1, 1, 0, 0]], dtype=np.float32))
+    nothing = csr_matrix((2, 4), dtype=np.float32)
+    validation = Validation(nothing, held_out, np.arange(2), k=2, per_pair=False)
+    scores = np.array([[4, 3, 2, 1], [4, 1, 2, 3]], dtype=np.float32)
+    # two of three fill the first list; of the second seller's two one is found
+    assert validation.measure(lambda rows: scores[rows]) == (1 + 1 / 2) / 2
+
+
+def test_known_pairs_are_found_again_among_orders_to_come_alone():
+    earlier = csr_matrix(np.array([[0, 2, 1], [0, 0, 0], [0, 0, 0]], dtype=np.float32))
+    later = csr_matrix(np.array([[0, 1, 0], [0, 0, 0], [0, 0, 0]], dtype=np.float32))
+    problem = Problem(earlier + later, np.full(3, -1), 0, is_square=True)
+    validation = hold_out(replace(problem, earlier=earlier, later=later), seed=0)
+    scores = np.array([[0, 2, 1]], dtype=np.float32)
+    assert replace(validation, k=1).measure(lambda rows: scores[rows]) == 1
+    told = replace(validation, k=1, keep_known=False)
+    assert told.measure(lambda rows: scores[rows].copy()) == 0
