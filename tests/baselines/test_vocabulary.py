@@ -132,3 +132,18 @@ def test_ids_outside_the_catalogue_keep_their_say_when_products_are_added():
     assert before[1, 2] > 0
     np.testing.assert_array_equal(after[:3, :3], before)
     assert not after[3:].any() and not after[:, 3:].any()
+
+
+def test_what_is_not_told_of_later_products_is_unknown():
+    two = np.ones(2, np.float32)
+    problem = Problem(
+        csr_matrix((2, 2), dtype=np.float32), np.zeros(2, np.int64), 1, prices=two,
+        numbers={"weight": two}, attributes={"brand": np.array([0, 1])},
+        vectors=np.ones((2, 3), np.float32), is_square=True,
+    )  # fmt: skip
+    new = Problem(csr_matrix((1, 1), dtype=np.float32), np.zeros(1, np.int64), 1, is_square=True)
+    found = append_products(problem, new)
+    np.testing.assert_array_equal(found.prices, [1, 1, np.nan])
+    np.testing.assert_array_equal(found.numbers["weight"], [1, 1, np.nan])
+    assert found.attributes["brand"].tolist() == [0, 1, -1]
+    assert found.vectors.tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 0]]
