@@ -144,3 +144,25 @@ def test_neighbours_are_similar_products_and_the_other_neighbourhood_is_another_
             assert len(real) == len(set(real)) == min(4, len(known))
             assert set(real) <= known
             assert batch.others[row].item() != row
+
+
+def test_queries_and_candidates_without_identity_show_none_of_their_pairs():
+    matrix = random_matrix(1)
+    for batch in sampler(matrix, identity_dropout=1.0, history_dropout=0.5).epoch():
+        assert not len(batch.history.indices)
+        assert not batch.is_known.any()
+    for batch in sampler(matrix, identity_dropout=0.0, history_dropout=0.5).epoch():
+        assert batch.is_known.all()
+
+
+def test_some_queries_show_only_what_leads_to_them():
+    matrix = random_matrix(1, n=60, density=0.3)
+    n = matrix.shape[0]
+    shown = [
+        bag(batch.history, place)
+        for batch in sampler(matrix, identity_dropout=0.0, history_dropout=0.3).epoch()
+        for place in range(len(batch.queries))
+    ]
+    assert all(any(entry >= n for entry in history) for history in shown)
+    one_way = np.mean([all(entry >= n for entry in history) for history in shown])
+    assert 0.05 < one_way < 0.3

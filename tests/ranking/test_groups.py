@@ -41,3 +41,11 @@ def test_a_product_of_unknown_kind_has_no_group_but_a_short_path_is_a_path():
     # 2 and 4 share the empty path, where nobody has pairs
     assert groups["alike_attributes"].members[[2, 4]].nnz == 2
     assert not groups["alike_attributes"].scores(np.array([2])).any()
+
+
+def test_products_of_one_path_are_alike_whatever_their_brand():
+    groups = build_groups(market())
+
+    # 0, 1 and 3 are of the path 0 and of two brands; the first two have pairs
+    assert groups["alike_attributes"].sizes[3] == pytest.approx(np.log(1 + 2))
+    assert groups["alike_brand"].sizes[3] == pytest.approx(np.log(1 + 1))
