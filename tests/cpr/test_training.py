@@ -1,12 +1,14 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from cprtools.baselines import Problem
+from cprtools.baselines.tuning import hold_out
 from cprtools.cpr.config import make_config
-from cprtools.cpr.training import Session, closed_form, similar_loss, train
+from cprtools.cpr.training import Session, _scores_of_others, closed_form, similar_loss, train
 from cprtools.errors import SchemaError
 from cprtools.training.run import Run
 from tests.cpr.market import SMALL, make_market, share_of_right_heads
@@ -125,6 +127,23 @@ def test_training_stops_when_validation_gets_no_better(market):
     assert len(train(market.problem, make_config(options, seed=0)).hits) == 1 + 3
     unwatched = {**options, "epochs": 2, "validation_fraction": 0.0}
     assert train(market.problem, make_config(unwatched, seed=0)).hits == []
+
+
+def test_an_epoch_is_judged_by_new_products_as_much_as_by_known_ones(market):
+    validation = hold_out(market.problem, 0, 0.2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        session = Session(market.problem, make_config(SMALL, seed=0), validation.train)
+    judged = session._measure(validation)
+    known = validation.measure(closed_form(session.network, validation.train).logits)
+    # the start knows the products that it has seen and nothing of any feature
+    assert 0 < judged < 0.8 * known
+
+
+def test_the_query_itself_takes_no_place_in_the_lists_that_an_epoch_is_judged_by():
+    form = SimpleNamespace(logits=lambda rows: np.ones((len(rows), 3), np.float32))
+    found = _scores_of_others(form, np.array([2, 0]))
+    assert found.tolist() == [[1, 1, -np.inf], [-np.inf, 1, 1]]
 
 
 def test_the_best_epoch_is_kept(market):
