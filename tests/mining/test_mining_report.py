@@ -67,6 +67,7 @@ def test_cleaning_is_shown_as_pairs_before_and_after_it(report_of):
     # tablet and tablet2 are co-viewed only: in a pair, but neither complement nor similar
     assert found["products_in_no_pair"] == 0
     assert found["products_with_no_complement_or_similar"] == 2
+    assert said(report)["products with no complement or similar"] == "2"
 
 
 def test_similar_pairs_that_are_bought_together_go_by_cleaning(report_of):

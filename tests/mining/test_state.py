@@ -98,6 +98,7 @@ def day_of(customer, *products, at):
 def test_the_same_day_twice_counts_once(keep, at):
     rows = day_of("1", "a", "b", at=at) + day_of("2", "a", "b", at=at)
     assert keep(rows)[0] == keep(rows)[0] == keep()[0]
+    assert keep(rows)[1].added == 0
 
 
 def test_a_view_counted_one_day_is_taken_back_when_both_are_bought_the_next(keep, at):
