@@ -155,6 +155,17 @@ def test_asymmetry_wins_loses_and_ties_at_a_half():
     assert "asymmetry leaves out 1 pairs with an end that has no list" in evaluation.notes
 
 
+def test_a_pair_bought_the_other_way_too_has_no_direction_though_cleaning_took_that_way():
+    recs = pa.table(
+        {"query_id": ["a", "b"], "rank": [1, 1], "product_id": ["b", "a"], "score": [0.9, 0.4]}
+    )
+    ways = {"query_id": ["a", "b"], "candidate_id": ["b", "a"], "co_purchase": [5, 5]}
+    for flag in (False, True):
+        truth = pa.table({**ways, "complement": [True, flag]})
+        found = rows_of(evaluate_complements(recs, truth, bootstrap=0).metrics)
+        assert ("Asymmetry", 0, "all") not in found
+
+
 def test_seller_recall_divides_by_what_k_places_can_hold():
     recs = lists("s: a b c; t: d e", "seller_id")
     truth = listings("s a, s c, s e, t a, u b")
