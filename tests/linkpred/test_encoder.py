@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from cprtools.graph.homogeneous import make_graph
+from cprtools.graph.homogeneous import LISTS, make_graph
 from cprtools.graph.sampling import full_blocks
 from cprtools.linkpred.encoder import GraphEncoder, RelationalLayer, sampled_softmax_loss
 from cprtools.linkpred.features import RMS, NodeFeatures
@@ -93,6 +93,22 @@ def test_a_predicted_listing_takes_no_part_in_its_sellers_vector():
     # nothing is left of the second seller
     np.testing.assert_allclose(found[1], np.zeros(4), atol=1e-3)
     np.testing.assert_allclose(features()[1] / (RMS * 2), [0, 0, 0, 1])
+
+
+def test_a_predicted_listing_leaves_with_the_weight_of_its_views():
+    graph = small_graph(csr_matrix([[1.0, 3, 2, 0], [0, 0, 0, 0]]))
+    features = NodeFeatures(graph, np.eye(4, dtype=np.float32), 8)
+    ends = list(zip(graph.sources.tolist(), graph.destinations.tolist(), strict=True))
+    found = features(torch.tensor([ends.index((0, 3))])) / (RMS * 2)
+    np.testing.assert_allclose(found[0], np.array([1, 0, 2, 0]) / 5**0.5, atol=1e-6)
+
+
+def test_rounding_errors_of_a_seller_with_nothing_left_are_no_vector():
+    rng = np.random.default_rng(0)
+    graph = make_graph(csr_matrix(np.ones((1, 50))), None, rng.random(50, dtype=np.float32))
+    features = NodeFeatures(graph, rng.standard_normal((50, 16), dtype=np.float32), 8)
+    left = features(torch.from_numpy(np.flatnonzero(graph.relations == LISTS)))[0]
+    assert 0 < left.norm() < 0.01 * RMS * 4
 
 
 def test_the_shorter_numbers_are_those_of_the_table_in_every_batch():

@@ -76,6 +76,7 @@ def test_batches_hold_each_target_among_the_candidates():
     )
     batch = maker.draw()
     edges, roots = batch.edges.numpy(), batch.roots.numpy()
+    assert len(set(edges.tolist())) == len(edges)
     candidates = roots[batch.candidates.numpy()]
     assert np.array_equal(roots[batch.query.numpy()], graph.sources[edges])
     assert np.array_equal(candidates[batch.positive.numpy()], graph.destinations[edges])
@@ -98,6 +99,42 @@ def test_large_sellers_are_drawn_alike_and_every_edge_alike_in_the_ablation():
         assert step[graph.sources[edges] == 0].sum() == pytest.approx(share)
 
 
+def test_a_seller_of_few_listings_is_drawn_by_their_number():
+    # sellers of 3, 16 and 40: a seller of 16 counts as any larger one
+    listings = np.arange(40) < np.array([[3], [16], [40]])
+    graph = make_graph(csr_matrix(listings.astype(np.float32)))
+    edges = supervision_edges(graph)
+    maker = BatchMaker(graph, edges, None, TrainingOptions(), np.random.default_rng(0))
+    drawn = np.bincount(graph.sources[edges], np.diff(maker.cumulative, prepend=0), 3)
+    np.testing.assert_allclose(drawn / drawn[2], [3 / 16, 1, 1])
+
+
+def test_a_candidate_is_expected_as_a_target_and_as_one_of_those_drawn_further():
+    # product 2 is in no demand and so never drawn further; nobody lists product 3
+    graph = make_graph(csr_matrix(np.array([[1, 1, 0, 0], [0, 1, 1, 0]], dtype=np.float32)))
+    hot = np.array([True, True, False, True])
+    options = TrainingOptions(num_negatives=2)
+    edges = supervision_edges(graph, hot)
+    maker = BatchMaker(graph, edges, hot, options, np.random.default_rng(0))
+    # 64 draws of four listings that are all as likely, and two of the three in demand
+    expected = [64 / 4 + 2 / 3, 2 * 64 / 4 + 2 / 3, 64 / 4, 2 / 3]
+    np.testing.assert_allclose(np.exp(maker.log_expected[2:]), expected, rtol=1e-5)
+
+
+def test_an_epoch_of_few_listings_has_enough_steps_and_one_of_many_not_too_many():
+    graph = make_graph(csr_matrix(np.ones((40, 80), dtype=np.float32)))
+    edges = supervision_edges(graph)
+    for number, batch_size, size, steps in (
+        (1000, 512, 64, 32),
+        (3200, 512, 200, 32),
+        (1000, 8, 8, 125),
+        (3200, 8, 8, 200),
+    ):
+        options = TrainingOptions(batch_size=batch_size)
+        maker = BatchMaker(graph, edges[:number], None, options, np.random.default_rng(0))
+        assert (maker.size, maker.steps) == (size, steps)
+
+
 def test_negatives_are_high_demand_products():
     graph, _ = random_graph()
     hot = np.arange(40) < 5
@@ -118,7 +155,8 @@ def test_training_keeps_the_weights_with_the_best_measure():
 
     def measure(nodes):
         seen.append(nodes.copy())
-        return {3: 1.0}.get(len(seen), 0.0)
+        # of two that are as good the first
+        return {3: 1.0, 5: 1.0}.get(len(seen), 0.0)
 
     options = TrainingOptions(**SMALL, epochs=9, patience=4)
     model = train(graph, vectors, None, options, 0, measure)
@@ -126,6 +164,21 @@ def test_training_keeps_the_weights_with_the_best_measure():
     # four epochs without a better one end it
     assert len(seen) == 7
     np.testing.assert_array_equal(model.embed(), seen[2])
+
+
+def test_the_learning_rate_falls_to_a_twentieth():
+    graph, vectors = random_graph()
+    options = TrainingOptions(**SMALL, epochs=2)
+    trained = train(graph, vectors, None, options, 0)
+    assert trained.optimizer.param_groups[0]["lr"] == pytest.approx(options.learning_rate / 20)
+
+
+def test_what_is_dropped_in_training_is_dropped_again_after_a_measure():
+    graph, vectors = random_graph()
+    model = trainer(graph, vectors, dropout=0.5, fanout=100)
+    batch = model.batches.draw()
+    np.testing.assert_array_equal(model.embed(), model.embed())
+    assert float(model.loss(batch).detach()) != float(model.loss(batch).detach())
 
 
 def test_a_graph_is_gone_before_the_next_one_is_made():
