@@ -21,14 +21,26 @@ def test_probability_is_at_equal_prior():
     np.testing.assert_allclose(curve.apply(np.array([0.0, 1.0])), [at_zero, at_one])
 
 
+@pytest.mark.parametrize("is_distinct", [False, True])
 @pytest.mark.parametrize("positives", [4, 400, 40_000])
-def test_a_step_claims_no_more_than_its_positives_show(positives):
-    # the lower half has none of them, the upper half all
+def test_a_step_claims_no_more_than_its_positives_show(positives, is_distinct):
+    # the lower half has none of them, the upper half all, however many scores a half has
     labels = np.repeat([0.0, 1.0], positives)
-    curve = fit_calibration(np.repeat([0.0, 1.0], positives), labels)
-    low, high = curve.apply(np.array([0.0, 1.0]))
-    assert low == pytest.approx(0.5 / (positives + 1))
+    scores = np.arange(2.0 * positives) if is_distinct else labels
+    curve = fit_calibration(scores, labels)
+    low, high = curve.apply(scores[[0, -1]])
+    # at the border one negative may share a bin with positives
+    assert low == pytest.approx(0.5 / (positives + 1), rel=1e-4)
     assert high == pytest.approx(1 - low)
+
+
+def test_scores_that_do_not_rise_with_the_share_are_one_step():
+    # 4 positives of 20, 5 of 10 and 16 of 20, each time the positives have the lower scores
+    labels = np.repeat([1.0, 0, 1, 0, 1, 0], [4, 16, 5, 5, 16, 4])
+    curve = fit_calibration(np.arange(50.0), labels)
+    found = curve.apply(np.array([0.0, 10, 19, 20, 29, 30, 49]))
+    low, high = (4 + 0.5) / (20 + 1), (16 + 0.5) / (20 + 1)
+    np.testing.assert_allclose(found, [low, low, low, 0.5, 0.5, high, high])
 
 
 def test_one_positive_at_the_top_is_not_ahead_of_many_below_it():

@@ -12,6 +12,7 @@ from cprtools.baselines import Problem
 from cprtools.ranking.holdout import (
     hold_out_listings,
     hold_out_pairs,
+    share_held_out,
     shares_at_sellers,
     unlisted_by_draw,
 )
@@ -96,6 +97,18 @@ def test_a_share_of_the_products_is_held_out_as_if_nobody_listed_them_yet():
     assert few.nnz and not few[:, 200:].nnz
 
 
+def test_the_share_held_out_is_that_of_the_listings_of_usual_candidates():
+    # product 2 was drawn as new, product 3 is no candidate
+    matrix = csr_matrix(np.array([[1, 1, 1, 0], [1, 1, 0, 1], [1, 0, 0, 1]], dtype=np.float32))
+    hot = np.array([True, True, True, False])
+    problem = Problem(matrix, np.full(4, -1), 0, is_candidate=hot)
+    positives = csr_matrix(([1.0, 1.0], ([0, 0], [0, 2])), shape=(3, 4))
+    unlisted = np.array([False, False, True, False])
+    assert share_held_out(problem, positives, unlisted) == 1 / 5
+    assert share_held_out(replace(problem, is_candidate=None), positives, unlisted) == 1 / 7
+    assert share_held_out(problem, positives, np.ones(4, dtype=bool)) == 1
+
+
 def co_purchased(pairs, size):
     """Symmetric counts of these pairs."""
     matrix = np.zeros((size, size), dtype=np.float32)
@@ -160,6 +173,14 @@ def test_co_purchases_that_no_seller_explained_before_stay():
     assert shares_at_sellers(alone) == (0, 0)
     one = replace(problem, co_purchases=co_purchased([(0, 1)], 20))
     assert shares_at_sellers(one)[0] == 1
+
+
+def test_a_random_pair_is_of_two_products():
+    # each product has a seller of its own: one of both products never exists
+    pairs = co_purchased([(i, j) for i in range(5) for j in range(i)], 5)
+    matrix = csr_matrix(np.eye(5, dtype=np.float32))
+    problem = Problem(matrix, np.full(5, -1), 0, co_purchases=pairs)
+    assert shares_at_sellers(problem) == (0, 0)
 
 
 def test_a_seller_of_everything_explains_co_purchases_and_random_pairs_alike():
