@@ -195,7 +195,7 @@ def test_further_products_are_the_most_viewed_unlisted_ones(tmp_path):
         "high_demand": ids("hot"),
         "views": [
             {"product_id": p, "views": v}
-            for p, v in (("x", 5), ("y", 5), ("z", 9), ("listed", 1), ("hot", 3))
+            for p, v in (("x", 5), ("y", 5), ("z", 9), ("listed", 7), ("hot", 3))
         ],
         "pairs": bought(("hot", "y", 4), ("hot", "never", 4)),
     }

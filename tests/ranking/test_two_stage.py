@@ -274,6 +274,34 @@ def test_seller_evidence_counts_by_hand():
     assert columns["text_mean"].tolist() == pytest.approx([1 / 3, 0])
 
 
+def test_seller_evidence_of_texts_prices_and_joint_purchases_by_hand():
+    # the seller lists products 0 to 3; one of their prices is unknown
+    angles = np.radians([0, 60, 90, 120, 0, 180])
+    together = np.zeros((6, 6), dtype=np.float32)
+    together[0, 4] = together[4, 0] = 3
+    together[1, 4] = together[4, 1] = 2
+    together[5, 4] = together[4, 5] = 7
+    problem = Problem(
+        matrix=csr_matrix(np.array([[1, 1, 1, 1, 0, 0]], dtype=np.float32)),
+        types=np.zeros(6, dtype=np.int64),
+        num_types=1,
+        vectors=np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32),
+        prices=np.array([10, 40, 20, np.nan, 5, 80], dtype=np.float32),
+        co_purchases=csr_matrix(together),
+    )
+    columns = Evidence(problem, {}, Pool.all_of(6)).features(
+        np.array([0]), np.array([0, 0]), np.array([4, 5]), {}
+    )
+    # cosines 1, 1/2, 0, -1/2 of product 4, and of product 5 these with the other sign
+    assert columns["text_nearest"].tolist() == pytest.approx([1, 1 / 2])
+    assert columns["text_three"].tolist() == pytest.approx([1 + 1 / 2, 0], abs=1e-6)
+    assert columns["text_mean"].tolist() == pytest.approx([1 / 4, -1 / 4])
+    # from the geometric mean of 10, 40 and 20: a quarter of it and four times as much
+    assert columns["price_ratio"].tolist() == pytest.approx([np.log(4), np.log(4)])
+    assert columns["bought_with_listed"].tolist() == [3 + 2, 0]
+    assert columns["bought_with_listed_relative"].tolist() == [1, 0]
+
+
 def test_complement_evidence_counts_by_hand():
     # 0 is bought with 1; 2 is bought with 1 and 3: 2 lends its complement 3 to 0
     matrix = np.zeros((4, 4), dtype=np.float32)
