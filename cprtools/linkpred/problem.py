@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
@@ -97,8 +98,7 @@ def _build(graph: Folder, vectors: Sequence[Source]) -> BuiltProblem:
         listings.column(c.SOURCE_ID), sellers.column(c.SELLER_ID).combine_chunks()
     )
     product_idx = catalogue.index_of(listings.column(c.TARGET_ID))
-    if min(seller_idx.min(), product_idx.min()) < 0:
-        raise SchemaError(f"{graph.name}: its edges name nodes that nodes.parquet does not hold")
+    _check_found(graph, seller_idx, product_idx)
     ones = np.ones(listings.num_rows, dtype=np.float32)
     matrix = csr_matrix((ones, (seller_idx, product_idx)), shape=shape)
     weights = listings.column(c.WEIGHT).to_numpy().astype(np.float32)
@@ -119,7 +119,7 @@ def _build(graph: Folder, vectors: Sequence[Source]) -> BuiltProblem:
         attributes=vocabulary.codes(described),
         prices=numeric_prices(products),
         is_candidate=is_high_demand.astype(bool),
-        co_purchases=_co_purchases(_edges(graph, "bought-with"), catalogue),
+        co_purchases=_co_purchases(graph, catalogue),
     )
     return BuiltProblem(problem, catalogue, sellers, views, vocabulary)
 
@@ -160,15 +160,22 @@ def _by_listings(products: pa.Table, listings: pa.Table) -> pa.Table:
     return sort_catalogue(products, counts.astype(np.float64))
 
 
-def _co_purchases(bought: pa.Table, catalogue: Catalogue) -> csr_matrix | None:
+def _check_found(graph: Folder, *ends: npt.NDArray[np.int64]) -> None:
+    """Raise SchemaError where one of these numbers of nodes is -1."""
+    if min(end.min() for end in ends) < 0:
+        raise SchemaError(f"{graph.name}: its edges name nodes that nodes.parquet does not hold")
+
+
+def _co_purchases(graph: Folder, catalogue: Catalogue) -> csr_matrix | None:
+    bought = _edges(graph, "bought-with")
     if not bought.num_rows:
         return None
     rows = catalogue.index_of(bought.column(c.SOURCE_ID))
     cols = catalogue.index_of(bought.column(c.TARGET_ID))
-    inside = (rows >= 0) & (cols >= 0)
+    _check_found(graph, rows, cols)
     weights = bought.column(c.WEIGHT).to_numpy().astype(np.float32)
     n = catalogue.table.num_rows
-    matrix = csr_matrix((weights[inside], (rows[inside], cols[inside])), shape=(n, n))
+    matrix = csr_matrix((weights, (rows, cols)), shape=(n, n))
     return matrix.maximum(matrix.T).tocsr()
 
 

@@ -62,9 +62,12 @@ def test_a_graph_without_listings_is_refused(tmp_path):
         build_problem(graph(tmp_path, (), bought=[("p1", "p3", 4)]))
 
 
-def test_an_edge_to_a_node_that_is_not_there_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("listings", "bought"), [((("s1", "p9", 1),), ()), (LISTINGS, [("p1", "p9", 4)])]
+)
+def test_an_edge_to_a_node_that_is_not_there_is_refused(tmp_path, listings, bought):
     with pytest.raises(SchemaError, match="does not hold"):
-        build_problem(graph(tmp_path, (("s1", "p9", 1),)))
+        build_problem(graph(tmp_path, listings, bought))
 
 
 def test_the_primary_category_has_the_largest_share_of_the_views():
