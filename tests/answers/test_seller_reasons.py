@@ -40,3 +40,40 @@ def test_the_full_ranking_of_a_large_seller_takes_little_memory():
     assert reasons == [f"like your title {col - LISTED}" for col in cols]
     # all products by all listings would be 64 MB
     assert peak < 40e6
+
+
+def small_market():
+    """One seller that lists products 0, 1 and 2, and five products that it does not list."""
+    together = np.zeros((8, 8), dtype=np.float32)
+    together[3, 0] = together[0, 3] = 2
+    together[3, 1] = together[1, 3] = 5
+    # cosines with product 2, the only listed one that has a vector
+    cosines = np.array([np.nan, np.nan, 1, 0, 0.49, np.nan, np.nan, 0.5])
+    vectors = np.nan_to_num(np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1))
+    problem = SimpleNamespace(
+        matrix=csr_matrix(np.array([[1, 1, 1, 0, 0, 0, 0, 0]], dtype=np.float32)),
+        vectors=vectors.astype(np.float32),
+        co_purchases=csr_matrix(together),
+        num_candidates=8,
+    )
+    category = np.array([0, 0, 0, -1, -1, 0, -1, -1])
+    return SimpleNamespace(
+        stage=SimpleNamespace(problem=problem),
+        brand_codes=np.array([0, 0, -1, 0, -1, -1, -1, -1]),
+        brand_name=lambda col: "Acme",
+        popularity=np.array([0, 0, 0, 7, 5, 4, 4, 0]),
+        categories=lambda: (category, ("Shoes",)),
+        text=lambda name, col: f"{name} {col}",
+    )
+
+
+def test_the_two_foremost_reasons_are_told_and_of_few_sellers_nothing():
+    cols = np.arange(3, 8)
+    assert SellerReasons(small_market())(np.zeros(5, np.int64), cols) == [
+        # it is listed by seven sellers, too
+        "you list 2 of Acme; bought together with your title 1 and 1 more of yours",
+        "listed by 5 sellers",
+        "you list 3 in Shoes",
+        "no single reason stands out",
+        "like your title 2",
+    ]

@@ -18,7 +18,7 @@ from cprtools.ranking.holdout import (
     hold_out_pairs,
     unlisted_by_draw,
 )
-from cprtools.ranking.two_stage import at_equal_prior, candidate_pool, known_mask
+from cprtools.ranking.two_stage import at_equal_prior, candidate_pool, known_first, known_mask
 from cprtools.retrieval import Pool
 
 
@@ -381,6 +381,12 @@ def test_evidence_of_several_draws_keeps_its_lists_apart():
     assert queries.tolist() == [0, 7, 7]
     assert joined.cols.tolist() == [3, 4, 5]
     assert joined.features[:, 0].tolist() == [0, 0, 1]
+
+
+def test_a_complement_bought_once_is_six_log_odds_ahead_of_a_guess():
+    bought = np.log1p(np.array([[0], [1], [4]], dtype=np.float32))
+    expected = [0, 6 + np.log(2), 6 + np.log(5)]
+    np.testing.assert_allclose(known_first(bought, ("bought",)), expected, rtol=1e-6)
 
 
 def test_of_a_pair_known_both_ways_the_reverse_says_nothing():
