@@ -54,6 +54,17 @@ def test_counts_beside_which_all_others_round_to_nothing_leave_a_finite_line(cou
     load_lines(lines.tables()["ranker_lines"], NAMES, "query_degree")
 
 
+def test_a_score_that_tells_everything_gets_the_weight_that_the_penalty_leaves():
+    # of each kind of query 200 pairs with the score 1, and 200 candidates with -1
+    features = np.zeros((800, 3), dtype=np.float32)
+    features[:400, 0] = 1
+    features[:, 1] = np.tile([1, -1], 400)
+    lines = fit_lines(features, np.maximum(features[:, 1], 0), NAMES, degree="query_degree")
+    # where 400 log(1 + exp(-w)) + w^2 / 2 is least: w = 400 / (1 + exp(w))
+    weight = lines.weight[:, 1]
+    np.testing.assert_allclose(weight * (1 + np.exp(weight)), 400, rtol=0.01)
+
+
 def test_drawn_negatives_stand_for_all(monkeypatch):
     features, counts = evidence()
     whole = fit_lines(features, counts, NAMES, degree="query_degree")
