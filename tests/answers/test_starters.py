@@ -47,6 +47,12 @@ def test_a_seller_without_listings_gets_the_popular_products_of_its_declared_cat
     assert 0 < len(rows_of(model, "new", threshold=0.5)) < 15
 
 
+def test_an_affinity_of_the_threshold_is_enough(model):
+    for seller in ("new", "s02"):
+        best = rows_of(model, seller)[0]["affinity"]
+        assert rows_of(model, seller, threshold=best)
+
+
 def test_explained_it_is_the_popularity_alone(model):
     for row in rows_of(model, "new", explain=True):
         assert row["evidence"] == [{"name": "popular", "value": None, "added": row["affinity"]}]
