@@ -7,7 +7,8 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Popularity, Problem
-from cprtools.ranking import DrawnAsNew, Settings, fit_two_stage
+from cprtools.ranking import DrawnAsNew, Settings, TwoStage, fit_two_stage
+from cprtools.ranking.fitting import ranker_fitter
 from cprtools.ranking.folds import enough_trees
 from cprtools.ranking.holdout import hold_out_listings, share_held_out, unlisted_by_draw
 
@@ -36,6 +37,22 @@ def test_rows_that_are_not_usual_do_not_decide():
     scores, labels, queries, usual = staged(50, np.arange(20))
     assert enough_trees(scores, labels, queries, usual & (queries >= 20), 1) == 20
     assert enough_trees(scores, labels, queries, np.zeros_like(usual), 1) == 20
+
+
+def test_a_sellers_score_never_falls_as_that_of_a_source_rises():
+    names = ("query_degree", "source", "bought_with_listed", "price_ratio")
+    features = np.random.default_rng(0).random((3000, 4), dtype=np.float32)
+    # listed is what all three say little of
+    listed = (features[:, 1:] < 0.5).all(axis=1).astype(np.float32)
+    sellers = Problem(csr_matrix((2, 2), dtype=np.float32), np.full(2, -1), 0)
+    stage = TwoStage(sellers, {"source": Popularity.fit(sellers)}, settings=Settings(num_trees=10))
+    trees = ranker_fitter(stage, features, listed, names, False, 0)(np.ones(3000, dtype=bool))
+    falls = []
+    for column in range(1, 4):
+        asked = np.full((50, 4), 0.25, dtype=np.float32)
+        asked[:, column] = np.linspace(0, 1, 50)
+        falls.append(bool((np.diff(trees.predict(asked)) < 0).any()))
+    assert falls == [False, False, True]
 
 
 @pytest.mark.parametrize("by_popularity", [True, False])
