@@ -211,6 +211,14 @@ def test_only_a_ranker_meets_products_as_if_nobody_listed_them(
     assert seen == [(share, False), (share, True)]
 
 
+def test_products_met_as_new_weigh_what_is_held_out_of_the_others(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(recipe, "share_held_out", lambda *_: 0.25)
+    monkeypatch.setattr(recipe, "fit_two_stage", lambda *_, **named: given.append(named))
+    recipe.train(built_from_tables(tmp_path), "gnn")
+    assert given[0]["drawn_as_new"].weight == 0.25
+
+
 @pytest.mark.parametrize(
     ("share", "by_chance", "asks"), [(0.94, 0.1, 0), (0.96, 0.5, 1), (0.98, 0.51, 0)]
 )
