@@ -68,7 +68,8 @@ def fit_calibration(scores: Array, labels: Array) -> Calibration:
     mean_score = np.bincount(inverse, weights[order] * ranked) / total
     mean_label = np.bincount(inverse, weights[order] * labels[order]) / total
     curve = isotonic_regression(mean_label, weights=total).x
-    _, step = np.unique(curve, return_inverse=True)
+    # neighbours that differ by rounding alone are one step
+    _, step = np.unique(np.round(curve, 12), return_inverse=True)
     mass, prior = np.bincount(step, total)[step], _PRIOR_POSITIVES * 0.5 / positives
     drawn = (curve * mass + prior) / (mass + 2 * prior)
     # a short step is drawn further than a long one next to it

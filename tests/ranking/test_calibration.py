@@ -43,6 +43,13 @@ def test_scores_that_do_not_rise_with_the_share_are_one_step():
     np.testing.assert_allclose(found, [low, low, low, 0.5, 0.5, high, high])
 
 
+def test_neighbours_that_differ_by_rounding_alone_are_one_step():
+    labels = np.array([1, 0, 0, 0, 0] * 4 + [1, 0] * 5 + [1, 1, 1, 1, 0] * 4, dtype=float)
+    curve = fit_calibration(np.arange(50.0), labels).apply(np.array([0.0, 19.0, 30.0, 49.0]))
+    assert curve[0] == curve[1]
+    assert curve[2] == curve[3]
+
+
 def test_one_positive_at_the_top_is_not_ahead_of_many_below_it():
     # 300 positives among 1,000 negatives, the best score one positive alone
     scores = np.concatenate([[2.0], np.ones(299), np.ones(100), np.zeros(900)])
