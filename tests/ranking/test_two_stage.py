@@ -2,7 +2,6 @@
 
 import gc
 import weakref
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +11,6 @@ from scipy.sparse import csr_matrix
 from cprtools.baselines import Popularity, Problem
 from cprtools.baselines.contract import Recommender
 from cprtools.ranking import Collected, DrawnAsNew, Evidence, Settings, TwoStage, fit_two_stage
-from cprtools.ranking.calibration import fit_calibration
 from cprtools.ranking.holdout import (
     hold_out_listings,
     hold_out_pairs,
@@ -100,41 +98,6 @@ def test_the_ranker_joins_two_sources_and_beats_either():
     joined = recall(stage, train, test)
     for name, source in sources.items():
         assert joined > 1.2 * recall(TwoStage(train, {name: source}), train, test)
-
-
-def test_a_line_beside_the_trees_is_part_of_every_score_of_sellers():
-    problem, sources = market()
-    part = hold_out_listings(problem, seed=2)
-    stage = fit_two_stage(problem, [part], lambda _: sources, seed=0)
-    assert stage.lines is not None and stage.lines.degree is None
-    # what the sources say may only raise it
-    places = [stage.lines.names.index(name) for name in sources]
-    assert (stage.lines.weight[0, places] >= 0).all() and stage.lines.weight[0, places].any()
-    query = np.array([3])
-    allowed = known_mask(problem, query, candidate_pool(problem))
-    ((cols, scores),) = stage.lists(query, allowed, 20)
-    told = stage.explain(3, cols, scores)
-    np.testing.assert_allclose(told.base + told.added.sum(axis=1), scores, rtol=1e-5)
-    ((_, bare),) = replace(stage, lines=None).lists(query, allowed, 20)
-    assert not np.array_equal(bare, scores)
-
-
-def test_the_curve_is_one_of_trees_and_line_together(monkeypatch):
-    problem, sources = market()
-    part = hold_out_listings(problem, seed=2)
-    seen = []
-    monkeypatch.setattr(
-        "cprtools.ranking.fitting.fit_calibration",
-        lambda scores, labels: seen.append(scores) or fit_calibration(scores, labels),
-    )
-    with_line = fit_two_stage(problem, [part], lambda _: sources, seed=0)
-    joint = seen[-1]
-    monkeypatch.setattr("cprtools.ranking.lines._LEAST_POSITIVES", 10**9)
-    alone = fit_two_stage(problem, [part], lambda _: sources, seed=0)
-    assert with_line.lines is not None and alone.lines is None
-    assert not np.array_equal(joint, seen[-1])
-    # a forest has fewer answers than there are candidates
-    assert len(np.unique(joint)) > len(np.unique(seen[-1]))
 
 
 def test_odds_before_evidence_are_in_proportion_to_a_sellers_listings():
