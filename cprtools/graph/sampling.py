@@ -110,8 +110,7 @@ class TensorSampler(NeighbourSampler):
         self.degree = self.indptr[1:] - self.indptr[:-1]
         # batches look these up in no order: the shorter they are, the more of them are in a cache
         self.senders = self.sources.to(_index_type(graph.num_nodes))
-        # of a slot that is lent the edge in it; read only while it is
-        self.slots = torch.zeros(graph.num_edges, dtype=_index_type(graph.num_edges))
+        self.slots = torch.arange(graph.num_edges, dtype=_index_type(graph.num_edges))
         self.is_lent = torch.zeros(graph.num_edges, dtype=torch.bool)
 
     def _sample(self, roots: Tensor, excluded: Tensor) -> list[Block]:
@@ -124,6 +123,7 @@ class TensorSampler(NeighbourSampler):
         for fanout in reversed(self.fanout):
             nodes = blocks[0].nodes if blocks else roots
             blocks.insert(0, self._layer(nodes, fanout))
+        self.slots[moved] = moved.to(self.slots.dtype)
         self.is_lent[moved] = False
         self.degree.index_add_(0, node, one)
         return blocks
