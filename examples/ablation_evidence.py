@@ -5,8 +5,7 @@ Usage: python examples/ablation_evidence.py GRAPH [--vectors VECTORS]... [--repe
 No test data are read: 20% of the listings of each seller with 5 or more are held out inside the
 graph, and the model is put together without them as in training: sources fitted, a ranker fitted on
 listings held out a second time, sources fitted again. A row leaves columns of the evidence out, and
-what only a left-out source retrieves, and fits its ranker anew: the trees, without the line beside
-them. Each repeat holds out others.
+what only a left-out source retrieves, and fits its ranker anew. Each repeat holds out others.
 Differences are paired over the sellers of all repeats, with 95% bootstrap intervals.
 """
 

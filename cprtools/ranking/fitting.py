@@ -18,7 +18,6 @@ from cprtools.ranking.collecting import (
     usual_rows,
 )
 from cprtools.ranking.evidence import EXPECTED, monotone_columns
-from cprtools.ranking.folds import enough_trees, fold_of, lines_out_of_fold, scores_out_of_fold
 from cprtools.ranking.lines import Lines, fit_lines
 from cprtools.ranking.listed import RELATIVE
 from cprtools.ranking.scales import match_quantiles
@@ -30,7 +29,6 @@ from cprtools.ranking.two_stage import (
     TwoStage,
     at_equal_prior,
     candidate_pool,
-    log_odds,
 )
 from cprtools.retrieval import first_rows
 
@@ -42,6 +40,8 @@ Part = tuple[Problem, csr_matrix]
 Progress = Callable[[str], None]
 
 _POSITIVES_FOR_LARGE_TREES = 2000
+# shares of the trees at which a fit may end
+_STAGES = (1 / 6, 1 / 3, 2 / 3, 1)
 # with fewer there is nothing for trees to divide, and the model's own order stays
 _LEAST_POSITIVES, _LEAST_CANDIDATES = 5, 100
 _TOO_FEW = "too few pairs were held out to learn from: the model's own order stays"
@@ -127,7 +127,7 @@ class _Learnt:
     own_scores: npt.NDArray[np.floating] | None = None
     """(rows,) the model's own scores of them."""
     lines: Lines | None = None
-    """Beside the trees."""
+    """Beside the trees, of complements."""
 
 
 def _second_stage(
@@ -146,7 +146,7 @@ def _second_stage(
             stage, found.features, found.counts, names, keep_known, seed, drawn.weights
         )
     if not stage.problem.is_square:
-        return _learn(stage, fit, drawn, seed, say)
+        return _learn(stage, fit, found, drawn.queries, drawn.usual, seed, say)
     if fit is None:
         return _Learnt()
     learnt = _Learnt(fit(np.ones(len(drawn.queries), dtype=bool)))
@@ -159,12 +159,13 @@ def _second_stage(
 def _learn(
     stage: TwoStage,
     fit: Callable[[BoolArray], Trees] | None,
-    drawn: _Drawn,
+    found: Collected,
+    queries: IntArray,
+    usual: BoolArray,
     seed: int,
     say: Progress,
 ) -> _Learnt:
     """Sellers: the curves, and where there is something that fits it the ranker."""
-    found, queries, usual = drawn.found, drawn.queries, drawn.usual
     labels = (found.counts > 0).astype(np.float32)
     depth = stage.settings.calibration_depth
     names = stage.feature_names()
@@ -177,31 +178,12 @@ def _learn(
     own_curve = curve_of(own)
     if fit is None:
         return _Learnt(None, own_curve, own_curve, own, own)
-    fold = fold_of(queries, stage.settings, seed)
-    staged = scores_out_of_fold(fit, found.features, labels, fold, stage.settings)
+    staged = _scores_out_of_fold(fit, found.features, labels, queries, stage.settings, seed)
     num_trees = enough_trees(staged, labels, queries, usual, depth)
     say(f"ranker: {num_trees} trees")
-    fit_part = _line_fitter(stage, drawn, names, seed)
-    lines, odds = lines_out_of_fold(fit_part, found.features, staged[num_trees], fold)
-    scores = at_equal_prior(odds, found.features, names)
+    scores = at_equal_prior(staged[num_trees], found.features, names)
     trees = fit(np.ones(len(queries), dtype=bool)).first(num_trees)
-    return _Learnt(trees, curve_of(scores), own_curve, scores, own, lines)
-
-
-def _line_fitter(
-    stage: TwoStage, drawn: _Drawn, names: tuple[str, ...], seed: int
-) -> Callable[[BoolArray], Lines | None]:
-    """Fits a line on some of the rows, as `ranker_fitter` does trees."""
-    found = drawn.found
-    rising = monotone_columns(names, stage.sources) > 0
-
-    def fit(rows: BoolArray) -> Lines | None:
-        counts, weights = found.counts[rows], drawn.weights[rows]
-        return fit_lines(
-            found.features[rows], counts, names, weights=weights, rising=rising, seed=seed
-        )
-
-    return fit
+    return _Learnt(trees, curve_of(scores), own_curve, scores, own)
 
 
 def _at_scale_of(whole: TwoStage, learnt: _Learnt, drawn: _Drawn) -> _Learnt:
@@ -223,7 +205,7 @@ def _at_scale_of(whole: TwoStage, learnt: _Learnt, drawn: _Drawn) -> _Learnt:
     rows, features = rows[then], now.features[at]
     own = features[:, names.index(next(iter(whole.sources)))]
     own_scale = scale = match_quantiles(learnt.own_scores[rows], own)
-    trees, lines = learnt.trees, learnt.lines
+    trees = learnt.trees
     if trees is not None:
         # counts mean the same in both: what is left out of a count is in proportion to it
         scales = {
@@ -232,14 +214,12 @@ def _at_scale_of(whole: TwoStage, learnt: _Learnt, drawn: _Drawn) -> _Learnt:
             if name.removesuffix(RELATIVE) in whole.sources
         }
         trees = trees.moved(scales)
-        lines = None if lines is None else lines.moved(scales)
-        scores = at_equal_prior(log_odds(trees, lines, features), features, names)
+        scores = at_equal_prior(trees.predict(features), features, names)
         scale = match_quantiles(learnt.scores[rows], scores)
     return _Learnt(
         trees,
         None if learnt.curve is None else learnt.curve.moved(scale),
         None if learnt.own_curve is None else learnt.own_curve.moved(own_scale),
-        lines=lines,
     )
 
 
@@ -347,3 +327,66 @@ def ranker_fitter(
         )
 
     return fit
+
+
+def _scores_out_of_fold(
+    fit: Callable[[BoolArray], Trees],
+    features: FloatArray,
+    labels: FloatArray,
+    queries: IntArray,
+    settings: Settings,
+    seed: int,
+) -> dict[int, npt.NDArray[np.float64]]:
+    """Scores of every row by trees that were fitted on other queries: an honest calibration.
+
+    Those of several numbers of trees, by the number.
+    """
+    folds = settings.folds
+    fold = np.random.default_rng(seed).permutation(int(queries.max()) + 1)[queries] % folds
+    numbers = sorted({max(1, round(settings.num_trees * share)) for share in _STAGES})
+    staged = {number: np.zeros(len(labels)) for number in numbers}
+    for number in range(folds):
+        rows = fold != number
+        if labels[rows].any():
+            trees = fit(rows)
+            for count, scores in staged.items():
+                scores[~rows] = trees.first(count).predict(features[~rows])
+    return staged
+
+
+def enough_trees(
+    staged: Mapping[int, npt.NDArray[np.float64]],
+    labels: FloatArray,
+    queries: IntArray,
+    usual: BoolArray,
+    depth: int,
+) -> int:
+    """How many trees to keep: all, unless with fewer the first `depth` clearly find more.
+
+    staged: scores (rows,) out of fold by number of trees; labels (rows,) 0 or 1; queries (rows,);
+    usual: (rows,) bool, the rows that count. Clearly: the mean difference of the queries' recalls
+    is above its standard error. Where little can be learnt the last trees fit noise.
+    """
+    most = max(staged)
+    recalls = {
+        number: _recalls(scores[usual], labels[usual], queries[usual], depth)
+        for number, scores in staged.items()
+    }
+    if not len(recalls[most]):
+        return most
+    best = max(sorted(staged, reverse=True), key=lambda number: recalls[number].mean())
+    gains = recalls[best] - recalls[most]
+    error = gains.std() / np.sqrt(len(gains))
+    return best if gains.mean() > error else most
+
+
+def _recalls(
+    scores: npt.NDArray[np.float64], labels: FloatArray, queries: IntArray, depth: int
+) -> npt.NDArray[np.float64]:
+    """Recall among each query's first `depth`, of the queries with a positive."""
+    best = first_rows(scores, queries, depth)
+    size = int(queries.max(initial=-1)) + 1
+    positives = np.bincount(queries, labels, minlength=size)
+    hits = np.bincount(queries[best], labels[best], minlength=size)
+    asked = positives > 0
+    return np.asarray(hits[asked] / np.minimum(positives[asked], depth))

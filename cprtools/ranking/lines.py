@@ -5,8 +5,7 @@ A forest gives the best candidates of a query few different answers; a line is s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cprtools.errors import SchemaError
-from cprtools.ranking.scales import Scale
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 # of the line's log-odds in the score; the rest are the trees'
 _SHARE = 1 / 3
 # deviations from the mean at most: evidence has long tails
 _FURTHEST = 8.0
-# of each line: with more the others tell nothing new; with fewer there is no line
+# of each kind of query: with more the others tell nothing new; with fewer there is no line
 _MOST_NEGATIVES, _LEAST_POSITIVES = 200_000, 100
 _SMALLEST = np.finfo(np.float64).eps
 _PENALTY = 1.0
@@ -35,76 +32,61 @@ _INTERCEPT = ""
 
 @dataclass(frozen=True)
 class Lines:
-    """One line; or two, of queries without known pairs of their own (row 0), and with some."""
+    """Two lines: of queries without known pairs of their own (row 0), and of those with some."""
 
     names: tuple[str, ...]
     """Feature names, in column order."""
-    degree: str | None
-    """The feature that is 0 where a query has no pairs; None: one line is for all queries."""
+    degree: str
+    """The feature that is 0 where a query has no pairs."""
     mean: DoubleArray
-    """(lines, names) of the candidates learnt from."""
+    """(2, names) of the candidates learnt from."""
     deviation: DoubleArray
-    """(lines, names) above 0."""
+    """(2, names) above 0."""
     weight: DoubleArray
-    """(lines, names) log-odds for each deviation from the mean."""
+    """(2, names) log-odds for each deviation from the mean."""
     intercept: DoubleArray
-    """(lines,) log-odds."""
+    """(2,) log-odds."""
 
     def predict(self, features: FloatArray) -> DoubleArray:
         """Log-odds, (rows,) float64 of features (rows, len(names)) float32."""
+        has_pairs = features[:, self.names.index(self.degree)] > 0
         result = np.empty(len(features))
-        for line, rows in enumerate(_kinds(features, self.names, self.degree)):
+        for kind, rows in enumerate((~has_pairs, has_pairs)):
             places = np.flatnonzero(rows)
             for start in range(0, len(places), _BLOCK):
                 block = places[start : start + _BLOCK]
-                result[block] = self._sum(np.ascontiguousarray(features[block].T), line)
+                result[block] = self._sum(np.ascontiguousarray(features[block].T), kind)
         return result
 
-    def _sum(self, columns: FloatArray, line: int) -> DoubleArray:
+    def _sum(self, columns: FloatArray, kind: int) -> DoubleArray:
         """Column after column: the same bits for any number of rows, and four times as fast."""
-        total = np.full(columns.shape[1], self.intercept[line])
-        parts = zip(columns, self.mean[line], self.deviation[line], self.weight[line], strict=True)
+        total = np.full(columns.shape[1], self.intercept[kind])
+        parts = zip(columns, self.mean[kind], self.deviation[kind], self.weight[kind], strict=True)
         for values, mean, deviation, weight in parts:
             total += np.clip((values - mean) / deviation, -_FURTHEST, _FURTHEST) * weight
         return total
 
     def contributions(self, features: FloatArray) -> tuple[DoubleArray, DoubleArray]:
         """The intercept, (rows,), and what each feature adds, (rows, names), both float64."""
-        added, base = np.empty(features.shape), np.empty(len(features))
-        for line, rows in enumerate(_kinds(features, self.names, self.degree)):
-            far = (features[rows] - self.mean[line]) / self.deviation[line]
-            added[rows] = np.clip(far, -_FURTHEST, _FURTHEST) * self.weight[line]
-            base[rows] = self.intercept[line]
-        return base, added
-
-    def moved(self, scales: Mapping[str, Scale]) -> Lines:
-        """The same lines for features at other scales, by name: mean and deviation move."""
-        mean, deviation = self.mean.copy(), self.deviation.copy()
-        for name, scale in scales.items():
-            at = self.names.index(name)
-            for line, middle in enumerate(self.mean[:, at]):
-                low, mean[line, at], high = scale.apply(
-                    middle + self.deviation[line, at] * np.array([-1.0, 0.0, 1.0])
-                )
-                # where all values became one there is nothing left to weigh
-                if high > low:
-                    deviation[line, at] = (high - low) / 2
-        return replace(self, mean=mean, deviation=deviation)
+        has_pairs = features[:, self.names.index(self.degree)] > 0
+        added = np.empty(features.shape)
+        for kind, rows in enumerate((~has_pairs, has_pairs)):
+            far = (features[rows] - self.mean[kind]) / self.deviation[kind]
+            added[rows] = np.clip(far, -_FURTHEST, _FURTHEST) * self.weight[kind]
+        return self.intercept[has_pairs.astype(np.int64)], added
 
     def tables(self) -> dict[str, pa.Table]:
         """Member `ranker_lines`, a row for each line and feature; the intercept's has no name."""
         columns: dict[str, list[Any]] = {
             name: [] for name in ("has_pairs", "feature", "mean", "deviation", "weight")
         }
-        for kind in range(len(self.intercept)):
-            has_pairs = None if self.degree is None else bool(kind)
-            columns["has_pairs"] += [has_pairs] * (len(self.names) + 1)
+        for kind in (0, 1):
+            columns["has_pairs"] += [bool(kind)] * (len(self.names) + 1)
             columns["feature"] += [_INTERCEPT, *self.names]
             columns["mean"] += [0.0, *self.mean[kind].tolist()]
             columns["deviation"] += [1.0, *self.deviation[kind].tolist()]
             columns["weight"] += [float(self.intercept[kind]), *self.weight[kind].tolist()]
-        kinds = pa.array(columns.pop("has_pairs"), pa.bool_())
-        return {"ranker_lines": pa.table({"has_pairs": kinds, **columns})}
+        return {"ranker_lines": pa.table(columns)}
 
 
 def beside(of_trees: Any, of_lines: Any) -> Any:
@@ -112,18 +94,14 @@ def beside(of_trees: Any, of_lines: Any) -> Any:
     return of_trees + _SHARE * (of_lines - of_trees)
 
 
-def load_lines(table: pa.Table, names: tuple[str, ...], degree: str | None) -> Lines:
-    """The stored lines, two with a `degree` and one without.
-
-    Raises SchemaError where they are not of these features.
-    """
-    size, count = len(names) + 1, 1 if degree is None else 2
+def load_lines(table: pa.Table, names: tuple[str, ...], degree: str) -> Lines:
+    """The stored lines. Raises SchemaError where they are not of these features."""
+    size = len(names) + 1
     numbers = [np.asarray(table.column(n), float) for n in ("mean", "deviation", "weight")]
-    sound = table.column("feature").to_pylist() == [_INTERCEPT, *names] * count
-    sound = sound and (degree is None or degree in names)
+    sound = table.column("feature").to_pylist() == [_INTERCEPT, *names] * 2 and degree in names
     if not sound or not np.isfinite(numbers).all() or (numbers[1] <= 0).any():
         raise SchemaError("the model's ranker is damaged")
-    mean, deviation, weight = (values.reshape(count, size) for values in numbers)
+    mean, deviation, weight = (values.reshape(2, size) for values in numbers)
     return Lines(names, degree, mean[:, 1:], deviation[:, 1:], weight[:, 1:], weight[:, 0])
 
 
@@ -132,20 +110,18 @@ def fit_lines(
     counts: FloatArray,
     names: tuple[str, ...],
     *,
-    degree: str | None = None,
-    weights: FloatArray | None = None,
-    rising: BoolArray | None = None,
+    degree: str,
     seed: int = 0,
 ) -> Lines | None:
     """Logistic regressions with a quadratic penalty on standardised evidence.
 
-    features: (rows, len(names)) float32 without NaN; counts: (rows,) as often as the held-out pair
-    was bought, 0 where there is none: it counts as often; degree: as that of `Lines`; weights:
-    (rows,) by what a row's count is multiplied; rising: (len(names),) features that may only raise
-    the odds. None where a line has too few held-out pairs among its candidates.
+    features (rows, len(names)) float32 without NaN; counts (rows,) as often as the held-out pair
+    was bought, 0 where there is none: it counts as often. None where one of the two kinds of
+    queries has too few held-out pairs among its candidates.
     """
+    has_pairs = features[:, names.index(degree)] > 0
     found = []
-    for kind in _kinds(features, names, degree):
+    for kind in (~has_pairs, has_pairs):
         positives = np.flatnonzero(kind & (counts > 0))
         negatives = np.flatnonzero(kind & (counts <= 0))
         if len(positives) < _LEAST_POSITIVES or not len(negatives):
@@ -157,27 +133,15 @@ def fit_lines(
         rows = np.sort(np.concatenate([positives, drawn]))
         is_true = counts[rows] > 0
         each = np.where(is_true, np.maximum(counts[rows], 1), len(negatives) / len(drawn))
-        if weights is not None:
-            each = each * weights[rows]
-        found.append(_fit_line(features[rows], is_true, each, rising))
+        found.append(_fit_line(features[rows], is_true, each))
     return Lines(names, degree, *(np.stack(parts) for parts in zip(*found, strict=True)))
 
 
-def _kinds(
-    features: FloatArray, names: tuple[str, ...], degree: str | None
-) -> tuple[BoolArray, ...]:
-    """The rows of each line, (rows,) bool each."""
-    if degree is None:
-        return (np.ones(len(features), dtype=bool),)
-    has_pairs = features[:, names.index(degree)] > 0
-    return ~has_pairs, has_pairs
-
-
 def _fit_line(
-    features: FloatArray, is_true: BoolArray, each: DoubleArray, rising: BoolArray | None
+    features: FloatArray, is_true: npt.NDArray[np.bool_], each: DoubleArray
 ) -> tuple[DoubleArray, DoubleArray, DoubleArray, DoubleArray]:
     """Mean, deviation and weight of every feature, and the intercept: the fields of `Lines`."""
-    from scipy.optimize import Bounds, minimize
+    from scipy.optimize import minimize
 
     values = features.astype(np.float64)
     mean, deviation = values.mean(axis=0), values.std(axis=0)
@@ -198,11 +162,5 @@ def _fit_line(
     # beside counts of 2**53 it rounds to 1, whose odds are infinite
     share = min((each * is_true).sum() / each.sum(), 1 - _SMALLEST)
     start[0] = np.log(share / (1 - share))
-    least = np.full(len(start), -np.inf)
-    if rising is not None:
-        least[1:][rising] = 0
-    bounds = None if rising is None else Bounds(least)
-    line = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200}
-    ).x
+    line = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
     return mean, deviation, line[1:], line[0]

@@ -118,7 +118,6 @@ def _load_ranker(folder: Folder) -> dict[str, Any]:
     if folder.has("ranker"):
         found["trees"] = load_trees(folder.table("ranker"), folder.table("ranker_features"))
         if folder.has("ranker_lines"):
-            names, is_square = found["trees"].names, folder.manifest["facts"]["is_square"]
-            degree = PRIOR if is_square else None
-            found["lines"] = load_lines(folder.table("ranker_lines"), names, degree)
+            names = found["trees"].names
+            found["lines"] = load_lines(folder.table("ranker_lines"), names, PRIOR)
     return found

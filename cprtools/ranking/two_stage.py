@@ -85,7 +85,7 @@ class TwoStage:
     sources: Mapping[str, Recommender]
     trees: Trees | None = None
     lines: Lines | None = None
-    """Beside the trees; not of complements that may be bought again."""
+    """Beside the trees; complements that nobody has bought yet alone."""
     calibration: Calibration | None = None
     """Of the final score: the ranker's, or without one the model's."""
     retrieval_calibration: Calibration | None = None
@@ -153,7 +153,10 @@ class TwoStage:
     def _rank(self, trees: Trees, pairs: Pairs) -> FloatArray:
         """The ranker's scores; where it learned from unknown pairs alone, known ones go first."""
         features = self._as_learnt(trees, pairs.features)
-        scores = log_odds(trees, self.lines, features).astype(np.float32)
+        odds = trees.predict(features)
+        if self.lines is not None:
+            odds = beside(odds, self.lines.predict(features))
+        scores = odds.astype(np.float32)
         if not self.problem.is_square:
             return at_equal_prior(scores, pairs.features, trees.names)
         if trees.start is None:
@@ -321,14 +324,6 @@ def known_mask(
         allowed[np.arange(len(query_idx)), query_idx] = False
         pool.forbid(allowed, problem.similar, query_idx)
     return allowed
-
-
-def log_odds(trees: Trees, lines: Lines | None, features: FloatArray) -> npt.NDArray[np.float64]:
-    """The ranker's, (rows,): of the trees, and of the lines where there are some."""
-    odds = trees.predict(features)
-    if lines is not None:
-        odds = np.asarray(beside(odds, lines.predict(features)))
-    return odds
 
 
 def known_first(features: FloatArray, names: tuple[str, ...]) -> FloatArray:

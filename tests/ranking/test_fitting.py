@@ -8,8 +8,7 @@ from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Popularity, Problem
 from cprtools.ranking import DrawnAsNew, Settings, TwoStage, fit_two_stage
-from cprtools.ranking.fitting import ranker_fitter
-from cprtools.ranking.folds import enough_trees
+from cprtools.ranking.fitting import enough_trees, ranker_fitter
 from cprtools.ranking.holdout import hold_out_listings, share_held_out, unlisted_by_draw
 
 

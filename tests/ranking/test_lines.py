@@ -8,7 +8,6 @@ from scipy.special import expit
 
 from cprtools.errors import SchemaError
 from cprtools.ranking.lines import Lines, fit_lines, load_lines
-from cprtools.ranking.scales import match_quantiles
 
 NAMES = ("query_degree", "score", "noise")
 
@@ -81,54 +80,6 @@ def test_too_few_pairs_of_a_kind_make_no_line():
     assert fit_lines(features, counts, NAMES, degree="query_degree") is None
 
 
-def test_one_line_is_for_all_queries_and_what_may_only_raise_the_odds_does():
-    features, counts = evidence()
-    # of all queries together the noise tells against a pair, and the score for it
-    counts[(features[:, 2] > 1) & (features[:, 1] < 1)] = 0
-    free = fit_lines(features, counts, NAMES)
-    bound = fit_lines(features, counts, NAMES, rising=np.array([False, True, True]))
-    assert free.weight.shape == (1, 3)
-    assert free.weight[0, 2] < -0.1 and bound.weight[0, 2] == 0
-    assert free.weight[0, 1] > 0.1 and bound.weight[0, 1] > 0.1
-    # a query without pairs is judged by the same line
-    asked = np.float32([[0, 1, 0], [1, 1, 0]])
-    base, added = free.contributions(asked)
-    assert base[0] == base[1] and added[0, 1] == added[1, 1]
-
-
-def test_what_weighs_nothing_is_not_learnt_from():
-    features, counts = evidence()
-    wrong = counts.copy()
-    wrong[features[:, 1] < -1] = 1
-    weights = np.where(features[:, 1] < -1, 1e-9, 1).astype(np.float32)
-    taught = fit_lines(features, counts, NAMES, weights=weights)
-    np.testing.assert_allclose(
-        fit_lines(features, wrong, NAMES, weights=weights).predict(features[:50]),
-        taught.predict(features[:50]),
-        atol=0.01,
-    )
-    assert (
-        abs(
-            fit_lines(features, wrong, NAMES).predict(features[:50]) - taught.predict(features[:50])
-        ).max()
-        > 1
-    )
-
-
-def test_lines_of_features_at_another_scale_say_the_same():
-    features, counts = evidence()
-    lines = fit_lines(features, counts, NAMES, degree="query_degree")
-    larger = features.copy()
-    larger[:, 1] = 3 * features[:, 1] + 1
-    scale = match_quantiles(features[:, 1], larger[:, 1])
-    asked = np.abs(features[:, 1]) < 2
-    moved = lines.moved({"score": scale}).predict(larger[asked])
-    np.testing.assert_allclose(moved, lines.predict(features[asked]), atol=0.05)
-    # where all values became one the line is the same for all
-    flat = match_quantiles(features[:, 1], np.ones(len(features)))
-    assert np.isfinite(lines.moved({"score": flat}).predict(larger)).all()
-
-
 def test_a_row_has_the_same_bits_alone_and_its_parts_add_up():
     features, counts = evidence(5000)
     features[0, 1] = 1e6  # as far as it counts, and no further
@@ -141,13 +92,11 @@ def test_a_row_has_the_same_bits_alone_and_its_parts_add_up():
     assert abs(added[0, 1]) <= 8 * np.abs(lines.weight).max()
 
 
-@pytest.mark.parametrize("degree", ["query_degree", None])
-def test_lines_come_back_from_a_folder_and_damage_is_told(degree):
+def test_lines_come_back_from_a_folder_and_damage_is_told():
     features, counts = evidence(5000)
-    lines = fit_lines(features, counts, NAMES, degree=degree)
+    lines = fit_lines(features, counts, NAMES, degree="query_degree")
     table = lines.tables()["ranker_lines"]
-    assert table.column("has_pairs").null_count == (0 if degree else table.num_rows)
-    again = load_lines(table, NAMES, degree)
+    again = load_lines(table, NAMES, "query_degree")
     assert isinstance(again, Lines)
     assert (again.predict(features) == lines.predict(features)).all()
 
@@ -162,8 +111,6 @@ def test_lines_come_back_from_a_folder_and_damage_is_told(degree):
     ]
     for one in broken:
         with pytest.raises(SchemaError, match="ranker is damaged"):
-            load_lines(one, NAMES, degree)
+            load_lines(one, NAMES, "query_degree")
     with pytest.raises(SchemaError, match="ranker is damaged"):
-        load_lines(table, NAMES, None if degree else "query_degree")
-    with pytest.raises(SchemaError, match="ranker is damaged"):
-        load_lines(table, (*NAMES, "more"), degree)
+        load_lines(table, (*NAMES, "more"), "query_degree")
