@@ -46,13 +46,14 @@ _READ_LATE = re.compile(
 )
 # of what the server does not have: these may be read then; scripts set others for themselves
 _READ_EARLY = re.compile("PYTHON|[A-Z]*OMP_|[A-Z]*BLAS|MKL|NUMBA|TORCH|DGL|HF_|MALLOC|LC_|LANG|LD_")
-_SCRIPT = """
+AS_SCRIPT = """
 import os, runpy, sys
 
 del sys.argv[0]
 sys.path.insert(0, os.path.dirname(sys.argv[0]))
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+"""A program of `run`: a script of Python, its path and words."""
 _server = None
 _HASHES = {"PYTHONHASHSEED": "0"}
 OTHER_HASHES = {"PYTHONHASHSEED": "1"}
@@ -96,9 +97,9 @@ def run_script(words, cwd=None, **variables):
     )
 
 
-def run_python(words, cwd=None):
+def run_python(words, cwd=None, program=AS_SCRIPT):
     """Run a script of Python, given by its path and its words, as `run` with text would."""
-    return run(words, cwd, text=True, program=_SCRIPT)
+    return run(words, cwd, text=True, program=program)
 
 
 def _shell_command():

@@ -20,7 +20,7 @@ from cprtools.baselines.catalogue import (
 from cprtools.baselines.contract import PAIRS, TYPES, VECTORS, FloatArray, IntArray
 from cprtools.baselines.extension import append_products
 from cprtools.baselines.makers import differing_makers
-from cprtools.baselines.vocabulary import CENTRES, MEMBER, Vocabulary, load_lengths, load_vocabulary
+from cprtools.baselines.vocabulary import CENTRES, MEMBER, Vocabulary, load_vocabulary
 from cprtools.errors import SchemaError
 from cprtools.tables import Source, plain_text, product_types, read, with_plain_types
 from cprtools.tables import columns as c
@@ -34,6 +34,8 @@ class Extended:
     model: Model
     num_new: int
     num_known: int
+    makers: tuple[str, ...] = ()
+    """Of each table of vectors of training what made it, in words; without new products unread."""
 
 
 def extend(
@@ -59,11 +61,15 @@ def extend(
     if not new.num_rows:
         return Extended(model, *counts)
     with told_misfits(model.folder.name):
-        return Extended(_extended(model, new, label, vectors), *counts)
+        members = frozenset(model.folder.manifest["members"])
+        vocabulary = load_vocabulary(model.folder.table, members)
+        extended = _extended(model, vocabulary, new, label, vectors)
+        return Extended(extended, *counts, vocabulary.makers)
 
 
-def _extended(model: Model, new: pa.Table, label: str, vectors: Sequence[Source]) -> Model:
-    vocabulary = load_vocabulary(model.folder.table, frozenset(model.folder.manifest["members"]))
+def _extended(
+    model: Model, vocabulary: Vocabulary, new: pa.Table, label: str, vectors: Sequence[Source]
+) -> Model:
     dense = vocabulary.vectors(new.column(c.PRODUCT_ID).combine_chunks(), vectors)
     types, new = _types(vocabulary, new, model.catalogue, dense)
     problem = append_products(
@@ -104,11 +110,10 @@ def unread(model: Model, *, has_vectors: bool) -> str:
     return ""
 
 
-def misread(model: Model, vectors: Sequence[Source]) -> list[str]:
+def misread(extended: Extended, vectors: Sequence[Source]) -> list[str]:
     """What the model will not know of such products, or not read as in training, in words."""
-    missing = unread(model, has_vectors=bool(vectors))
-    makers = load_lengths(model.folder.table, frozenset(model.folder.manifest["members"]))[1]
-    return [*filter(None, [missing]), *differing_makers(vectors, makers)]
+    missing = unread(extended.model, has_vectors=bool(vectors))
+    return [*filter(None, [missing]), *differing_makers(vectors, extended.makers)]
 
 
 def products_of(vectors: Sequence[Source]) -> pa.Table:

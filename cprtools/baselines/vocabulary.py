@@ -185,7 +185,7 @@ def load_vocabulary(read: ReadTable, has: frozenset[str]) -> Vocabulary:
         for (attribute, column), names in grouped.items():
             attributes[attribute] = Attribute(column, tuple(names))
         words = _load_words(read(_WORDS)) if _WORDS in has else None
-        dims, makers = load_lengths(read, has)
+        dims, makers = _load_lengths(read(_VECTORS)) if _VECTORS in has else ((), ())
         centres = None
         if CENTRES in has:
             centres = to_matrix(read(CENTRES).column(c.VECTOR), CENTRES)
@@ -194,11 +194,8 @@ def load_vocabulary(read: ReadTable, has: frozenset[str]) -> Vocabulary:
     return Vocabulary(attributes, words, dims, centres, makers)
 
 
-def load_lengths(read: ReadTable, has: frozenset[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def _load_lengths(table: pa.Table) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Of each table of vectors its length, and what made it; models of before tell no makers."""
-    if _VECTORS not in has:
-        return (), ()
-    table = read(_VECTORS)
     makers = table.column("made_by").to_pylist() if "made_by" in table.column_names else []
     return tuple(table.column("dim").to_pylist()), tuple(makers)
 

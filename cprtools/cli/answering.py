@@ -171,7 +171,7 @@ def _with_products(model: "Model", request: Request) -> tuple["Model", list[Any]
         known = f"; {extended.num_known:,} others it knows already" if extended.num_known else ""
         console.note(f"{source.label}: {extended.num_new:,} products are new to the model{known}")
         if not request.list_categories:
-            for text in answers.misread(model, vectors):
+            for text in answers.misread(extended, vectors):
                 console.warn(f"{source.label}: {text}")
             _warn_of_gaps(model, request, source.label, extended.num_new)
     return extended.model, opened

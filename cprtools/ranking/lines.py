@@ -63,7 +63,7 @@ class Lines:
         total = np.full(columns.shape[1], self.intercept[kind])
         parts = zip(columns, self.mean[kind], self.deviation[kind], self.weight[kind], strict=True)
         for values, mean, deviation, weight in parts:
-            total += np.clip((values - mean) / deviation, -_FURTHEST, _FURTHEST) * weight
+            total += _far(values, mean, deviation) * weight
         return total
 
     def contributions(self, features: FloatArray) -> tuple[DoubleArray, DoubleArray]:
@@ -71,8 +71,8 @@ class Lines:
         has_pairs = features[:, self.names.index(self.degree)] > 0
         added = np.empty(features.shape)
         for kind, rows in enumerate((~has_pairs, has_pairs)):
-            far = (features[rows] - self.mean[kind]) / self.deviation[kind]
-            added[rows] = np.clip(far, -_FURTHEST, _FURTHEST) * self.weight[kind]
+            far = _far(features[rows], self.mean[kind], self.deviation[kind])
+            added[rows] = far * self.weight[kind]
         return self.intercept[has_pairs.astype(np.int64)], added
 
     def tables(self) -> dict[str, pa.Table]:
@@ -87,6 +87,11 @@ class Lines:
             columns["deviation"] += [1.0, *self.deviation[kind].tolist()]
             columns["weight"] += [float(self.intercept[kind]), *self.weight[kind].tolist()]
         return {"ranker_lines": pa.table(columns)}
+
+
+def _far(values: npt.NDArray[Any], mean: Any, deviation: Any) -> DoubleArray:
+    """Deviations from the mean, as far as they count."""
+    return np.asarray(np.clip((values - mean) / deviation, -_FURTHEST, _FURTHEST))
 
 
 def beside(of_trees: Any, of_lines: Any) -> Any:
@@ -146,7 +151,7 @@ def _fit_line(
     values = features.astype(np.float64)
     mean, deviation = values.mean(axis=0), values.std(axis=0)
     deviation[deviation == 0] = 1.0
-    values = np.clip((values - mean) / deviation, -_FURTHEST, _FURTHEST)
+    values = _far(values, mean, deviation)
 
     def loss(line: DoubleArray) -> tuple[float, DoubleArray]:
         odds = values @ line[1:] + line[0]

@@ -14,7 +14,6 @@ import pytest
 from cprtools.tables import Footer, folders, open_folder, write_folder
 from tests import forking
 from tests.cli.commands import fails, ok, run, train, write
-from tests.training.few_steps import ROOT
 
 TRAIN = ("train-linkpred", "graph", "--vectors", "vectors.parquet", "--epochs", "2")
 QUICK = ("--networks", "2", "--epochs", "1", "--num-layers", "1")
@@ -25,7 +24,7 @@ import os, signal, sys
 from cprtools.cli import main
 from cprtools.training.checkpoint import Checkpoints
 
-sys.path.append({str(ROOT)!r})
+sys.path.append({str(forking.ROOT)!r})
 from tests.training.few_steps import few_steps
 
 left, fsync = int(sys.argv.pop(1)), os.fsync

@@ -40,7 +40,7 @@ def run(*words, cwd):
 
 def run_script(name, *words, cwd):
     """Run a script of Python in a fork, whose libraries are loaded; nothing is learnt well."""
-    done = forking.run([EXAMPLES / name, *words], cwd, text=True, program=AS_SCRIPT)
+    done = forking.run_python([EXAMPLES / name, *words], cwd, AS_SCRIPT)
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done
 

@@ -5,10 +5,10 @@ tests that is most of what training costs.
 """
 
 from contextlib import contextmanager
-from pathlib import Path
+from textwrap import indent
 from unittest import mock
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import forking
 
 
 @contextmanager
@@ -27,20 +27,16 @@ def few_steps(least=3):
 
 
 _HEAD = f"""
-import os, runpy, sys
+import sys
 
 from cprtools.cli import main
 
-sys.path.append({str(ROOT)!r})
+sys.path.append({str(forking.ROOT)!r})
 from tests.training.few_steps import few_steps
 
 with few_steps():
 """
 AS_COMMAND = f"{_HEAD}    main()\n"
 """A program of tests/forking.py: cprtools whose trainings are such ones."""
-AS_SCRIPT = f"""{_HEAD}
-    del sys.argv[0]
-    sys.path.insert(0, os.path.dirname(sys.argv[0]))
-    runpy.run_path(sys.argv[0], run_name="__main__")
-"""
+AS_SCRIPT = _HEAD + indent(forking.AS_SCRIPT, " " * 4)
 """A program of tests/forking.py: a script of Python, its path and words, with such trainings."""
