@@ -30,13 +30,14 @@ _RIGHT = ("rank", "score", "type_score", "affinity", "price", "value", "ci_low",
 def as_text(table: "pa.Table", kind: str) -> str:
     """`json`: one object a line; `csv`: a header and rows, quoted where needed.
 
-    JSON has no word for NaN and infinity, such as data frames write for an unknown price: null.
+    NaN and infinity, such as data frames write for an unknown price, are missing: JSON has no
+    word for them, and readers of CSV take `nan` for text.
     """
     rows = table.to_pylist()
+    numbers = [field.name for field in table.schema if str(field.type) in _FLOATS]
+    for row in rows:
+        row.update({name: None for name in numbers if not isfinite(row[name] or 0)})
     if kind == "json":
-        numbers = [field.name for field in table.schema if str(field.type) in _FLOATS]
-        for row in rows:
-            row.update({name: None for name in numbers if not isfinite(row[name] or 0)})
         return "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
     lines = _Lines()
     writer = csv.writer(lines)

@@ -1,5 +1,6 @@
 """`recommend --with`: columns of the products beside what an answer holds."""
 
+import csv
 import json
 
 import pyarrow as pa
@@ -41,7 +42,7 @@ def test_with_refuses_a_products_column_by_a_name_that_answers_have(home):
     assert "an answer has a column rank of its own" in fails(home, 2, *asked, "--with", "rank")
 
 
-def test_json_has_null_for_numbers_that_are_none(home):
+def test_text_formats_leave_out_numbers_that_are_none(home):
     products = pq.read_table(home / "products.parquet", columns=["product_id"])
     # as data frames write what is not known
     odd = [row % 2 for row in range(products.num_rows)]
@@ -59,3 +60,6 @@ def test_json_has_null_for_numbers_that_are_none(home):
         for line in ok(home, *asked, "--with", "price,weight", "--format", "json").splitlines()
     ]
     assert {(row["price"], row["weight"]) for row in rows} == {(1.5, None), (None, 2.0)}
+    lines = ok(home, *asked, "--with", "price,weight", "--format", "csv").decode().splitlines()
+    rows = list(csv.DictReader(lines))
+    assert {(row["price"], row["weight"]) for row in rows} == {("1.5", ""), ("", "2.0")}
