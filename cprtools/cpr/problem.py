@@ -72,8 +72,8 @@ def build_problem(
     complement, as for `labelled`. parts: pairs of the earlier and of the later orders behind
     `pairs`, to choose settings and ranker by, and of the last of the earlier ones, as what was
     bought of late: `later` is that of all orders.
-    Raises SchemaError where no such pair is left inside the catalogue, of all orders or of a part,
-    ValueError for other labels.
+    Raises SchemaError for counts below 0, and where no such pair is left inside the catalogue, of
+    all orders or of a part, ValueError for other labels.
     """
     pairs, *parts = [labelled(table, labels) for table in (pairs, *parts)]
     products = _by_popularity(pairs, _every_id(pairs) if products is None else products)
@@ -117,11 +117,16 @@ def build_problem(
 def _check_pairs(tables: Sequence[pa.Table], matrices: Sequence[csr_matrix], labels: str) -> None:
     """Raise SchemaError where one of these, all orders and their parts, has nothing to learn from.
 
-    A part without pairs would leave settings and ranker as if nobody had asked for them.
+    A part without pairs would leave settings and ranker as if nobody had asked for them. Counts
+    below 0 are no counts: returned goods taken off, say, or a column of another meaning.
     """
     what = "co-purchase" if labels == "all" else "complement"
     starts = ("", "--earlier: ", "--later: ", "--recent: ")
     for start, table, matrix in zip(starts, tables, matrices, strict=False):
+        for name in (c.CO_PURCHASE, c.CO_VIEW, c.PURCHASE_AFTER_VIEW):
+            least = pc.min(table.column(name)).as_py() if name in table.column_names else 0
+            if least is not None and least < 0:
+                raise SchemaError(f"{start}a {name} is {least}; counts are 0 or more")
         if matrix.nnz:
             continue
         if pc.any(table.column(c.COMPLEMENT)).as_py():

@@ -99,6 +99,17 @@ def test_a_complement_without_a_count_counts_once():
         assert sorted(problem.matrix.data.tolist()) == [1, 3]
 
 
+@pytest.mark.parametrize(("row", "told"), [
+    (("a", "b", -1, 0, True, False), "^a co_purchase is -1; counts are 0 or more"),
+    (("a", "b", 2, -3, False, True), "^a co_view is -3; counts"),
+])  # fmt: skip
+def test_counts_below_zero_are_none(row, told):
+    with pytest.raises(SchemaError, match=told):
+        build_problem(pairs(*ROWS, row), None)
+    with pytest.raises(SchemaError, match=told.replace("^", "^--later: ")):
+        build_problem(pairs(*ROWS), None, parts=[pairs(*ROWS), pairs(*ROWS, row)])
+
+
 def test_labels_are_weighed_cleaned_or_all():
     with pytest.raises(ValueError, match="cleaned"):
         build_problem(pairs(*ROWS), None, labels="dirty")
