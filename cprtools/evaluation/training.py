@@ -35,14 +35,16 @@ class Training:
 def read_training(train: pa.Table, ids: pa.Array, *, keep_known: bool = False) -> Training:
     """The training pairs (query_id, candidate_id, co_purchase?, complement?, similar?) as codes.
 
-    Without a `complement` column every row counts as one; `ids` must hold every id of the table.
+    Without a `complement` column every row that was bought together counts as one, which without
+    counts is every row; `ids` must hold every id of the table.
     keep_known: known complements are truth like any other pair, as they recur in later orders.
     """
     n = len(ids)
     query = codes(train.column(c.QUERY_ID), ids)
     candidate = codes(train.column(c.CANDIDATE_ID), ids)
     count = numbers(train, c.CO_PURCHASE, 1)
-    complement = flags(train, c.COMPLEMENT, True)
+    is_flagged = c.COMPLEMENT in train.column_names
+    complement = flags(train, c.COMPLEMENT, False) if is_flagged else count > 0
     similar = flags(train, c.SIMILAR, False)
     pair = query * n + candidate
     reverse = candidate * n + query

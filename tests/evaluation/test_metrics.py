@@ -83,14 +83,20 @@ def test_training_and_similar_pairs_leave_lists_and_truth_and_the_rest_moves_up(
     assert "2 training or similar pairs taken out of 1 lists" in evaluation.warnings[0]
 
 
-def test_a_training_table_without_complement_column_forbids_every_row():
-    train = pairs("x a 2")
+def test_a_training_table_without_complement_column_forbids_what_was_bought_together():
+    recs, truth = lists("x: a b; y: b"), pairs("x b 1, y b 1")
+    train = pairs("x a 2, y b 0")
 
-    evaluation = evaluate_complements(
-        lists("x: a b"), pairs("x b 1"), train=train, bootstrap=0, ks=(1,)
-    )
+    found = values_of(evaluate_complements(recs, truth, train=train, bootstrap=0, ks=(1,)))
+    assert found["Hit", 1, "all"] == 1
+    assert found["Hit", 1, "warm queries"] == 1  # x
+    assert found["Hit", 1, "queries without co-purchases"] == 1  # y
 
-    assert values_of(evaluation)["Hit", 1, "all"] == 1
+    # without counts a row is a pair
+    train = train.drop_columns(["co_purchase"])
+    found = values_of(evaluate_complements(recs, truth, train=train, bootstrap=0, ks=(1,)))
+    assert found["Hit", 1, "all"] == found["Hit", 1, "warm queries"] == 1
+    assert ("Hit", 1, "queries without co-purchases") not in found
 
 
 def test_segments_tell_warm_queries_from_silent_and_new_ones():
