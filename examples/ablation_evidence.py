@@ -39,7 +39,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 KS = (100, 20)
 RESAMPLES = 2000
-# evidence that is left out together, by how its columns' names start
+# evidence that is left out together, by how its columns' names start; the number of listings is
+# where the trees begin, and cannot be
 EVIDENCE = {
     "nearest listed vectors": ("text_",),
     "words": ("words_",),
@@ -50,7 +51,6 @@ EVIDENCE = {
     "brand, category and type": ("listed_", "share_", "range_"),
     "bought with listed": ("bought_with_listed",),
     "popularity": ("popularity",),
-    "number of listings": ("query_degree",),
     "price": ("price",),
 }
 

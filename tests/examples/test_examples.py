@@ -187,6 +187,26 @@ def test_every_ingredient_of_the_ranker_has_a_row(demo):
     assert len({tuple(value) for value in values.values()}) > 3
 
 
+def test_every_ingredient_of_the_seller_model_has_a_row(demo, tmp_path):
+    folder, _ = demo
+    market = folder / "market"
+    some = duckdb.read_parquet(str(market / "listings.parquet")).filter("seller_id < 'S15'")
+    some.write_parquet(str(tmp_path / "some.parquet"))
+    words = ["--products", market / "products.parquet", "--pairs", folder / "pairs.parquet",
+             "--high-demand", market / "high_demand.parquet"]  # fmt: skip
+    run("cprtools", "build-graph", "--listings", "some.parquet", *words, "-o", "g", cwd=tmp_path)
+    done = run_script("ablation_evidence.py", "g", "--repeats", "1", cwd=tmp_path)
+
+    _, _, *rows = ([x.strip() for x in line.split("|")[1:-1]] for line in done.stdout.splitlines())
+    labels = [row[0] for row in rows]
+    assert labels[0] == "everything"
+    expected = {"without gnn", "without brand", "without bought with listed", "without popularity"}
+    assert expected | {"without the ranker", "a logistic ranker"} < set(labels)
+    values = {row[0]: float(row[1]) for row in rows}
+    assert all(0 < value <= 1 for value in values.values())
+    assert len(set(values.values())) > 3
+
+
 def test_products_that_nobody_lists_are_placed_in_three_settings(demo, tmp_path, monkeypatch):
     folder, _ = demo
     monkeypatch.setenv("FEATURES", str(folder / "text.parquet"))
