@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from cprtools.errors import DataError, MissingExtraError, UsageError, quote
 from cprtools.tables import digest_file
+from cprtools.text.wholeness import check_whole
 
 FloatMatrix = npt.NDArray[np.float32]
 
@@ -249,6 +250,7 @@ def _load(
             model = _open_model(place, dtype, device, offline)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise DataError(_unusable(place)) from error
+    check_whole(model)
     return SentenceEncoder(model, name, precision, batch_size)
 
 
