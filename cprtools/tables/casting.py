@@ -1,5 +1,6 @@
 """Columns into our types, once by Arrow and once as SQL; both read and refuse the same values."""
 
+import contextlib
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -34,6 +35,8 @@ def cast_column(column: pa.ChunkedArray, field: Field, label: str, name: str) ->
                 "remove them or fill them in"
             )
         return column
+    if field.is_word:
+        return _cast_words(column)
     if field.type is None or column.type == field.type:
         return column
     cast = _cast_of(column.type, field.type)
@@ -89,6 +92,27 @@ def _cast_id(column: pa.ChunkedArray, label: str, name: str) -> pa.ChunkedArray:
         return column.cast(pa.string())
     except pa.ArrowInvalid as error:
         raise _no_id(kind, label, name) from error
+
+
+def _cast_words(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers of categories, and lists of such, as text; what cannot be text stays as it is."""
+    kind = column.type
+    if pa.types.is_floating(kind):
+        column = _without_nan(column)
+    try:
+        if pa.types.is_nested(kind):
+            return column.cast(pa.list_(pa.string())) if _is_list_of_numbers(kind) else column
+        if pa.types.is_decimal(kind):
+            with contextlib.suppress(pa.ArrowInvalid):
+                column = column.cast(pa.decimal256(76, 0))
+        return column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return column
+
+
+def _is_list_of_numbers(kind: pa.DataType) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return bool(is_list and pa.types.is_integer(kind.value_type))
 
 
 def _without_nan(numbers: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -15,11 +15,15 @@ EVIDENCE = pa.list_(
 
 @dataclass(frozen=True)
 class Field:
-    """One column. `type` None: taken as it is. `required`: the table is refused without it."""
+    """One column. `type` None: taken as it is. `required`: the table is refused without it.
+
+    `is_word`: text or lists of text; numbers are names there, not amounts.
+    """
 
     name: str
     type: pa.DataType | None
     required: bool = True
+    is_word: bool = False
 
     @property
     def is_id(self) -> bool:
@@ -72,8 +76,8 @@ PRODUCTS = TableSpec(
         Field(c.PRODUCT_ID, ID),
         Field(c.TITLE, pa.string(), required=False),
         # category and product_type may be lists (paths); tables.products flattens them
-        Field(c.CATEGORY, None, required=False),
-        Field(c.PRODUCT_TYPE, None, required=False),
+        Field(c.CATEGORY, None, required=False, is_word=True),
+        Field(c.PRODUCT_TYPE, None, required=False, is_word=True),
         Field(c.BRAND, pa.string(), required=False),
         Field(c.PRICE, pa.float64(), required=False),
     ),

@@ -264,3 +264,50 @@ def test_views_of_the_earlier_orders_are_told_apart():
     assert problem.co_views.nnz == 1
     assert problem.co_views[place["a"], place["b"]] == 2
     assert problem.similar is None
+
+
+def with_words(change):
+    """Four products with categories and types that are numbers, each column changed."""
+    words = {"category": [7, 7, None, 12], "product_type": [3, None, 20, 3]}
+    changed = {name: change(pa.array(values, pa.int64())) for name, values in words.items()}
+    return pa.table({"product_id": ["a", "b", "c", "d"], **changed})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda words: words,
+        lambda words: words.cast(pa.float64()),
+        lambda words: words.cast(pa.decimal128(30, 2)),
+        lambda words: words.dictionary_encode(),
+        lambda words: words.cast(pa.string()).cast(pa.binary()),
+    ],
+    ids=["whole", "floats", "decimals", "coded", "bytes"],
+)
+def test_categories_and_types_that_are_numbers_are_names_and_no_amounts(tmp_path, change):
+    products = with_words(change)
+    pq.write_table(products, tmp_path / "products.parquet")
+
+    read = tables.read(tables.open_table(str(tmp_path / "products.parquet"), tables.PRODUCTS))
+    built = build_problem(pairs(*ROWS), read)
+
+    # by popularity: b, c, a, d
+    assert {k: v.tolist() for k, v in built.problem.attributes.items()} == {
+        "category": [1, -1, 1, 0]
+    }
+    assert built.catalogue.table.column("category").to_pylist() == ["7", None, "7", "12"]
+    assert built.catalogue.type_names == ("20", "3", "7")
+    assert built.problem.numbers == {}
+
+
+def test_entries_of_a_path_that_are_numbers_are_names_too(tmp_path):
+    paths = pa.array([[1, 10], [1, 11], None, [2]], pa.list_(pa.int32()))
+    products = pa.table({"product_id": ["a", "b", "c", "d"], "category": paths})
+    pq.write_table(products, tmp_path / "products.parquet")
+
+    read = tables.read(tables.open_table(str(tmp_path / "products.parquet"), tables.PRODUCTS))
+    built = build_problem(pairs(*ROWS), read)
+
+    found = {k: v.tolist() for k, v in built.problem.attributes.items()}
+    assert found == {"category_0": [0, -1, 0, 1], "category_1": [1, -1, 0, -1]}
+    assert built.catalogue.type_names == ("10", "11", "2")
