@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _ROW_GROUP = 250_000
 # what a ranker knows of most products, and vectors alone do not tell
 _ATTRIBUTES = ("title", "brand", "category")
+# a table of today's prices would else pass for being shown
+_AS_TRAINED = ", and what training read of them stays"
 _DEFAULT = {"sellers": "seller.model", "complements": "cpr.model"}
 _ID_COLUMNS = {"sellers": ("seller_id",), "complements": ("query_id", "product_id")}
 
@@ -166,9 +168,10 @@ def _with_products(model: "Model", request: Request) -> tuple["Model", list[Any]
         raise UsageError("--vectors are those of new products; name their table with --products")
     extended = answers.extend(model, products, source.label, vectors)
     if not extended.num_new:
-        console.warn(f"{source.label}: the model knows all of its products already")
+        console.warn(f"{source.label}: the model knows all of its products already{_AS_TRAINED}")
     else:
-        known = f"; {extended.num_known:,} others it knows already" if extended.num_known else ""
+        others = f"; {extended.num_known:,} others it knows already{_AS_TRAINED}"
+        known = others if extended.num_known else ""
         console.note(f"{source.label}: {extended.num_new:,} products are new to the model{known}")
         if not request.list_categories:
             for text in answers.misread(extended, vectors):

@@ -69,7 +69,12 @@ def recommend(
         ),
     ] = None,
     show: Annotated[
-        str, typer.Option("--with", metavar="COLUMN,...", help="Further columns of the products.")
+        str,
+        typer.Option(
+            "--with",
+            metavar="COLUMN,...",
+            help="Further columns of the products, as training read them.",
+        ),
     ] = "",
     ranker: Annotated[
         bool, typer.Option("--rank/--no-rank", help="Whether to rank after retrieval.")

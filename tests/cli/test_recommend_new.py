@@ -55,7 +55,7 @@ def test_a_new_product_gets_complements_of_its_type(shop, further):
     assert done.returncode == 0, done.stderr.decode()
     said = done.stderr.decode().splitlines()
     line = "new.parquet: 3 products are new to the model; 1 others it knows already"
-    assert said == [f"cprtools: {line}"]
+    assert said == [f"cprtools: {line}, and what training read of them stays"]
     rows = [json.loads(line) for line in done.stdout.decode().splitlines()]
     assert [row["rank"] for row in rows] == list(range(1, 11))
     # type A is completed by type B
@@ -176,7 +176,8 @@ def test_a_table_without_a_new_product_is_a_warning_and_changes_nothing(shop):
     plain = ok(shop, "recommend", "--product", "A2", "--format", "csv")
     done = run(shop, "recommend", "--product", "A2", "--products", "old.parquet", "--format", "csv")
     assert done.stdout == plain
-    assert b"warning: old.parquet: the model knows all of its products already" in done.stderr
+    told = b"the model knows all of its products already, and what training read of them stays"
+    assert b"warning: old.parquet: " + told in done.stderr
 
 
 def test_answering_about_new_products_needs_no_torch(shop):
