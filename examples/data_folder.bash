@@ -41,7 +41,11 @@ without() {
 
 # check_new FOLDER READ...: FOLDER is removed or written over, so nothing that is read may be there
 check_new() {
-  [ -d "$1" ] || return 0
+  if [ ! -d "$1" ]; then
+    # mkdir -p would make DATA/new of DATA/new/.. and lead back to DATA
+    case $1/ in */../*) local path=$1/ && [ -d "${path%/../*}" ] || stop "$1: no such folder before .." ;; esac
+    return 0
+  fi
   local folder read place
   folder=$(cd "$1" && pwd -P)
   for read in "${@:2}"; do

@@ -96,6 +96,14 @@ def test_a_folder_that_holds_the_data_is_not_removed(data, name, folder):
     assert sorted(path.name for path in data.iterdir()) == before
 
 
+def test_a_way_by_a_folder_that_mkdir_would_make_does_not_lead_back_to_the_data(data):
+    before = sorted(path.name for path in data.iterdir())
+    for name in COMPLEMENTS + SELLERS:
+        said = refusal(name, "my data", "my data/new/..", cwd=data.parent)
+        assert said == (2, "my data/new/..: no such folder before ..")
+    assert sorted(path.name for path in data.iterdir()) == before
+
+
 @pytest.mark.parametrize(
     "name", ["reproduce_complements.sh", *SELLERS[::2], SELLERS[3], "copies_sellers.sh"]
 )
