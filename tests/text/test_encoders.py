@@ -2,6 +2,7 @@
 
 import importlib.util
 import socket
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,3 +145,48 @@ def test_auto_takes_bfloat16_only_where_the_processor_has_it(monkeypatch):
     for name, expected in (("avx512_bf16", True), ("amx_bf16", True), ("avx2", False)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda name=name: {name: True})
         assert encoders.native_bfloat16() is expected
+
+
+def word_lengths(padding_side):
+    """A model whose token is a word's length, 0 its padding, and whose pooling knows no mask."""
+    torch = pytest.importorskip("torch")
+
+    class Words(torch.nn.Module):
+        def forward(self, features):
+            ids = features["input_ids"]
+            model.batches.append(ids.tolist())
+            return {**features, "token_embeddings": torch.stack([ids, 0 * ids + 1], dim=2)}
+
+    class Mean(torch.nn.Module):
+        def forward(self, features):
+            return {**features, "sentence_embedding": features["token_embeddings"].mean(dim=1)}
+
+    class Model(torch.nn.Sequential):
+        default_prompt_name = None
+        device = torch.device("cpu")
+        tokenizer = SimpleNamespace(padding_side=padding_side)
+
+        def preprocess(self, texts):
+            found = [[len(word) for word in text.split()] for text in texts]
+            width = max(map(len, found))
+            blank = [[0] * (width - len(row)) for row in found]
+            is_left = padding_side == "left"
+            rows = [b + row if is_left else row + b for b, row in zip(blank, found, strict=True)]
+            ids = torch.tensor(rows)
+            return {"input_ids": ids, "attention_mask": (ids > 0).int()}
+
+    model = Model(Words(), Mean())
+    model.batches = []
+    return model
+
+
+@pytest.mark.parametrize("padding_side", ["left", "right"])
+def test_texts_of_any_length_get_their_own_vectors_and_no_batch_holds_padding(padding_side):
+    model = word_lengths(padding_side)
+    encoder = encoders.SentenceEncoder(model, "words", "float32", batch_size=2)
+
+    vectors = encoder.encode(["a", "aaa a", "aa", "aaaaaa aa a", "aaaa", "aa aa"])
+
+    # the mean length of a text's words, whatever stands beside it
+    assert vectors.tolist() == [[1, 1], [2, 1], [2, 1], [3, 1], [4, 1], [2, 1]]
+    assert sorted(model.batches) == [[[1], [2]], [[3, 1], [2, 2]], [[4]], [[6, 2, 1]]]

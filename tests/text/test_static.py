@@ -70,6 +70,21 @@ def test_a_long_text_counts_up_to_its_512th_word():
     assert vectors.tolist() == [[1, 0]]
 
 
+def test_neither_padding_nor_marks_of_the_tokenizer_count_as_words():
+    from tokenizers import Tokenizer, processors
+
+    tokenizer = Tokenizer.from_str(word_tokenizer())
+    # as all-MiniLM-L6-v2 does it: each text is put between marks, and filled up
+    tokenizer.enable_padding(length=16, pad_id=3, pad_token="mug")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="blue $A", special_tokens=[("blue", 2)]
+    )
+
+    vectors = text.StaticEncoder(tokenizer.to_str(), VECTORS, "words").encode(["red", "mug red"])
+
+    assert vectors.tolist() == [[1, 0], [2.5, 0]]
+
+
 def test_streamed_rows_are_those_made_at_once_and_equal_texts_are_encoded_once(monkeypatch):
     monkeypatch.setattr("cprtools.text.embedding.ROW_GROUP", 2)
     titles = ["red mug", None, "red mug", "blue", "mug", " "]
