@@ -158,6 +158,20 @@ def test_without_repeated_products_rows_are_chosen_one_by_one_as_ever():
     assert split_by_fraction(table, ["product_id"], 0.5)[1].num_rows == 40 // 2
 
 
+def test_which_products_of_a_group_go_does_not_depend_on_the_order_of_their_rows():
+    rows = [("s", f"p{i % 10}", i) for i in range(40)]
+    for seed in range(3):
+        parts = [
+            split_by_fraction(
+                table_of(order).rename_columns(["x", "product_id", "n"]), ["x"], 0.3, seed=seed
+            )
+            for order in (rows, rows[::-1], rows[20:] + rows[:20])
+        ]
+        chosen = {frozenset(test["product_id"].to_pylist()) for _, test in parts}
+        assert len(chosen) == 1
+        assert [test.num_rows for _, test in parts] == [3 * 4] * 3
+
+
 def test_a_groups_choice_does_not_depend_on_other_groups():
     rows = [(g, str(i), i) for g in "ab" for i in range(10)]
     both = split_by_fraction(table_of(rows), ["x"], 0.3)[1]

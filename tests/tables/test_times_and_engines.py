@@ -104,6 +104,20 @@ def test_the_unit_is_told_value_by_value(tmp_path):
     assert by_duckdb == by_arrow
 
 
+@pytest.mark.parametrize("kind", [int, float])
+def test_the_unit_changes_with_the_twelfth_fifteenth_and_eighteenth_digit(tmp_path, kind):
+    # 10^11 of each unit: in the year 5138 of the coarser one, in 1973 of the finer one
+    late, early = dt.datetime(5138, 11, 16, 9, 46, 40), dt.datetime(1973, 3, 3, 9, 46, 40)
+    numbers = [10**11 - 1, 10**11, 10**14 - 1, 10**14, 10**17 - 8000, 10**17]
+    by_arrow, by_duckdb = both([table(pa.array(map(kind, numbers)))], tmp_path)
+
+    steps = [dt.timedelta(seconds=1), *(dt.timedelta(milliseconds=n) for n in (1, 8))]
+    assert by_arrow == by_duckdb
+    assert [ts for _, ts in by_arrow] == [
+        moment for step in steps for moment in (late - step, early)
+    ]
+
+
 def test_epoch_numbers_in_floats_keep_gaps_and_fractions_of_a_second(tmp_path):
     # what a data frame makes of integers with gaps; 1.0e10 in 32 bits is whole
     wide = pa.array([EPOCH + 0.25, None, float("nan"), -0.000001, 2.0**62, 1e11 - 0.5])

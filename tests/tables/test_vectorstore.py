@@ -44,8 +44,21 @@ def test_a_file_cut_short_is_passed_over_and_counted(tmp_path, keep):
     assert (again.rows(text_digests(["a", "b", "c"])) >= 0).sum() in (1, 2)
 
 
+def test_a_file_of_vectors_of_another_length_is_passed_over_and_counted(tmp_path):
+    # the names of the files are digests: which comes first does not matter here
+    VectorStore(tmp_path, "m").append(text_digests(["a"]), units(0))
+    VectorStore(tmp_path / "3", "m").append(text_digests(["b"]), np.eye(1, 3, dtype=np.float32))
+    (other,) = (tmp_path / "3").iterdir()
+    other.rename(tmp_path / other.name)
+
+    again = VectorStore(tmp_path, "m")
+
+    assert again.damaged == 1
+    assert (again.rows(text_digests(["a", "b"])) >= 0).sum() == 1
+
+
 def test_numbers_that_are_no_unit_vectors_are_an_error(tmp_path):
-    for name, value in (("nan", np.nan), ("long", 7)):
+    for name, value in (("nan", np.nan), ("long", 1)):
         store = VectorStore(tmp_path / name, "m")
         store.append(text_digests(["a"]), np.full((1, 2), value, np.float32))
         with pytest.raises(DataError, match="holds damaged vectors; remove the folder"):

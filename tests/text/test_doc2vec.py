@@ -51,6 +51,12 @@ def test_texts_without_any_word_twice_are_an_error():
         text.train_doc2vec(["a", "b c"])
 
 
+def test_a_word_is_the_same_in_capitals():
+    pytest.importorskip("gensim")
+    # each word occurs twice only where its capitals do not count
+    assert text.train_doc2vec(["Tea, tin", "TIN tea"], dim=2).any(axis=1).all()
+
+
 def test_the_extra_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "gensim.models.doc2vec", None)
 

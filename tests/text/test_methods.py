@@ -1,5 +1,7 @@
 """From options to rows of vectors: what is said on the way."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -37,6 +39,35 @@ def test_long_work_without_a_cache_is_told_that_it_would_begin_anew(
     ) as made:
         assert made.rows.read_all().column("product_id").to_pylist() == ["a", "b"]
     assert any("--cache" in line for line in said) == is_said
+
+
+def test_vectors_of_another_precision_are_not_taken_from_the_cache(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    keys = {
+        methods._identity(str(tmp_path), precision, is_kept=True)[1]
+        for precision in ("float32", "bfloat16")
+    }
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize(("asked", "made"), [(7, (7, 7)), (None, (256, 100))])
+def test_the_dimensions_asked_for_are_those_made(monkeypatch, asked, made):
+    def static(model, dim, say):
+        return SimpleNamespace(name="words", precision="float32", dim=dim)
+
+    monkeypatch.setattr(methods, "load_static", static)
+    monkeypatch.setattr(
+        methods, "train_doc2vec", lambda texts, dim, seed: np.ones((len(texts), dim))
+    )
+    products = pa.table({"product_id": ["a", "b", "c"], "title": TITLES})
+    found = []
+    for method in ("static", "doc2vec"):
+        settings = Settings(method=method, dim=asked)
+        with open_rows(
+            products, pa.array(TITLES), settings, lambda steps, *_: steps, print
+        ) as rows:
+            found.append((rows.facts["dim"], rows.rows.schema.field("vector").type.list_size))
+    assert found == [(dim, dim) for dim in made]
 
 
 @pytest.mark.parametrize(
