@@ -59,6 +59,9 @@ def _cast_of(stored: pa.DataType, wanted: pa.DataType) -> Callable[..., pa.Chunk
         return _parse_numbers
     if pa.types.is_string(stored) and wanted == pa.int64():
         return _parse_whole
+    if pa.types.is_floating(stored) and wanted == pa.int64():
+        # counts with gaps come out of data frames as floats, too
+        return lambda column: _without_nan(column).cast(wanted)
     return lambda column: column.cast(wanted)
 
 

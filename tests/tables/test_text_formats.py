@@ -95,6 +95,7 @@ def test_a_byte_order_mark_and_a_column_without_a_name_do_no_harm(tmp_path):
     [
         ("1714564800", NOON),
         ("1714564800000", NOON),
+        ("1714564800000.25", NOON),
         ("+1714564800", NOON),
         ("1714564800.0", NOON),
         (" 1714564800.25 ", NOON.replace(microsecond=250_000)),
@@ -171,6 +172,21 @@ def test_a_count_that_is_no_whole_number_is_refused_with_the_value(tmp_path, tex
     with pytest.raises(SchemaError, match=f"readable as int64; found '{text}'"):
         tables.read(source)
     with pytest.raises(duckdb.Error, match=f'no number: "{text}"'):
+        duckdb.connect().execute(tables.scan_sql(source)).fetchall()
+
+
+def test_counts_in_floats_are_whole_numbers_or_refused_by_both(tmp_path):
+    path = str(tmp_path / "v.parquet")
+    columns = {"product_id": ["a", "b", "c"], "views": [12.0, float("nan"), None]}
+    pq.write_table(pa.table(columns), path)
+    rows = [("a", 12, None, None), ("b", None, None, None), ("c", None, None, None)]
+    assert by_arrow(path, tables.PAGE_VIEWS) == by_duckdb(path, tables.PAGE_VIEWS) == rows
+
+    pq.write_table(pa.table({**columns, "views": [12.0, 13.5, None]}), path)
+    source = tables.open_table(path, tables.PAGE_VIEWS)
+    with pytest.raises(SchemaError, match="'views' holds double"):
+        tables.read(source)
+    with pytest.raises(duckdb.Error, match=r'no id: "13\.5"'):
         duckdb.connect().execute(tables.scan_sql(source)).fetchall()
 
 

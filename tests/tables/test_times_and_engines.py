@@ -120,7 +120,7 @@ def test_the_unit_changes_with_the_twelfth_fifteenth_and_eighteenth_digit(tmp_pa
 
 def test_epoch_numbers_in_floats_keep_gaps_and_fractions_of_a_second(tmp_path):
     # what a data frame makes of integers with gaps; 1.0e10 in 32 bits is whole
-    wide = pa.array([EPOCH + 0.25, None, float("nan"), -0.000001, 2.0**62, 1e11 - 0.5])
+    wide = pa.array([EPOCH + 0.25, None, float("nan"), -0.000001, 2.0**62, 1e11 - 0.5, 5e-7])
     narrow = pa.array([1.0e9, -2.5], pa.float32())
     by_arrow, by_duckdb = both([table(wide), table(narrow)], tmp_path)
 
