@@ -90,6 +90,12 @@ def test_products_without_pairs_are_no_negatives():
         assert 5 not in batch.candidates.tolist()
 
 
+def test_whoever_is_in_a_pair_is_a_candidate_whichever_end():
+    # 1 completes 0 and 2 completes 1; 3 is in no pair
+    pairs = csr_matrix(([1.0, 1.0], ([0, 1], [1, 2])), shape=(4, 4), dtype=np.float32)
+    assert next(sampler(pairs).epoch()).candidates.tolist() == [0, 1, 2]
+
+
 def test_long_lists_are_predicted_in_part_and_count_in_full():
     matrix = csr_matrix(np.ones((1, 200), dtype=np.float32))
     matrix.resize((200, 200))
