@@ -18,6 +18,8 @@ def test_no_type_takes_more_than_its_share():
     types = np.array([1, 1, 1, 1, 2, 3, 4])
     # ceil(4 / 2) = 2 of a type at most
     assert spread(types, 4, 2).tolist() == [0, 4, 1, 5]
+    # ceil(5 / 2) = 3
+    assert spread(np.array([1, 1, 1, 1, 2, 2, 3]), 5, 2).tolist() == [0, 4, 1, 2, 5]
 
 
 def test_switched_off_it_keeps_the_ranking():

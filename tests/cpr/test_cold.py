@@ -1,15 +1,23 @@
 """New products by the stored networks: the planted market, and weights that are none."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Popularity
 from cprtools.baselines.extension import append_products
+from cprtools.cpr.article import ArticleNetwork
+from cprtools.cpr.batches import history_bags
+from cprtools.cpr.cold import cold_factors
+from cprtools.cpr.config import make_config
+from cprtools.cpr.features import encode_features, make_encoding
 from cprtools.cpr.model import PCompanion
+from cprtools.cpr.pcompanion import DirectedNetwork, PaperNetwork
+from cprtools.cpr.training import shared_weights
 from cprtools.cpr.triplet import Triplet
 from cprtools.errors import SchemaError
 from tests.contracts.recommender_contract import parquet_reader
@@ -64,6 +72,31 @@ def test_complements_of_and_among_new_products_are_found(markets, method, option
     old = np.flatnonzero(~market.is_new)
     scores = np.where(market.is_new, model.score(old), -np.inf)
     assert share_of_right_heads(market, scores, old) >= least
+
+
+@pytest.mark.parametrize(
+    ("preset", "kind"),
+    [("default", DirectedNetwork), ("paper", PaperNetwork), ("article", ArticleNetwork)],
+)
+def test_numpy_makes_of_a_product_without_pairs_what_the_network_makes_of_it(preset, kind):
+    problem = make_market(num_types=3, num_brands=2, copies=2).problem
+    config = make_config({**SMALL, "preset": preset, "margin": 2.5}, seed=0)
+    encoding = make_encoding(problem)
+    features = encode_features(problem, encoding)
+    torch.manual_seed(0)
+    network = kind(features, config).eval()
+    n = problem.num_candidates
+    nothing = csr_matrix((n, n), dtype=np.float32)
+    with torch.no_grad():
+        expected = network.factors(history_bags(nothing, nothing))
+
+    found = cold_factors(shared_weights(network), features, asdict(config))
+
+    for name in ("theta", "source", "target", "bias"):
+        # a network begins without tables of its products
+        here, there = getattr(found, name), getattr(expected, name).numpy()
+        assert there.any()
+        np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture(scope="module")

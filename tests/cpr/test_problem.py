@@ -187,6 +187,7 @@ def test_types_are_clusters_of_the_vectors_where_nothing_names_them(tmp_path):
     rng = np.random.default_rng(0)
     centre = np.repeat(np.eye(2, 8, dtype=np.float32) * 10, 20, axis=0)
     vectors = centre + 0.1 * rng.normal(size=(40, 8)).astype(np.float32)
+    vectors[7] = 0
     flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8)
     pq.write_table(pa.table({"product_id": ids, "vector": flat}), tmp_path / "v.parquet")
     source = tables.open_table(str(tmp_path / "v.parquet"), tables.VECTORS)
@@ -195,6 +196,8 @@ def test_types_are_clusters_of_the_vectors_where_nothing_names_them(tmp_path):
     first = built.problem.types[built.catalogue.index_of(pa.array(ids[:20]))]
     second = built.problem.types[built.catalogue.index_of(pa.array(ids[20:]))]
     assert not set(first.tolist()) & set(second.tolist())
+    # what has no vector has no cluster either
+    assert [row for row, kind in enumerate(first.tolist()) if kind < 0] == [7]
     assert built.catalogue.type_names[0].startswith("cluster ")
 
 

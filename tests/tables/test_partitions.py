@@ -82,10 +82,17 @@ def test_a_column_in_the_file_goes_before_the_folders_key(tmp_path):
     ]
 
 
-def test_values_are_decoded_and_hives_null_is_none(tmp_path):
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_values_are_decoded_and_hives_null_is_none(tmp_path, ending):
     folders = {"day=2024-05-01 12%3A00": "a", "day=__HIVE_DEFAULT_PARTITION__": "b", "other=1": "c"}
     for folder, product in folders.items():
-        write(tmp_path / folder / "1.csv", {"product_id": [product], "event": ["view"]})
+        columns = {"product_id": [product], "event": ["view"]}
+        path = tmp_path / folder / f"1{ending}"
+        if ending == ".csv":
+            write(path, columns)
+        else:
+            path.parent.mkdir()
+            pq.write_table(pa.table(columns), path)
 
     noon = dt.datetime(2024, 5, 1, 12)
     rows = scanned(tmp_path, {"ts": "day"})
