@@ -151,6 +151,17 @@ def test_a_json_value_that_is_no_id_is_refused_by_both(tmp_path, value):
     assert "product_id" in str(tables.explain(source, failed.value))
 
 
+@pytest.mark.parametrize("value", [["view"], {"a": 1}], ids=str)
+def test_a_json_list_or_object_is_no_word_of_ours(tmp_path, value):
+    path = write(tmp_path / "t.jsonl", {"product_id": ["a", "b"], "event": ["view", value]})
+    source = tables.open_table(path, tables.EVENTS)
+
+    with pytest.raises(SchemaError, match="column 'event' must hold"):
+        tables.read(source)
+    with duckdb.connect() as connection, pytest.raises(duckdb.Error, match="no value"):
+        connection.execute(tables.scan_sql(source)).fetchall()
+
+
 def test_counts_are_whole_numbers_and_prices_are_numbers_in_text(tmp_path):
     views = {"product_id": ["a", "b", "c"], "views": ["12", "13.0", None]}
     products = {"product_id": ["a", "b"], "title": ["2024-01-01", "t"], "price": ["$1,299.00", "5"]}
