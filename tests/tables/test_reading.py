@@ -173,6 +173,9 @@ def test_further_columns_follow_unless_only_some_are_wanted(parquet):
         "product_id",
         "price",
     ]
+    # under our name it is no further column under its own
+    mapped = read(path, tables.PRODUCTS, {"brand": "colour"}).to_pylist()
+    assert mapped == [{"product_id": "a", "title": "t", "price": 1.0, "brand": "red"}]
 
 
 def test_an_empty_table_is_refused_unless_allowed(parquet):
