@@ -103,6 +103,23 @@ def test_a_fifth_of_ten_and_of_nine_listings_is_two_and_one():
     assert Counter(test.column("seller_id").to_pylist()) == {"ten": 2, "nine": 1}
 
 
+def test_groups_of_less_than_five_stay_whole_unless_it_is_said():
+    table = pa.table({"g": ["five"] * 5 + ["four"] * 4, "n": list(range(9))})
+
+    assert split_by_fraction(table, ["g"], 0.5)[1]["g"].to_pylist() == ["five"] * 2
+
+
+def test_the_item_is_the_product_or_else_the_candidate_and_no_column_of_the_groups():
+    pairs = [(f"p{i % 2}", f"c{i % 5}") for i in range(20)]
+    products, candidates = map(list, zip(*pairs, strict=True))
+    table = pa.table({"g": ["a"] * 20, "candidate_id": candidates, "product_id": products})
+
+    # of two products one, with its ten rows; of product by product two candidates of five
+    assert split_by_fraction(table, ["g"], 0.5, min_rows=2)[1].num_rows == 10
+    test = split_by_fraction(table, ["product_id"], 0.5, min_rows=2)[1]
+    assert Counter(test["product_id"].to_pylist()) == {"p0": 4, "p1": 4}
+
+
 def test_the_share_is_that_of_the_decimal_number_written():
     table = pa.table({"g": ["a"] * 100, "n": list(range(100))})
 
