@@ -257,9 +257,13 @@ def cast_sql(column: str, field: Field, stored: pa.DataType) -> str:
     if field.is_id and (pa.types.is_decimal(stored) or is_bytes(stored)):
         return _export_sql(column, is_decimal=pa.types.is_decimal(stored))
     if pa.types.is_floating(stored) and (field.is_id or is_whole):
-        # the cast to integers would round: 1.5 is no id
-        refused = f"CASE WHEN {column} <> round({column}) THEN {_refuse('id', column)}"
+        # the cast to integers would round: 1.5 is no id, and no count
+        told = _refuse("id" if field.is_id else "number", column)
+        refused = f"CASE WHEN {column} <> round({column}) THEN {told}"
         return f"{refused} WHEN NOT isnan({column}) THEN {column}::BIGINT::{sql_type(field)} END"
+    if is_whole and pa.types.is_decimal(stored):
+        refused = f"CASE WHEN {column} <> trunc({column}) THEN {_refuse('number', column)}"
+        return f"{refused} ELSE {column}::BIGINT END"
     text = is_text(stored)
     if is_whole and text:
         whole = f"regexp_extract({column}, '{WHOLE}', 1)"

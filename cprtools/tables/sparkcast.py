@@ -74,12 +74,13 @@ def cast_spark(column: str, field: Field, stored: pa.DataType, spark: str) -> st
     elif field.is_id and is_bytes(stored):
         cast = _parsed("id", column, f"TRY_VALIDATE_UTF8(CAST({column} AS STRING))")
     elif pa.types.is_floating(stored) and (field.is_id or is_whole):
-        cast = _whole(column)
+        cast = _whole(column, "id" if field.is_id else "number")
     elif is_whole and is_text(stored):
         digits = f"NULLIF(REGEXP_EXTRACT({column}, r'{WHOLE}', 1), '')"
         cast = _parsed("number", column, f"TRY_CAST({digits} AS BIGINT)")
     elif is_whole and pa.types.is_decimal(stored):
-        cast = f"ROUND({column})"
+        refused = f"WHEN {column} <> FLOOR({column}) THEN {_refuse('number', column)}"
+        cast = f"CASE {refused} ELSE {column} END"
     return cast and f"CAST({cast} AS {our_type(field)})"
 
 
@@ -92,12 +93,12 @@ def _parsed(what: str, column: str, parsed: str) -> str:
     return f"COALESCE({parsed}, {refused})"
 
 
-def _whole(column: str) -> str:
-    # 1.5 is no id, and neither is what outgrows 64 bits
+def _whole(column: str, what: str) -> str:
+    # 1.5 is none, and neither is what outgrows 64 bits
     return (
         f"CASE WHEN ISNAN({column}) THEN NULL "
-        f"WHEN {column} <> RINT({column}) THEN {_refuse('id', column)} "
-        f"ELSE {_parsed('id', column, _bigint(column))} END"
+        f"WHEN {column} <> RINT({column}) THEN {_refuse(what, column)} "
+        f"ELSE {_parsed(what, column, _bigint(column))} END"
     )
 
 

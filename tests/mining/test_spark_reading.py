@@ -81,12 +81,18 @@ def test_times_and_ids_of_every_type_are_read_as_duckdb_reads_them(spark_session
 
 
 def test_counts_of_every_type_are_read_as_duckdb_reads_them(spark_session, tmp_path):
-    for values in ([1, None], [2.0, float("nan")], ["3", "+4.00"], [True, False]):
+    exact = [Decimal("5.00"), None]
+    for values in ([1, None], [2.0, float("nan")], ["3", "+4.00"], [True, False], exact):
         part = {"query_id": ["q"] * 2, "candidate_id": ["c"] * 2, "relation": ["co_view"] * 2}
         pq.write_table(pa.table({**part, "count": values}), tmp_path / "lists.parquet")
         source = tables.open_table(str(tmp_path), tables.RELATIONS)
         by_duckdb, by_spark = rows_of(source, spark_session)
         assert by_spark == by_duckdb
+    for values in ([Decimal("5.00"), Decimal("5.50")], [5.0, 5.5]):
+        pq.write_table(pa.table({**part, "count": values}), tmp_path / "lists.parquet")
+        source = tables.open_table(str(tmp_path), tables.RELATIONS)
+        with pytest.raises(Exception, match=r'no number: "5\.5'):
+            scan_spark(source, spark_session).collect()
 
 
 def test_names_of_files_folders_and_columns_are_taken_as_they_are(spark_session, tmp_path):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import gzip
+from decimal import Decimal
 
 import duckdb
 import pyarrow as pa
@@ -186,7 +187,7 @@ def test_a_count_that_is_no_whole_number_is_refused_with_the_value(tmp_path, tex
         duckdb.connect().execute(tables.scan_sql(source)).fetchall()
 
 
-def test_counts_in_floats_are_whole_numbers_or_refused_by_both(tmp_path):
+def test_counts_in_floats_and_decimals_are_whole_numbers_or_refused_by_both(tmp_path):
     path = str(tmp_path / "v.parquet")
     columns = {"product_id": ["a", "b", "c"], "views": [12.0, float("nan"), None]}
     pq.write_table(pa.table(columns), path)
@@ -197,7 +198,19 @@ def test_counts_in_floats_are_whole_numbers_or_refused_by_both(tmp_path):
     source = tables.open_table(path, tables.PAGE_VIEWS)
     with pytest.raises(SchemaError, match="'views' holds double"):
         tables.read(source)
-    with pytest.raises(duckdb.Error, match=r'no id: "13\.5"'):
+    with pytest.raises(duckdb.Error, match=r'no number: "13\.5"'):
+        duckdb.connect().execute(tables.scan_sql(source)).fetchall()
+
+    exact = pa.array([Decimal("12.00"), Decimal("13.00"), None], pa.decimal128(18, 2))
+    pq.write_table(pa.table({**columns, "views": exact}), path)
+    rows[1] = ("b", 13, None, None)
+    assert by_arrow(path, tables.PAGE_VIEWS) == by_duckdb(path, tables.PAGE_VIEWS) == rows
+
+    parted = pa.array([Decimal("12.00"), Decimal("13.50"), None], pa.decimal128(18, 2))
+    pq.write_table(pa.table({**columns, "views": parted}), path)
+    with pytest.raises(SchemaError, match="'views' holds decimal"):
+        tables.read(source)
+    with pytest.raises(duckdb.Error, match=r'no number: "13\.50"'):
         duckdb.connect().execute(tables.scan_sql(source)).fetchall()
 
 
