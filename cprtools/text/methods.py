@@ -9,22 +9,22 @@ from typing import Any
 import pyarrow as pa
 
 from cprtools.errors import UsageError, quote
-from cprtools.tables import VectorStore, digest_texts, digest_tree
+from cprtools.tables import VectorStore, digest_texts
 from cprtools.tables.leftovers import temporary_folder
 from cprtools.text.doc2vec import DOC2VEC_DIM, train_doc2vec
 from cprtools.text.embedding import Progress, RowsOfTexts, stream_products, stream_rows
 from cprtools.text.encoders import (
-    DEFAULT_MODEL,
-    DEFAULT_WEIGHTS_SHA256,
     ENCODED_TOGETHER,
+    Identity,
     SentenceEncoder,
     check_device,
     choose_precision,
     find_model,
+    identify,
     is_packaged,
     load_encoder,
 )
-from cprtools.text.static import MODEL_FILES, STATIC_DIM, Notice, load_static
+from cprtools.text.static import STATIC_DIM, Notice, load_static
 from cprtools.text.streaming import stream_stored
 
 METHODS = ("transformer", "static", "doc2vec")
@@ -69,7 +69,7 @@ class Made:
 
     rows: pa.RecordBatchReader
     facts: dict[str, Any]
-    """For the footer: model, precision, dim."""
+    """For the footer: model, precision, dim; of a folder's model its digest, too."""
 
     @property
     def title(self) -> str:
@@ -91,7 +91,7 @@ def open_rows(
     """
     if settings.method == "static":
         static = load_static(settings.model, settings.dim or STATIC_DIM, say)
-        facts = {"model": static.name, "precision": static.precision, "dim": static.dim}
+        facts = {**static.identity.facts, "precision": static.precision, "dim": static.dim}
         yield Made(stream_products(products, texts, static, progress=progress), facts)
     elif settings.method == "doc2vec":
         dim = settings.dim or DOC2VEC_DIM
@@ -110,7 +110,9 @@ def _transformed(
 ) -> Iterator[Made]:
     check_device(settings.device)
     precision = choose_precision(settings.precision, settings.device)
-    name, key = _identity(settings.model, precision, is_kept=settings.cache is not None)
+    if settings.cache is not None and _is_of_a_hub(settings.model):
+        raise UsageError("--cache takes the packaged model or one in a folder: a hub's may change")
+    identity = identify(settings.model)
 
     def load() -> SentenceEncoder:
         return load_encoder(
@@ -122,25 +124,16 @@ def _transformed(
         say("interrupted, this would begin anew; with --cache FOLDER it would go on")
     with contextlib.ExitStack() as stack:
         folder = settings.cache or stack.enter_context(temporary_folder())
-        store = VectorStore(Path(folder), key)
+        store = VectorStore(Path(folder), _store_key(identity, precision))
         if store.damaged:
             say(f"--cache {quote(folder)}: {store.damaged} damaged files are passed over")
         rows = stream_stored(products, texts, load, store, progress=progress)
-        yield Made(rows, {"model": name, "precision": precision})
+        yield Made(rows, {**identity.facts, "precision": precision})
 
 
-def _identity(model: str | None, precision: str, *, is_kept: bool) -> tuple[str, str]:
-    """The model's name for the footer, and the key of its vectors in a store."""
-    if is_kept and _is_of_a_hub(model):
-        raise UsageError("--cache takes the packaged model or one in a folder: a hub's may change")
-    folder = find_model(model)
-    if is_packaged(model):
-        name, weights = DEFAULT_MODEL, DEFAULT_WEIGHTS_SHA256
-    elif folder is not None:
-        name, weights = folder.resolve().name, digest_tree(folder, MODEL_FILES)
-    else:
-        name = weights = str(model)
-    return name, digest_texts([_STORED, weights, precision])[:16]
+def _store_key(identity: Identity, precision: str) -> str:
+    """Of the vectors of this model in a store."""
+    return digest_texts([_STORED, identity.digest or identity.name, precision])[:16]
 
 
 def _is_of_a_hub(model: str | None) -> bool:

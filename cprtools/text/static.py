@@ -21,7 +21,6 @@ from cprtools.tables import (
     Folder,
     Footer,
     digest_texts,
-    digest_tree,
     open_folder,
     to_matrix,
     user_cache,
@@ -29,19 +28,15 @@ from cprtools.tables import (
     write_folder,
 )
 from cprtools.text.encoders import (
-    DEFAULT_MODEL,
-    DEFAULT_WEIGHTS_SHA256,
     FloatMatrix,
+    Identity,
     SentenceEncoder,
-    find_model,
-    is_packaged,
+    identify,
     load_encoder,
 )
 
 STATIC_DIM = 256
 MAX_TOKENS = 512
-# weights and words, and what else decides a vector: the greatest length, the layers, prompts
-MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "vocab.*")
 _KIND = "static"
 # what the numbers of a distilled model depend on besides the model itself
 _PACKAGES = ("model2vec", "torch", "scikit-learn")
@@ -53,7 +48,7 @@ class StaticEncoder:
 
     precision = "float32"
 
-    def __init__(self, tokenizer: str, vectors: FloatMatrix, name: str) -> None:
+    def __init__(self, tokenizer: str, vectors: FloatMatrix, identity: Identity) -> None:
         """tokenizer: its JSON; vectors: (tokens, dim) float32, already weighted.
 
         Raises DataError where the two do not belong together.
@@ -72,7 +67,7 @@ class StaticEncoder:
         unknown = getattr(self._tokenizer.model, "unk_token", None)
         self._unknown = self._tokenizer.token_to_id(unknown) if unknown else None
         self._vectors = vectors
-        self.name = name
+        self.identity = identity
 
     @property
     def dim(self) -> int:
@@ -111,22 +106,20 @@ def load_static(
     DataError where no model can be had.
     """
     versions = [f"{name} {_version(name)}" for name in _PACKAGES]
-    folder = find_model(model)
-    if folder is None:
+    identity = identify(model)
+    if not identity.digest:
         raise DataError(
             f"--model {quote(model)}: --method static distils a model's folder or, without "
             "--model, the packaged one"
         )
-    name = DEFAULT_MODEL if is_packaged(model) else folder.resolve().name
-    weights = DEFAULT_WEIGHTS_SHA256 if is_packaged(model) else digest_tree(folder, MODEL_FILES)
     cache = user_cache()
-    key = digest_texts([weights, str(dim), *versions])[:32]
+    key = digest_texts([identity.digest, str(dim), *versions])[:32]
     place = None if cache is None else cache / f"static-{key}"
-    kept = _read(place, dim, name)
+    kept = _read(place, dim, identity)
     if kept is not None:
         return kept
     tokenizer, vectors = _distil(load_encoder(model, "float32"), dim, notice or (lambda _: None))
-    made = StaticEncoder(tokenizer, vectors, name)
+    made = StaticEncoder(tokenizer, vectors, identity)
     if place is not None:
         _write(place, tokenizer, vectors)
     return made
@@ -169,7 +162,7 @@ def _distil(encoder: SentenceEncoder, dim: int, notice: Notice) -> tuple[str, Fl
     return made.tokenizer.to_str(), np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-def _read(place: Path | None, dim: int, name: str) -> StaticEncoder | None:
+def _read(place: Path | None, dim: int, identity: Identity) -> StaticEncoder | None:
     """What the cache holds, or None where that is nothing, or nothing that can be trusted."""
     if place is None or not place.is_dir():
         return None
@@ -178,7 +171,7 @@ def _read(place: Path | None, dim: int, name: str) -> StaticEncoder | None:
         vectors = to_matrix(folder.table("tokens").column("vector"), str(place))
         if vectors.shape[1] == dim:
             text = folder.table("tokenizer").column("json")[0].as_py()
-            return StaticEncoder(text, vectors, name)
+            return StaticEncoder(text, vectors, identity)
     return None
 
 

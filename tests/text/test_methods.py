@@ -30,7 +30,7 @@ def test_long_work_without_a_cache_is_told_that_it_would_begin_anew(
 ):
     monkeypatch.setattr(methods, "_WORTH_KEEPING", worth_keeping)
     monkeypatch.setattr(methods, "load_encoder", lambda *_, **__: Encoder())
-    monkeypatch.setattr(methods, "_identity", lambda *_, **__: ("short", "key"))
+    monkeypatch.setattr(methods, "identify", lambda *_: methods.Identity("short", "digest"))
     products = pa.table({"product_id": ["a", "b", "c"], "title": TITLES})
     settings = Settings(cache=str(tmp_path / "kept") if has_cache else None)
     said = []
@@ -43,17 +43,14 @@ def test_long_work_without_a_cache_is_told_that_it_would_begin_anew(
 
 def test_vectors_of_another_precision_are_not_taken_from_the_cache(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    keys = {
-        methods._identity(str(tmp_path), precision, is_kept=True)[1]
-        for precision in ("float32", "bfloat16")
-    }
-    assert len(keys) == 2
+    identity = methods.identify(str(tmp_path))
+    assert len({methods._store_key(identity, each) for each in ("float32", "bfloat16")}) == 2
 
 
 @pytest.mark.parametrize(("asked", "made"), [(7, (7, 7)), (None, (256, 100))])
 def test_the_dimensions_asked_for_are_those_made(monkeypatch, asked, made):
     def static(model, dim, say):
-        return SimpleNamespace(name="words", precision="float32", dim=dim)
+        return SimpleNamespace(identity=methods.Identity("words", ""), precision="float32", dim=dim)
 
     monkeypatch.setattr(methods, "load_static", static)
     monkeypatch.setattr(
@@ -78,9 +75,11 @@ def test_vectors_of_a_model_whose_settings_changed_are_not_taken_from_the_cache(
     (folder / "1_Pooling").mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"weights")
     (folder / name).write_text('{"max_seq_length": 256}')
-    before = methods._identity(str(folder), "float32", is_kept=True)
+    before = methods.identify(str(folder))
     (folder / "README.md").write_text("a word on it")
-    assert methods._identity(str(folder), "float32", is_kept=True) == before
+    assert methods.identify(str(folder)) == before
 
     (folder / name).write_text('{"max_seq_length": 8}')
-    assert methods._identity(str(folder), "float32", is_kept=True) != before
+    after = methods.identify(str(folder))
+    keys = {methods._store_key(each, "float32") for each in (before, after)}
+    assert len(keys) == 2

@@ -26,7 +26,7 @@ def word_tokenizer(words=("[UNK]", "red", "blue", "mug")):
 
 
 def words():
-    return text.StaticEncoder(word_tokenizer(), VECTORS, "words")
+    return text.StaticEncoder(word_tokenizer(), VECTORS, text.Identity("words", ""))
 
 
 @pytest.fixture
@@ -80,7 +80,9 @@ def test_neither_padding_nor_marks_of_the_tokenizer_count_as_words():
         single="blue $A", special_tokens=[("blue", 2)]
     )
 
-    vectors = text.StaticEncoder(tokenizer.to_str(), VECTORS, "words").encode(["red", "mug red"])
+    vectors = text.StaticEncoder(tokenizer.to_str(), VECTORS, text.Identity("words", "")).encode(
+        ["red", "mug red"]
+    )
 
     assert vectors.tolist() == [[1, 0], [2.5, 0]]
 
@@ -97,7 +99,7 @@ def test_streamed_rows_are_those_made_at_once_and_equal_texts_are_encoded_once(m
             asked.append(batch)
             return super().encode(batch)
 
-    encoder = Asked(word_tokenizer(), VECTORS, "words")
+    encoder = Asked(word_tokenizer(), VECTORS, text.Identity("words", ""))
     made = text.stream_products(products, texts, encoder).read_all()
 
     assert asked == [["red mug"], ["blue", "mug"]]

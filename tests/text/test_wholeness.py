@@ -85,3 +85,22 @@ def test_a_tokenizer_without_words_is_refused(remake):
 
     with pytest.raises(DataError, match="its tokenizer knows no words"):
         encode(folder)
+
+
+def test_a_model_in_a_folder_is_known_by_what_it_holds(remake):
+    folder = remake()
+    identity = text.identify(str(folder))
+    assert identity.name == "copy"
+    assert identity.facts == {"model": "copy", "model_digest": identity.digest[:16]}
+
+    moved = folder.rename(folder.with_name("moved"))
+    assert text.identify(str(moved)).digest == identity.digest
+    (moved / "vocab.txt").write_text("other words")
+    assert text.identify(str(moved)).digest != identity.digest
+
+
+def test_the_packaged_model_and_one_of_a_hub_are_known_by_their_names(monkeypatch):
+    monkeypatch.setattr("cprtools.text.encoders.check_weights", lambda folder: None)
+    assert text.identify(None).facts == {"model": text.DEFAULT_MODEL}
+    assert text.identify("some/model") == ("some/model", "")
+    assert text.identify("some/model").facts == {"model": "some/model"}
