@@ -375,6 +375,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.products < 400 or min(options.sellers, options.days) < 10 or options.events < 1000:
         parser.error("at least 400 products, 10 sellers, 10 days and 1000 events are needed")
+    there = [name for name in ("events", "products", "listings", "page_views", "high_demand")
+             if (options.folder / f"{name}.parquet").exists()]  # fmt: skip
+    if there and not (options.folder / "truth_complements.parquet").exists():
+        parser.error(f"{options.folder}: holds {there[0]}.parquet, which no earlier market left")
     rng = np.random.default_rng(options.seed)
     products = make_products(rng, options.products)
     shop = Shop(rng, products, make_partners(rng, products), make_rivals(products))
@@ -382,10 +386,11 @@ def main() -> None:
     query, candidate = (names("P", rows) for rows in list_truth(shop.partners, bought))
     looks = events[:, events[3] == 0]
     tables = {
+        # first: it is what tells a market from tables of another origin
+        "truth_complements": {"query_id": query, "candidate_id": candidate},
         "events": events_table(events),
         "products": catalogue_table(rng, products),
         "new_products": {"product_id": names("P", np.flatnonzero(products.is_new))},
-        "truth_complements": {"query_id": query, "candidate_id": candidate},
         **seller_tables(shop, options.sellers, looks[2], looks[4]),
     }
     options.folder.mkdir(parents=True, exist_ok=True)

@@ -142,6 +142,20 @@ def test_too_small_a_market_is_refused_as_a_usage_error(tmp_path: Path) -> None:
     assert not (tmp_path / "market").exists()
 
 
+def test_tables_of_another_origin_are_not_written_over(tmp_path: Path) -> None:
+    words = [sys.executable, str(SCRIPT), str(tmp_path), *SMALL]
+    (tmp_path / "events.parquet").write_text("a shop's own")
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "holds events.parquet, which no earlier market left" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["events.parquet"]
+    assert (tmp_path / "events.parquet").read_text() == "a shop's own"
+    # of an earlier market they are made anew
+    (tmp_path / "truth_complements.parquet").touch()
+    subprocess.run(words, capture_output=True, check=True)
+    assert pq.read_metadata(tmp_path / "events.parquet").num_rows > 10_000
+
+
 def test_titles_name_the_brand_and_the_type(market: Tables) -> None:
     products = market["products"]
     for title, brand, product_type in zip(
