@@ -1,6 +1,6 @@
 """cprtools evaluate."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,11 @@ from cprtools.cli.options import (
     parse_columns,
 )
 from cprtools.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cprtools.tables import Footer
 
 
 def evaluate(
@@ -91,7 +96,7 @@ def evaluate(
       cprtools evaluate recs.parquet --truth test.parquet --train train.parquet
       cprtools evaluate gnn.parquet mf.parquet --truth test.parquet --report report.html
     """
-    from cprtools import evaluation, tables
+    from cprtools import evaluation
 
     form = parse_choice("--format", output_format(format, output), evaluation.FORMATS)
     _check_outputs(output, form, report)
@@ -113,23 +118,35 @@ def evaluate(
     said += [one.text for one in evaluation.verdicts(measured) if not one.beats]
     for sentence in said:
         console.note(sentence)
-    footer = console.footer(*inputs.opened)
+    footer, page = console.footer(*inputs.opened), ""
     if report:
         made_from = evaluation.provenance(inputs.opened, footer.described)
         details = evaluation.gather(inputs, ks, seed)
-        tables.write_text(evaluation.html_report(measured, compared, made_from, details), report)
+        page = evaluation.html_report(measured, compared, made_from, details)
     parts = [*(one.metrics for one in measured), *(one.metrics for one in compared)]
     metrics = evaluation.combine_tables(parts)
-    if form == "parquet":
-        tables.write(metrics, output, footer)
-        return
-    text = evaluation.render(metrics, form)
+    made = metrics if form == "parquet" else evaluation.render(metrics, form)
     if form == "table" and compared:
-        text = f"{evaluation.leaderboard(measured)}\n{text}"
-    if output == tables.STDIN:
-        tables.write_stdout(text.encode(), binary=False)
+        made = f"{evaluation.leaderboard(measured)}\n{made}"
+    _write(made, output, footer, page, report)
+
+
+def _write(
+    made: "pa.Table | str", output: str, footer: "Footer", page: str, report: str | None
+) -> None:
+    from cprtools import tables
+
+    is_shown = output == tables.STDIN and isinstance(made, str)
+    if report and not is_shown:
+        tables.write_with_text(made, output, footer, page, report)
+        return
+    if report:
+        # a reader of the text that goes early does not cost the report
+        tables.write_text(page, report)
+    if isinstance(made, str):
+        tables.write_text(made, output)
     else:
-        tables.write_text(text, output)
+        tables.write(made, output, footer)
 
 
 def _check_outputs(output: str, form: str, report: str | None) -> None:

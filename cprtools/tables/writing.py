@@ -84,7 +84,7 @@ def write_all(parts: Sequence[tuple[pa.Table, str, Footer]]) -> None:
 
 
 def write_with_text(
-    table: pa.Table | pa.RecordBatchReader,
+    table: pa.Table | pa.RecordBatchReader | str,
     target: str,
     footer: Footer,
     text: str,
@@ -92,7 +92,7 @@ def write_with_text(
 ) -> None:
     """Write a table and a text about it, both or neither; one of the targets at most is `-`.
 
-    Raises as `write` does.
+    table: or its text, such as CSV, which has no footer. Raises as `write` does.
     """
     with contextlib.ExitStack() as stack:
         if text_target != STDOUT:
@@ -100,7 +100,10 @@ def write_with_text(
             out.write(text.encode())
             # a full disk shows here, before the table takes its place
             _to_disk(out)
-        write(table, target, footer)
+        if isinstance(table, str):
+            write_text(table, target)
+        else:
+            write(table, target, footer)
     if text_target == STDOUT:
         write_text(text, text_target)
 

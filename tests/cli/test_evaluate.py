@@ -344,3 +344,14 @@ def test_a_report_and_the_metrics_do_not_share_standard_output(market):
     alone = run(*words, "--bootstrap", 0, "-o", "m.csv", cwd=market)
     assert alone.returncode == 0
     assert alone.stdout.startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_report_does_not_take_its_place_where_the_metrics_find_none(market, form):
+    (market / "r.html").write_text("old")
+    words = ("good.parquet", "--truth", "truth.parquet", "--format", form, "--bootstrap", 0)
+    done = run(*words, "-o", "/dev/full", "--report", "r.html", cwd=market)
+
+    assert done.returncode == 4
+    assert "/dev/full: no space left on device" in done.stderr
+    assert (market / "r.html").read_text() == "old"

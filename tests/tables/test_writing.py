@@ -71,6 +71,8 @@ def test_a_table_and_a_text_about_it_are_written_both_or_neither(tmp_path):
         )
     assert text.read_text() == "first"
     assert names(tmp_path) == ["t.json", "t.parquet"]
+    tables.write_with_text("a,b\n", str(table), tables.Footer(), "fourth", str(text))
+    assert (table.read_text(), text.read_text()) == ("a,b\n", "fourth")
 
 
 def test_a_text_or_a_table_of_several_may_go_to_a_device(tmp_path):
