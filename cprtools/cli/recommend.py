@@ -21,7 +21,10 @@ def recommend(
     product: Annotated[str | None, typer.Option(metavar="ID", help="Complements of it.")] = None,
     seller: Annotated[str | None, typer.Option(metavar="ID", help="Products for it.")] = None,
     queries: Annotated[
-        str | None, typer.Option(metavar="TABLE", help="Table with product_id or seller_id.")
+        str | None,
+        typer.Option(
+            metavar="TABLE", help="Table with seller_id, query_id or product_id: the first it has."
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every product or seller.")] = False,
     products: Annotated[
