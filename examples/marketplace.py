@@ -45,6 +45,7 @@ TYPES = list(TYPE_WORDS)
 TYPE_CATEGORY = np.array([CATEGORIES.index(c) for c in CATEGORIES for _ in WORDS["categories"][c]])
 BRANDS = [head + tail for head in WORDS["brand_heads"] for tail in WORDS["brand_tails"]]
 
+MARK = "truth_complements"  # written first: it tells a market from tables of another origin
 MINUTE = 60_000_000  # microseconds, as all times
 DAY = 1440 * MINUTE
 FIRST_DAY = np.datetime64("2024-01-01", "us").astype(np.int64)
@@ -375,10 +376,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.products < 400 or min(options.sellers, options.days) < 10 or options.events < 1000:
         parser.error("at least 400 products, 10 sellers, 10 days and 1000 events are needed")
-    there = [name for name in ("events", "products", "listings", "page_views", "high_demand")
-             if (options.folder / f"{name}.parquet").exists()]  # fmt: skip
-    if there and not (options.folder / "truth_complements.parquet").exists():
-        parser.error(f"{options.folder}: holds {there[0]}.parquet, which no earlier market left")
+    there = sorted(path.name for path in options.folder.glob("*.parquet"))
+    if there and f"{MARK}.parquet" not in there:
+        parser.error(f"{options.folder}: holds {there[0]}, which no earlier market left")
     rng = np.random.default_rng(options.seed)
     products = make_products(rng, options.products)
     shop = Shop(rng, products, make_partners(rng, products), make_rivals(products))
@@ -386,8 +386,7 @@ def main() -> None:
     query, candidate = (names("P", rows) for rows in list_truth(shop.partners, bought))
     looks = events[:, events[3] == 0]
     tables = {
-        # first: it is what tells a market from tables of another origin
-        "truth_complements": {"query_id": query, "candidate_id": candidate},
+        MARK: {"query_id": query, "candidate_id": candidate},
         "events": events_table(events),
         "products": catalogue_table(rng, products),
         "new_products": {"product_id": names("P", np.flatnonzero(products.is_new))},
@@ -396,8 +395,8 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     for name, columns in tables.items():
         pq.write_table(pa.table(columns), options.folder / f"{name}.parquet")
-    sizes = {name: len(next(iter(columns.values()))) for name, columns in tables.items()}
-    sys.stderr.write(f"{options.folder}: {', '.join(f'{sizes[name]} {name}' for name in sizes)}\n")
+    sizes = [f"{len(next(iter(columns.values())))} {name}" for name, columns in tables.items()]
+    sys.stderr.write(f"{options.folder}: {', '.join(sizes)}\n")
 
 
 if __name__ == "__main__":
