@@ -45,7 +45,6 @@ TYPES = list(TYPE_WORDS)
 TYPE_CATEGORY = np.array([CATEGORIES.index(c) for c in CATEGORIES for _ in WORDS["categories"][c]])
 BRANDS = [head + tail for head in WORDS["brand_heads"] for tail in WORDS["brand_tails"]]
 
-MARK = "truth_complements"  # written first: it tells a market from tables of another origin
 MINUTE = 60_000_000  # microseconds, as all times
 DAY = 1440 * MINUTE
 FIRST_DAY = np.datetime64("2024-01-01", "us").astype(np.int64)
@@ -341,8 +340,7 @@ def seller_tables(shop: Shop, sellers: int, product: Ints, ts: Ints) -> dict[str
     views = np.bincount(product, minlength=len(products.price))
     searched = np.log1p(views) + rng.normal(0, 0.15, len(views)) - 99.0 * products.is_new
     high = np.sort(np.argsort(-searched, kind="stable")[: int(0.28 * len(views))])
-    least = np.where(products.is_new, 0, 1)
-    least[high] = 5
+    least = np.where(np.isin(np.arange(len(views)), high), 5, np.where(products.is_new, 0, 1))
     appeal = 0.55 * np.log1p(views) - 1.5 * products.is_new
     lists = make_listings(rng, make_tastes(rng, products, sellers), shop.partners, appeal, least)
     seller, listed = np.nonzero(lists)
@@ -355,15 +353,14 @@ def seller_tables(shop: Shop, sellers: int, product: Ints, ts: Ints) -> dict[str
     strength /= np.maximum(strength.sum(axis=0), 1e-12)
     counts = rng.poisson(expected[:, None, :] * strength)
     month, offering, offered = np.nonzero(counts)
-    page_views = {
+    shown = {
         "product_id": names("P", offered),
         "seller_id": names("S", offering),
         "ts": (months.min() + month).astype("datetime64[us]"),
         "views": counts[counts > 0],
     }
-    listings = {"seller_id": names("S", seller), "product_id": names("P", listed)}
-    high_demand = {"product_id": names("P", high)}
-    return {"high_demand": high_demand, "listings": listings, "page_views": page_views}
+    rows = {"seller_id": names("S", seller), "product_id": names("P", listed)}
+    return {"high_demand": {"product_id": names("P", high)}, "listings": rows, "page_views": shown}
 
 
 def main() -> None:
@@ -377,26 +374,25 @@ def main() -> None:
     if options.products < 400 or min(options.sellers, options.days) < 10 or options.events < 1000:
         parser.error("at least 400 products, 10 sellers, 10 days and 1000 events are needed")
     there = sorted(path.name for path in options.folder.glob("*.parquet"))
-    if there and f"{MARK}.parquet" not in there:
+    if there and "truth_complements.parquet" not in there:  # which is written first
         parser.error(f"{options.folder}: holds {there[0]}, which no earlier market left")
     rng = np.random.default_rng(options.seed)
     products = make_products(rng, options.products)
     shop = Shop(rng, products, make_partners(rng, products), make_rivals(products))
     events, bought = simulate(shop, int(options.events / EVENTS_PER_VISIT), options.days)
     query, candidate = (names("P", rows) for rows in list_truth(shop.partners, bought))
-    looks = events[:, events[3] == 0]
     tables = {
-        MARK: {"query_id": query, "candidate_id": candidate},
+        "truth_complements": {"query_id": query, "candidate_id": candidate},
         "events": events_table(events),
         "products": catalogue_table(rng, products),
         "new_products": {"product_id": names("P", np.flatnonzero(products.is_new))},
-        **seller_tables(shop, options.sellers, looks[2], looks[4]),
+        **seller_tables(shop, options.sellers, *events[:, events[3] == 0][[2, 4]]),
     }
     options.folder.mkdir(parents=True, exist_ok=True)
     for name, columns in tables.items():
         pq.write_table(pa.table(columns), options.folder / f"{name}.parquet")
-    sizes = [f"{len(next(iter(columns.values())))} {name}" for name, columns in tables.items()]
-    sys.stderr.write(f"{options.folder}: {', '.join(sizes)}\n")
+    sizes = {name: len(next(iter(columns.values()))) for name, columns in tables.items()}
+    sys.stderr.write(f"{options.folder}: {', '.join(f'{sizes[name]} {name}' for name in sizes)}\n")
 
 
 if __name__ == "__main__":
