@@ -112,3 +112,29 @@ def test_one_purchase_is_told_as_one(tmp_path):
     products = pa.table({"product_id": ["a", "b", "c"]})
     for model in both_models(tmp_path, "popularity", pairs, products):
         assert reasons_of(model, "c")["b"] == "1 joint purchase with other products"
+
+
+def test_no_type_completes_itself(tmp_path):
+    pairs = pairs_table([("a1", "a2", 3), ("a2", "a1", 3), ("b1", "b2", 3), ("b2", "b1", 3)])
+    ids = ["a1", "a2", "b1", "b2"]
+    products = pa.table({"product_id": ids, "product_type": [name[0].upper() for name in ids]})
+    for model in both_models(tmp_path, "popularity", pairs, products):
+        # A to A: 6 where chance gives 6 * 6 / 12
+        assert reasons_of(model, "a1")["a2"] == "bought together 3 times"
+
+
+def test_the_two_foremost_reasons_are_told(tmp_path):
+    pairs = pairs_table([("a", "b", 3), ("c", "b", 2)])
+    products = pa.table({"product_id": ["a", "b", "c"], "brand": ["Acme", "Acme", "Other"]})
+    for model in both_models(tmp_path, "popularity", pairs, products):
+        # two joint purchases with c are a third
+        assert reasons_of(model, "a")["b"] == "bought together 3 times; same brand Acme"
+
+
+def test_a_type_that_every_pair_leads_to_completes_none(tmp_path):
+    pairs = pairs_table([("a1", "b1", 3), ("a2", "b2", 3)])
+    ids = ["a1", "a2", "b1", "b2"]
+    products = pa.table({"product_id": ids, "product_type": [name[0].upper() for name in ids]})
+    for model in both_models(tmp_path, "popularity", pairs, products):
+        # A to B: 6, and chance gives 6 * 6 / 6
+        assert reasons_of(model, "a1")["b1"] == "bought together 3 times"

@@ -77,3 +77,37 @@ def test_the_two_foremost_reasons_are_told_and_of_few_sellers_nothing():
         "no single reason stands out",
         "like your title 2",
     ]
+
+
+def test_products_without_a_brand_or_a_category_are_nobodys():
+    # one seller lists two of the last brand and category, the next one a product without either
+    codes = np.array([0, 0, -1, -1, 0])
+    problem = SimpleNamespace(
+        matrix=csr_matrix(np.array([[1, 1, 0, 0, 0], [0, 0, 1, 0, 0]], dtype=np.float32)),
+        vectors=None, co_purchases=None, num_candidates=5,
+    )  # fmt: skip
+    market = SimpleNamespace(
+        stage=SimpleNamespace(problem=problem),
+        brand_codes=codes,
+        brand_name=lambda col: "Acme",
+        popularity=np.zeros(5),
+        categories=lambda: (codes, ("Shoes",)),
+    )
+    asked = np.array([0, 0, 1]), np.array([4, 3, 3])
+    nothing = "no single reason stands out"
+    assert SellerReasons(market)(*asked) == ["you list 2 of Acme", nothing, nothing]
+    market.brand_codes = np.full(5, -1)
+    assert SellerReasons(market)(*asked) == ["you list 2 in Shoes", nothing, nothing]
+
+
+def test_a_long_name_is_cut_to_forty_letters():
+    # product 7 is like product 2
+    for title, shown in (
+        ("a" * 40, "a" * 40),
+        ("a" * 41, "a" * 39 + "\N{HORIZONTAL ELLIPSIS}"),
+        ("a" * 38 + " is longer", "a" * 38 + "\N{HORIZONTAL ELLIPSIS}"),
+    ):
+        market = small_market()
+        market.text = lambda name, col, title=title: title
+        reasons = SellerReasons(market)(np.zeros(1, np.int64), np.array([7]))
+        assert reasons == [f"like your {shown}"]

@@ -178,13 +178,14 @@ def test_page_views_in_the_future_are_left_out_and_are_not_the_newest(tmp_path):
     now = datetime.now(UTC).replace(tzinfo=None)
     ts = [now - timedelta(days=40), now - timedelta(days=1), now + timedelta(hours=5)]
     late = [now + timedelta(days=2), datetime(2924, 1, 1)]
-    views = pa.table({"product_id": ["p"] * 5, "views": [1, 10, 100, 1000, 10000], "ts": ts + late})
+    counts = [1, 10, 100, 1000, 10_000, 100_000]
+    views = pa.table({"product_id": ["p"] * 6, "views": counts, "ts": [*ts, *late, None]})
     given = {"listings": listing(("A", "p")), "views": views}
     nodes, _, report = build(tmp_path, given=given, views_months=1)
     # a clock a zone ahead is no future; 40 days ago is out of one month before that
     assert nodes.column("views")[0].as_py() == 10 + 100
-    assert report.views_in_the_future == 2
-    only = {**given, "views": views.slice(3)}
+    assert (report.views_in_the_future, report.views_without_time) == (2, 1)
+    only = {**given, "views": views.slice(3, 2)}
     nodes, _, report = build(tmp_path, given=only)
     assert (nodes.column("views")[0].as_py(), report.views_in_the_future) == (0, 2)
 
@@ -195,12 +196,12 @@ def test_further_products_are_the_most_viewed_unlisted_ones(tmp_path):
         "high_demand": ids("hot"),
         "views": [
             {"product_id": p, "views": v}
-            for p, v in (("x", 5), ("y", 5), ("z", 9), ("listed", 7), ("hot", 3))
+            for p, v in (("x", 5), ("w", 5), ("y", 5), ("z", 9), ("listed", 7), ("hot", 3))
         ],
         "pairs": bought(("hot", "y", 4), ("hot", "never", 4)),
     }
     nodes, edges, report = build(tmp_path, given=given, additional=2)
-    # y and x have the same views: y is bought with another product
+    # w, x and y have the same views: y is bought with another product
     assert node_ids(nodes) == ["hot", "listed", "y", "z"]
     assert (report.high_demand, report.additional) == (1, 3)
     assert set(weights(edges, "bought-with")) == {("hot", "y"), ("y", "hot")}
@@ -208,8 +209,11 @@ def test_further_products_are_the_most_viewed_unlisted_ones(tmp_path):
     assert report.edges_after == (1 + 1) / 1
     nodes, _, _ = build(tmp_path, given=given, additional=0)
     assert node_ids(nodes) == ["hot", "listed"]
+    # w and x have the same of everything: the first id
+    nodes, _, _ = build(tmp_path, given=given, additional=3)
+    assert node_ids(nodes) == ["hot", "listed", "w", "y", "z"]
     nodes, _, _ = build(tmp_path, given=given)
-    assert node_ids(nodes) == ["hot", "listed", "never", "x", "y", "z"]
+    assert node_ids(nodes) == ["hot", "listed", "never", "w", "x", "y", "z"]
 
 
 def test_products_bring_their_attributes_and_gaps_stay_null(tmp_path):

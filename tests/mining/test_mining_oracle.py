@@ -159,6 +159,21 @@ def test_a_window_of_no_length_keeps_ties_alone(mine, events_table, at):
     assert [(r["query_id"], r["candidate_id"]) for r in found] == [("a", "b"), ("b", "a")]
 
 
+def test_of_windows_of_no_length_the_last_of_one_customer_is_not_the_first_of_the_next(
+    mine, events_table, at
+):
+    # so many customers and such short windows that only the moments that occur are numbered
+    rows = [
+        (str(n), None, product, event, at(s))
+        for n in range(12)
+        for product, s in (("a", 0), ("b", 0), ("c", 50), ("d", 99))
+        for event in ("view", "purchase")[n % 2 :]
+    ]
+    nothing = timedelta(0)
+    found = check(mine, events_table, rows, window=nothing, view_window=nothing, min_count=1)
+    assert [(r["query_id"], r["candidate_id"]) for r in found] == [("a", "b"), ("b", "a")]
+
+
 def test_times_on_both_sides_of_1970_meet(mine, events_table, at):
     from datetime import datetime
 
