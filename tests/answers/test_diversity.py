@@ -26,6 +26,11 @@ def test_switched_off_it_keeps_the_ranking():
     assert spread(np.array([1, 1, 2]), 2, 0).tolist() == [0, 1]
 
 
+def test_unknown_types_are_a_type_of_their_own():
+    types = np.array([0, -1, 0, -1, 1])
+    assert spread(types, 3, 3).tolist() == [0, 1, 4]
+
+
 def test_one_type_alone_still_fills_the_list():
     assert spread(np.array([1, 1, 1, 1]), 3, 3).tolist() == [0, 1, 2]
 
