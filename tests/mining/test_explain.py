@@ -130,6 +130,9 @@ def test_the_borders_of_both_windows_and_the_order_are_told_to_the_second(verdic
     assert verdicts(viewed)["co_view"] == (True, "within the window", "10s apart")
     late = [*viewed[:1], ("1", None, "b", "view", at(21))]
     assert verdicts(late)["co_view"] == (False, "outside the window", "11s apart, 1s over 10s")
+    # the nearest two views count, whichever came first
+    again = [*viewed, ("1", None, "a", "view", at(-90)), ("1", None, "b", "view", at(-50))]
+    assert verdicts(again)["co_view"] == (True, "within the window", "10s apart")
 
 
 def test_without_times_only_one_session_can_count(verdicts):

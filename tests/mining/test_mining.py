@@ -109,6 +109,24 @@ def test_views_on_the_way_to_buying_both_are_no_comparison(mine, events_table, a
     assert row_of(everybody, "a", "b")["co_view"] == 1
 
 
+def test_views_of_one_visit_are_no_comparison_either_of_who_bought_both(mine, events_table, at):
+    # of visits that time does not join: without times, or longer than the window
+    rows = [
+        (customer, "s", product, "view", at(days=days) if days else None)
+        for customer, days in (("1", 0), ("2", 1), ("3", 0))
+        for product, days in (("a", days), ("b", 9 * days))
+    ]
+    bought = [
+        (customer, None, product, "purchase", None)
+        for customer, product in ("1a", "1b", "2a", "2b", "3a")
+    ]
+    found, _ = mine(events_table(rows + bought), min_count=1)
+    # the third customer bought one of them
+    assert {(r["query_id"], r["co_view"]) for r in found} == {("a", 1), ("b", 1)}
+    found, _ = mine(events_table(rows + bought), min_count=1, count_buyers=True)
+    assert {(r["query_id"], r["co_view"]) for r in found} == {("a", 3), ("b", 3)}
+
+
 def test_purchase_after_view_leaves_out_who_bought_the_viewed_product_too(mine, events_table, at):
     rows = [
         ("1", "s", "a", "view", at()),
