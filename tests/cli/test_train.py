@@ -1,5 +1,7 @@
 """cprtools train-cpr and train-linkpred on bad input: one line, the right code, nothing left."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -214,3 +216,24 @@ def test_a_catalogue_without_types_and_vectors_is_enough(home, tmp_path, columns
     ok(tmp_path, "recommend", "--model", "m", "--product", "fresh", "--products", "new.parquet",
        "-o", "new.recs")  # fmt: skip
     assert pq.read_table(tmp_path / "new.recs").num_rows == 10
+
+
+def test_a_method_without_types_of_its_own_tells_how_often_a_type_follows(tmp_path):
+    # after cases sleeves were bought 6 times and chargers twice, of 3 types
+    counts = {("case1", "sleeve1"): 4, ("case2", "sleeve1"): 2, ("case1", "charger1"): 2}
+    queries, candidates = (list(ids) for ids in zip(*counts, strict=True))
+    bought = list(counts.values())
+    write(tmp_path / "pairs.parquet", query_id=queries, candidate_id=candidates,
+          co_purchase=bought, co_view=[0] * 3, purchase_after_view=[0] * 3, query_count=bought,
+          candidate_count=bought, lift=[1.0] * 3, complement=[True] * 3,
+          similar=[False] * 3)  # fmt: skip
+    ids = ["case1", "case2", "sleeve1", "charger1"]
+    write(tmp_path / "products.parquet", product_id=ids, product_type=[i[:-1] for i in ids])
+    ok(tmp_path, "train-cpr", "pairs.parquet", "--products", "products.parquet", "--method",
+       "co-purchase", "-o", "m")  # fmt: skip
+    asked = ("--product", "case1", "-k", "2", "--format", "json")
+    rows = map(json.loads, ok(tmp_path, "recommend", "--model", "m", *asked).splitlines())
+    assert {row["product_type"]: row["type_score"] for row in rows} == {
+        "sleeve": pytest.approx((6 + (6 + 1 / 3) / (8 + 1)) / (8 + 1)),
+        "charger": pytest.approx((2 + (2 + 1 / 3) / (8 + 1)) / (8 + 1)),
+    }

@@ -184,6 +184,8 @@ def test_many_customers_and_rows_are_cut_and_the_rest_counted(explain, events_ta
     assert found.counts["co_purchase"] == 31
     assert text.count("\ncustomer ") == 20
     assert "and 11 more customers with rows of both products" in text
+    _, text = explain(events_table(rows[:42]), "a", "b", **RULES)
+    assert "and 1 more customers" in text
     _, text = explain(events_table(rows[60:]), "a", "b", **RULES)
     assert "and 30 more rows" in text
     assert text.count("2 rows alike") == 20

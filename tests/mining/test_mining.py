@@ -309,7 +309,8 @@ def test_a_memory_limit_without_room_is_a_usage_error(tmp_path, events_table, at
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("30m", 1800), ("12h", 43200), ("7d", 604800), ("90", 90), ("1.5h", 5400)]
+    ("text", "seconds"),
+    [("30m", 1800), ("12h", 43200), ("7d", 604800), ("2w", 1209600), ("90", 90), ("1.5h", 5400)],
 )
 def test_durations_are_read_in_their_units(text, seconds):
     assert mining.parse_duration(text, "--window") == timedelta(seconds=seconds)
@@ -338,6 +339,7 @@ def test_what_is_no_duration_is_refused_with_the_option(text):
 
 def test_sizes_are_amounts_of_memory():
     assert mining.parse_size("1.5 GiB", "--memory-limit") == "1.5GiB"
+    assert mining.rules.size_bytes("1.5GiB") == 3 * 2**29 and mining.rules.size_bytes("2kB") == 2000
     for text in ("2", "0GB", "80%", "lots"):
         with pytest.raises(UsageError, match="--memory-limit"):
             mining.parse_size(text, "--memory-limit")
