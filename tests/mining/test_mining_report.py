@@ -64,6 +64,8 @@ def test_cleaning_is_shown_as_pairs_before_and_after_it(report_of):
     # phone2 -> phone and phone -> phone3 are in both view relations
     assert (found["similar"]["before"], found["similar"]["after"]) == (2, 2)
     assert said(report)["complement pairs"] == "3 of 4 before cleaning"
+    # both of the 2 pairs bought after a view are among the 4 viewed together
+    assert said(report)["co_view and purchase_after_view"] == "2 (100.0% of the smaller)"
     # tablet and tablet2 are co-viewed only: in a pair, but neither complement nor similar
     assert found["products_in_no_pair"] == 0
     assert found["products_with_no_complement_or_similar"] == 2
