@@ -194,11 +194,9 @@ class Shop:
         levels = np.cumsum(shares[focus], axis=1)[:, :2]
         column = (self.rng.random(len(focus))[:, None] > levels).sum(axis=1)
         partner = products[focus, column]
-        type_idx = np.where(
-            self.products.is_new | self.products.is_shelf, -1, self.products.type_idx
-        )
+        kinds = np.where(self.products.is_new | self.products.is_shelf, -1, self.products.type_idx)
         for row in np.flatnonzero(self.rng.random(len(focus)) > LOYAL):
-            partner[row] = self.rng.choice(np.flatnonzero(type_idx == type_idx[partner[row]]))
+            partner[row] = self.rng.choice(np.flatnonzero(kinds == kinds[partner[row]]))
         return partner, in_basket[focus, column]
 
     def complete(self, customer: Ints, sessions: Ints, focus: Ints, end: Ints) -> None:
@@ -340,7 +338,8 @@ def seller_tables(shop: Shop, sellers: int, product: Ints, ts: Ints) -> dict[str
     views = np.bincount(product, minlength=len(products.price))
     searched = np.log1p(views) + rng.normal(0, 0.15, len(views)) - 99.0 * products.is_new
     high = np.sort(np.argsort(-searched, kind="stable")[: int(0.28 * len(views))])
-    least = np.where(np.isin(np.arange(len(views)), high), 5, np.where(products.is_new, 0, 1))
+    least = np.where(products.is_new, 0, 1)
+    least[high] = 5
     appeal = 0.55 * np.log1p(views) - 1.5 * products.is_new
     lists = make_listings(rng, make_tastes(rng, products, sellers), shop.partners, appeal, least)
     seller, listed = np.nonzero(lists)
@@ -381,12 +380,13 @@ def main() -> None:
     shop = Shop(rng, products, make_partners(rng, products), make_rivals(products))
     events, bought = simulate(shop, int(options.events / EVENTS_PER_VISIT), options.days)
     query, candidate = (names("P", rows) for rows in list_truth(shop.partners, bought))
+    looks = events[:, events[3] == 0]
     tables = {
         "truth_complements": {"query_id": query, "candidate_id": candidate},
         "events": events_table(events),
         "products": catalogue_table(rng, products),
         "new_products": {"product_id": names("P", np.flatnonzero(products.is_new))},
-        **seller_tables(shop, options.sellers, *events[:, events[3] == 0][[2, 4]]),
+        **seller_tables(shop, options.sellers, looks[2], looks[4]),
     }
     options.folder.mkdir(parents=True, exist_ok=True)
     for name, columns in tables.items():

@@ -142,8 +142,7 @@ def load_encoder(
     precision = choose_precision(precision, device)
     folder = find_model(model)
     if folder is not None:
-        # a footer names no place of this machine
-        name = DEFAULT_MODEL if is_packaged(model) else folder.resolve().name
+        name = _name_of(model, folder)
         return _load(str(folder), name, precision, device, batch_size, offline=True)
     model = str(model)
     is_on_hub = _is_on_hub(model)
@@ -168,7 +167,7 @@ class Identity(NamedTuple):
     """Which model it is, to footers and caches."""
 
     name: str
-    """Of a folder the last part: a footer names no place of this machine."""
+    """Of a folder the last part."""
     digest: str
     """Of what decides its vectors; "" where nothing but the name of a hub tells."""
 
@@ -183,11 +182,15 @@ class Identity(NamedTuple):
 def identify(model: str | None) -> Identity:
     """The model of that name or folder. Raises as `find_model` does, DataError without weights."""
     folder = find_model(model)
-    if is_packaged(model):
-        return Identity(DEFAULT_MODEL, DEFAULT_WEIGHTS_SHA256)
     if folder is None:
         return Identity(str(model), "")
-    return Identity(folder.resolve().name, digest_tree(folder, _MODEL_FILES))
+    packaged = DEFAULT_WEIGHTS_SHA256 if is_packaged(model) else ""
+    return Identity(_name_of(model, folder), packaged or digest_tree(folder, _MODEL_FILES))
+
+
+def _name_of(model: str | None, folder: Path) -> str:
+    # a footer names no place of this machine
+    return DEFAULT_MODEL if is_packaged(model) else folder.resolve().name
 
 
 def is_packaged(model: str | None) -> bool:
