@@ -41,12 +41,14 @@ without() {
 
 # check_new FOLDER READ...: FOLDER is removed or written over, so nothing that is read may be there
 check_new() {
+  local path=$1/ folder read place
   if [ ! -d "$1" ]; then
     # mkdir -p would make DATA/new of DATA/new/.. and lead back to DATA
-    case $1/ in */../*) local path=$1/ && [ -d "${path%/../*}" ] || stop "$1: no such folder before .." ;; esac
+    if [[ $path == */../* && ! -d ${path%/../*} ]]; then
+      stop "$1: no such folder before .."
+    fi
     return 0
   fi
-  local folder read place
   folder=$(cd "$1" && pwd -P)
   for read in "${@:2}"; do
     place=$read

@@ -117,16 +117,12 @@ def build_problem(
 def _check_pairs(tables: Sequence[pa.Table], matrices: Sequence[csr_matrix], labels: str) -> None:
     """Raise SchemaError where one of these, all orders and their parts, has nothing to learn from.
 
-    A part without pairs would leave settings and ranker as if nobody had asked for them. Counts
-    below 0 are no counts: returned goods taken off, say, or a column of another meaning.
+    A part without pairs would leave settings and ranker as if nobody had asked for them.
     """
     what = "co-purchase" if labels == "all" else "complement"
     starts = ("", "--earlier: ", "--later: ", "--recent: ")
     for start, table, matrix in zip(starts, tables, matrices, strict=False):
-        for name in (c.CO_PURCHASE, c.CO_VIEW, c.PURCHASE_AFTER_VIEW):
-            least = pc.min(table.column(name)).as_py() if name in table.column_names else 0
-            if least is not None and least < 0:
-                raise SchemaError(f"{start}a {name} is {least}; counts are 0 or more")
+        _check_counts(table, start)
         if matrix.nnz:
             continue
         if pc.any(table.column(c.COMPLEMENT)).as_py():
@@ -135,6 +131,15 @@ def _check_pairs(tables: Sequence[pa.Table], matrices: Sequence[csr_matrix], lab
                 "do the product ids of both tables agree?"
             )
         raise SchemaError(f"{start}none of {table.num_rows:,} pairs is a {what}; {_why(table)}")
+
+
+def _check_counts(pairs: pa.Table, start: str) -> None:
+    """Raise SchemaError for counts below 0: returns taken off, or a column of another meaning."""
+    for name in (c.CO_PURCHASE, c.CO_VIEW, c.PURCHASE_AFTER_VIEW):
+        if name in pairs.column_names:
+            least = pc.min(pairs.column(name)).as_py()
+            if least is not None and least < 0:
+                raise SchemaError(f"{start}a {name} is {least}; counts are 0 or more")
 
 
 def _why(pairs: pa.Table) -> str:
