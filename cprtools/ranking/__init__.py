@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from cprtools.ranking.calibration import Calibration, fit_calibration, load_calibration
     from cprtools.ranking.collecting import Collected, DrawnAsNew, collect_evidence
     from cprtools.ranking.evidence import Evidence
-    from cprtools.ranking.fitting import fit_two_stage, ranker_fitter
+    from cprtools.ranking.fitting import fit_two_stage
     from cprtools.ranking.holdout import (
         draws,
         hold_out_later,
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         shares_at_sellers,
         unlisted_by_draw,
     )
+    from cprtools.ranking.ranker import ranker_fitter
     from cprtools.ranking.storage import load_stage, stage_members
     from cprtools.ranking.trees import Trees, fit_trees, load_trees
     from cprtools.ranking.two_stage import Settings, TwoStage, candidate_pool, query_blocks
@@ -28,9 +29,10 @@ __getattr__ = on_demand(
         "calibration": "Calibration fit_calibration load_calibration",
         "collecting": "Collected DrawnAsNew collect_evidence",
         "evidence": "Evidence",
-        "fitting": "fit_two_stage ranker_fitter",
+        "fitting": "fit_two_stage",
         "holdout": "draws hold_out_later hold_out_listings hold_out_pairs share_held_out "
         "shares_at_sellers unlisted_by_draw",
+        "ranker": "ranker_fitter",
         "storage": "load_stage stage_members",
         "trees": "Trees fit_trees load_trees",
         "two_stage": "Settings TwoStage candidate_pool query_blocks",

@@ -31,9 +31,11 @@ DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 EXPECTED = "expected"
+"""The column that a ranker of pairs that may be bought again starts from."""
+POPULARITY = "popularity_queries"
+"""Log of 1 + the number of queries that the candidate is known from."""
 # what a known pair of the other direction says
 REVERSE = ("reverse", "reverse_confidence")
-"""The column that a ranker of pairs that may be bought again starts from."""
 
 _PRIOR = "type-popularity"
 # purchases that the query's type counts for, beside the pair's own
@@ -93,7 +95,7 @@ class Evidence:
         degree = _log(np.diff(self.problem.matrix[query_idx].indptr))
         return {
             "popularity": _log(margins.weight[cols]),
-            "popularity_queries": _log(margins.number[cols]),
+            POPULARITY: _log(margins.number[cols]),
             "query_degree": degree[rows],
         }
 

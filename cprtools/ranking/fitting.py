@@ -17,11 +17,11 @@ from cprtools.ranking.collecting import (
     evidence_of,
     usual_rows,
 )
-from cprtools.ranking.evidence import EXPECTED, monotone_columns
 from cprtools.ranking.lines import Lines, fit_lines
 from cprtools.ranking.listed import RELATIVE
+from cprtools.ranking.ranker import enough_trees, ranker_fitter, scores_out_of_fold
 from cprtools.ranking.scales import match_quantiles
-from cprtools.ranking.trees import Trees, fit_trees
+from cprtools.ranking.trees import Trees
 from cprtools.ranking.two_stage import (
     DEFAULT_SETTINGS,
     PRIOR,
@@ -39,9 +39,6 @@ FitSources = Callable[[Problem], Mapping[str, Recommender]]
 Part = tuple[Problem, csr_matrix]
 Progress = Callable[[str], None]
 
-_POSITIVES_FOR_LARGE_TREES = 2000
-# shares of the trees at which a fit may end
-_STAGES = (1 / 6, 1 / 3, 2 / 3, 1)
 # with fewer there is nothing for trees to divide, and the model's own order stays
 _LEAST_POSITIVES, _LEAST_CANDIDATES = 5, 100
 _TOO_FEW = "too few pairs were held out to learn from: the model's own order stays"
@@ -178,7 +175,7 @@ def _learn(
     own_curve = curve_of(own)
     if fit is None:
         return _Learnt(None, own_curve, own_curve, own, own)
-    staged = _scores_out_of_fold(fit, found.features, labels, queries, stage.settings, seed)
+    staged = scores_out_of_fold(fit, found.features, labels, queries, stage.settings, seed)
     num_trees = enough_trees(staged, labels, queries, usual, depth)
     say(f"ranker: {num_trees} trees")
     scores = at_equal_prior(staged[num_trees], found.features, names)
@@ -283,110 +280,3 @@ def _calibrate(
     if not labels[best].any() or labels[best].all():
         return None
     return fit_calibration(scores[best], labels[best])
-
-
-def ranker_fitter(
-    stage: TwoStage,
-    features: FloatArray,
-    counts: FloatArray,
-    names: tuple[str, ...],
-    keep_known: bool,
-    seed: int,
-    more: FloatArray | None = None,
-) -> Callable[[BoolArray], Trees]:
-    """Fits the ranker on some of the rows: what it returns takes a mask of them, (rows,) bool.
-
-    features, counts: those of `collect_evidence`, or some of their columns, with their names.
-    Pairs count as often as they were bought; more: (rows,) by what that is multiplied.
-    """
-    # of no use to complements, and in the way of those that start from a guess
-    monotone = None if stage.problem.is_square else monotone_columns(names, stage.sources)
-    # what `at_equal_prior` takes off again: trees learn nothing but the evidence
-    start = None if stage.problem.is_square else PRIOR
-    if keep_known:
-        start = EXPECTED
-    labels = counts if keep_known else (counts > 0).astype(np.float32)
-    # of listings and ready-made lists all counts are alike
-    weights = None if keep_known or counts.max() <= 1 else np.maximum(counts, 1)
-    if more is not None and (more != 1).any():
-        weights = more if weights is None else weights * more
-
-    def fit(rows: BoolArray) -> Trees:
-        return fit_trees(
-            features[rows],
-            labels[rows],
-            names,
-            num_trees=stage.settings.num_trees,
-            # few positives cannot carry large trees
-            num_leaves=15 if (counts > 0).sum() >= _POSITIVES_FOR_LARGE_TREES else 7,
-            monotone=monotone,
-            weights=None if weights is None else weights[rows],
-            start=start,
-            of_counts=keep_known,
-            seed=seed,
-        )
-
-    return fit
-
-
-def _scores_out_of_fold(
-    fit: Callable[[BoolArray], Trees],
-    features: FloatArray,
-    labels: FloatArray,
-    queries: IntArray,
-    settings: Settings,
-    seed: int,
-) -> dict[int, npt.NDArray[np.float64]]:
-    """Scores of every row by trees that were fitted on other queries: an honest calibration.
-
-    Those of several numbers of trees, by the number.
-    """
-    folds = settings.folds
-    fold = np.random.default_rng(seed).permutation(int(queries.max()) + 1)[queries] % folds
-    numbers = sorted({max(1, round(settings.num_trees * share)) for share in _STAGES})
-    staged = {number: np.zeros(len(labels)) for number in numbers}
-    for number in range(folds):
-        rows = fold != number
-        if labels[rows].any():
-            trees = fit(rows)
-            for count, scores in staged.items():
-                scores[~rows] = trees.first(count).predict(features[~rows])
-    return staged
-
-
-def enough_trees(
-    staged: Mapping[int, npt.NDArray[np.float64]],
-    labels: FloatArray,
-    queries: IntArray,
-    usual: BoolArray,
-    depth: int,
-) -> int:
-    """How many trees to keep: all, unless with fewer the first `depth` clearly find more.
-
-    staged: scores (rows,) out of fold by number of trees; labels (rows,) 0 or 1; queries (rows,);
-    usual: (rows,) bool, the rows that count. Clearly: the mean difference of the queries' recalls
-    is above its standard error. Where little can be learnt the last trees fit noise.
-    """
-    most = max(staged)
-    recalls = {
-        number: _recalls(scores[usual], labels[usual], queries[usual], depth)
-        for number, scores in staged.items()
-    }
-    if not len(recalls[most]):
-        return most
-    best = max(sorted(staged, reverse=True), key=lambda number: recalls[number].mean())
-    gains = recalls[best] - recalls[most]
-    error = gains.std() / np.sqrt(len(gains))
-    return best if gains.mean() > error else most
-
-
-def _recalls(
-    scores: npt.NDArray[np.float64], labels: FloatArray, queries: IntArray, depth: int
-) -> npt.NDArray[np.float64]:
-    """Recall among each query's first `depth`, of the queries with a positive."""
-    best = first_rows(scores, queries, depth)
-    size = int(queries.max(initial=-1)) + 1
-    positives = np.bincount(queries, labels, minlength=size)
-    hits = np.bincount(queries[best], labels[best], minlength=size)
-    asked = positives > 0
-    return np.asarray(hits[asked] / np.minimum(positives[asked], depth))

@@ -5,7 +5,7 @@ and answering needs no LightGBM.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -40,8 +40,8 @@ class Trees:
     right: IntArray
     value: npt.NDArray[np.float64]
     """Leaf values in log-odds; 0 at inner nodes. A leaf is its own child."""
-    start: str | None = None
-    """The feature whose value the sum of the trees is added to; None: they start from 0."""
+    start: Mapping[str, float] = field(default_factory=dict)
+    """Features that are a first guess, and what each counts: to it the trees are added."""
     mean: npt.NDArray[np.float64] | None = None
     """What each node would answer if it were a leaf; None in models of earlier versions."""
 
@@ -89,8 +89,8 @@ class Trees:
     def _started(
         self, result: npt.NDArray[np.float64], features: FloatArray
     ) -> npt.NDArray[np.float64]:
-        if self.start is not None:
-            result += features[:, self.names.index(self.start)]
+        for name, weight in self.start.items():
+            result += weight * features[:, self.names.index(name)].astype(np.float64)
         return result
 
     def _walk(self, features: FloatArray) -> npt.NDArray[np.float64]:
@@ -128,8 +128,8 @@ class Trees:
                 following = np.where(is_left, self.left[node], self.right[node])
                 added[rows, self.feature[node]] += self.mean[following] - self.mean[node]
                 node = following
-        if self.start is not None:
-            added[:, self.names.index(self.start)] += values[:, self.names.index(self.start)]
+        for name, weight in self.start.items():
+            added[:, self.names.index(name)] += weight * values[:, self.names.index(name)]
         return float(self.mean[self.roots].sum()), added
 
     @cached_property
@@ -157,16 +157,19 @@ class Trees:
         if self.mean is not None:
             columns["mean"] = pa.array(self.mean)
         nodes = pa.table(columns)
-        features = {"feature": list(self.names), "is_start": [n == self.start for n in self.names]}
-        return {"ranker": nodes, "ranker_features": pa.table(features)}
+        start = [self.start.get(name, 0.0) for name in self.names]
+        features = pa.table({"feature": list(self.names), "start": pa.array(start, pa.float64())})
+        return {"ranker": nodes, "ranker_features": features}
 
 
 def load_trees(nodes: pa.Table, features: pa.Table) -> Trees:
     """The stored forest. Raises SchemaError where its arrays are no forest."""
     names = tuple(features.column("feature").to_pylist())
     ints = {n: nodes.column(n).to_numpy().astype(np.int64) for n in ("feature", "left", "right")}
-    starts = np.flatnonzero(features.column("is_start").to_numpy(zero_copy_only=False))
-    start = names[starts[0]] if len(starts) else None
+    # in models of earlier versions the guess is one feature as it is
+    column = "start" if "start" in features.column_names else "is_start"
+    weights = features.column(column).to_numpy(zero_copy_only=False).astype(np.float64)
+    start = {names[i]: float(weights[i]) for i in np.flatnonzero(weights)}
     n = nodes.num_rows
     value, threshold = nodes.column("value").to_numpy(), nodes.column("threshold").to_numpy()
     inside = all(isinstance(name, str) for name in names) and all(
@@ -178,7 +181,8 @@ def load_trees(nodes: pa.Table, features: pa.Table) -> Trees:
     forward = np.all(ints["left"] >= own) and np.all(ints["right"] >= own)
     roots = np.flatnonzero(nodes.column("is_root").to_numpy(zero_copy_only=False))
     mean = nodes.column("mean").to_numpy() if "mean" in nodes.column_names else None
-    finite = np.isfinite(value).all() and not np.isnan(threshold).any()
+    finite = np.isfinite(value).all() and np.isfinite(weights).all()
+    finite = finite and not np.isnan(threshold).any()
     finite = finite and (mean is None or np.isfinite(mean).all())
     leaves = _most_leaves(roots, ints["left"], ints["right"]) if inside and forward else None
     if not finite or leaves is None or leaves > _MOST_LEAVES:
@@ -275,16 +279,16 @@ def fit_trees(
     num_leaves: int = 15,
     learning_rate: float = 0.06,
     min_leaf: int = 30,
-    start: str | None = None,
+    start: Mapping[str, float] | None = None,
     of_counts: bool = False,
     seed: int = 0,
 ) -> Trees:
     """Boosted trees on log loss (Ke et al., NeurIPS 2017).
 
     features (rows, len(names)) float32 without NaN; labels (rows,) 0 or 1; `monotone` +1 where more
-    evidence may only raise the score. Trees correct `start`, where it is given: the name of a
-    feature that is a first guess of the log-odds. With `of_counts` labels are counts, the loss is
-    Poisson's, and the guess is one of the log of the count.
+    evidence may only raise the score. Trees correct `start`, where it is given: features whose sum,
+    each times its number, is a first guess of the log-odds. With `of_counts` labels are counts, the
+    loss is Poisson's, and the guess is one of the log of the count.
     """
     import lightgbm
 
@@ -312,7 +316,9 @@ def fit_trees(
     if monotone is not None:
         params["monotone_constraints"] = monotone.tolist()
         params["monotone_constraints_method"] = "basic"
-    first = None if start is None else _first_guess(features[:, names.index(start)], labels)
+    start = start or {}
+    guess = sum(w * features[:, names.index(n)].astype(np.float64) for n, w in start.items())
+    first = _first_guess(np.asarray(guess), labels) if start else None
     data = lightgbm.Dataset(
         features, label=labels, weight=weights, init_score=first, params={"verbosity": -1}
     )
@@ -320,17 +326,20 @@ def fit_trees(
     return _flatten(booster.dump_model()["tree_info"], names, start)
 
 
-def _first_guess(guess: FloatArray, labels: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def _first_guess(
+    guess: npt.NDArray[np.float64], labels: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
     """The guess, shifted so that the counts it foretells add up to those of the labels.
 
     Of log-odds nearly so: held-out pairs are few among the candidates.
     """
-    values = guess.astype(np.float64)
-    shifted: npt.NDArray[np.float64] = values + np.log(labels.sum() / np.exp(values).sum())
+    shifted: npt.NDArray[np.float64] = guess + np.log(labels.sum() / np.exp(guess).sum())
     return shifted
 
 
-def _flatten(trees: list[dict[str, Any]], names: tuple[str, ...], start: str | None) -> Trees:
+def _flatten(
+    trees: list[dict[str, Any]], names: tuple[str, ...], start: Mapping[str, float]
+) -> Trees:
     rows: list[list[float]] = []
     roots = []
 

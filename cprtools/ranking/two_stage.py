@@ -159,7 +159,7 @@ class TwoStage:
         scores = odds.astype(np.float32)
         if not self.problem.is_square:
             return at_equal_prior(scores, pairs.features, trees.names)
-        if trees.start is None:
+        if not trees.start:
             scores += known_first(pairs.features, trees.names)
         return scores
 
@@ -169,7 +169,7 @@ class TwoStage:
         There a known reverse speaks against a pair that is not known, and pairs were held out with
         both directions. Of a pair that is known in both it would speak against what it is.
         """
-        if not self.problem.is_square or trees.start is not None:
+        if not self.problem.is_square or trees.start:
             return features
         known = features[:, trees.names.index("bought")] > 0
         if not known.any():
@@ -241,7 +241,7 @@ class TwoStage:
         names = self.trees.names
         if not self.problem.is_square:
             added[:, names.index(PRIOR)] += at_equal_prior(0.0, pairs.features, names)
-        elif self.trees.start is None:
+        elif not self.trees.start:
             added[:, names.index("bought")] += known_first(pairs.features, names)
         # what fills a list up follows the model's own order
         is_ranked = self._rank(self.trees, pairs) == ranked

@@ -185,7 +185,7 @@ def test_later_pairs_choose_the_ranker_and_known_pairs_are_measured(home):
        "--keep-train", "-o", "m.parquet")  # fmt: skip
 
     features = pq.read_table(home / "later.model" / "ranker_features.parquet").to_pylist()
-    assert [row["feature"] for row in features if row["is_start"]] == ["expected"]
+    assert [row["feature"] for row in features if row["start"]] == ["expected"]
     assert not (home / "later.model" / "recent.parquet").exists()
     shown = ok(home, "recommend", "--model", "recent.model", "--product",
                pairs.column("query_id")[0].as_py(), "--explain", "--format", "table")  # fmt: skip

@@ -1,4 +1,4 @@
-"""How the second stage is fitted: how many trees it keeps."""
+"""How the second stage is fitted."""
 
 from dataclasses import replace
 
@@ -7,51 +7,8 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from cprtools.baselines import Popularity, Problem
-from cprtools.ranking import DrawnAsNew, Settings, TwoStage, fit_two_stage
-from cprtools.ranking.fitting import enough_trees, ranker_fitter
+from cprtools.ranking import DrawnAsNew, Settings, fit_two_stage
 from cprtools.ranking.holdout import hold_out_listings, share_held_out, unlisted_by_draw
-
-
-def staged(num_queries, gains, candidates=10):
-    """Ten candidates a query, the second one is right; few trees find it first where they gain."""
-    labels = np.tile(np.arange(candidates) == 1, num_queries).astype(np.float32)
-    queries = np.repeat(np.arange(num_queries), candidates)
-    wrong = np.tile(-np.arange(candidates, dtype=float), num_queries)
-    few = wrong.reshape(num_queries, candidates).copy()
-    few[gains, 1] = 1
-    return {5: few.ravel(), 20: wrong}, labels, queries, np.ones(len(labels), dtype=bool)
-
-
-def test_fewer_trees_are_kept_where_they_clearly_find_more():
-    assert enough_trees(*staged(50, np.arange(20)), 1) == 5
-    # ten queries gain by fewer and nine by more: that is no more than its error
-    scores, *rest = staged(50, np.arange(10))
-    more, *_ = staged(50, np.arange(10, 19))
-    assert enough_trees({5: scores[5], 20: more[5]}, *rest, 1) == 20
-    # as much is found by both
-    assert enough_trees(*staged(50, np.arange(20)), 10) == 20
-
-
-def test_rows_that_are_not_usual_do_not_decide():
-    scores, labels, queries, usual = staged(50, np.arange(20))
-    assert enough_trees(scores, labels, queries, usual & (queries >= 20), 1) == 20
-    assert enough_trees(scores, labels, queries, np.zeros_like(usual), 1) == 20
-
-
-def test_a_sellers_score_never_falls_as_that_of_a_source_rises():
-    names = ("query_degree", "source", "bought_with_listed", "price_ratio")
-    features = np.random.default_rng(0).random((3000, 4), dtype=np.float32)
-    # listed is what all three say little of
-    listed = (features[:, 1:] < 0.5).all(axis=1).astype(np.float32)
-    sellers = Problem(csr_matrix((2, 2), dtype=np.float32), np.full(2, -1), 0)
-    stage = TwoStage(sellers, {"source": Popularity.fit(sellers)}, settings=Settings(num_trees=10))
-    trees = ranker_fitter(stage, features, listed, names, False, 0)(np.ones(3000, dtype=bool))
-    falls = []
-    for column in range(1, 4):
-        asked = np.full((50, 4), 0.25, dtype=np.float32)
-        asked[:, column] = np.linspace(0, 1, 50)
-        falls.append(bool((np.diff(trees.predict(asked)) < 0).any()))
-    assert falls == [False, False, True]
 
 
 @pytest.mark.parametrize("by_popularity", [True, False])

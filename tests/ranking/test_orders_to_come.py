@@ -77,7 +77,7 @@ def test_a_ranker_of_later_orders_finds_known_pairs_again():
         problem, [(inner, positives)], lambda p: {"popularity": Popularity.fit(p)}, keep_known=True
     )
 
-    assert stage.trees.start == "expected"
+    assert stage.trees.start == {"expected": 1.0}
     queries = np.arange(n)
     allowed = known_mask(problem, queries, candidate_pool(problem), keep_known=True)
     assert allowed.sum() == n * (n - 1)

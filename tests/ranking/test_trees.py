@@ -158,7 +158,7 @@ def counted(rows=6000, seed=0):
 
 def test_trees_that_start_from_a_guess_of_the_count_correct_it_and_keep_it_elsewhere():
     features, counts, _ = counted()
-    trees = fit_trees(features, counts, NAMES, num_trees=80, start="signal", of_counts=True)
+    trees = fit_trees(features, counts, NAMES, num_trees=80, start={"signal": 1.0}, of_counts=True)
     features, _, rate = counted(seed=1)
 
     error = trees.predict(features) - np.log(rate)
@@ -180,7 +180,7 @@ def test_a_guess_near_zero_is_raised_to_the_count_and_not_beyond():
     counts = np.where(is_new, 60.0, random.poisson(5, 6000)).astype(np.float32)
     columns = np.column_stack([guess, features[:, 0]]).astype(np.float32)
     trees = fit_trees(
-        columns, counts, ("guess", "kind"), num_trees=150, start="guess", of_counts=True
+        columns, counts, ("guess", "kind"), num_trees=150, start={"guess": 1.0}, of_counts=True
     )
     predicted = np.exp(trees.predict(columns[is_new]))
     # products that sell at once: up from a thousandth, and never to a multiple
@@ -190,10 +190,10 @@ def test_a_guess_near_zero_is_raised_to_the_count_and_not_beyond():
 
 def test_the_start_is_stored_with_the_trees():
     features, counts, _ = counted(rows=2000)
-    trees = fit_trees(features, counts, NAMES, num_trees=5, start="signal", of_counts=True)
+    trees = fit_trees(features, counts, NAMES, num_trees=5, start={"signal": 1.0}, of_counts=True)
     tables = trees.tables()
     loaded = load_trees(stored(tables["ranker"]), stored(tables["ranker_features"]))
-    assert loaded.start == "signal"
+    assert loaded.start == {"signal": 1.0}
     np.testing.assert_array_equal(loaded.predict(features), trees.predict(features))
 
 
@@ -203,7 +203,7 @@ def test_a_hand_made_trees_contributions_are_the_steps_of_its_path():
     assert added.tolist() == [[10 - 18, 0], [26 - 18, 20 - 26], [26 - 18, 30 - 26]]
 
 
-@pytest.mark.parametrize("start", [None, "noise"])
+@pytest.mark.parametrize("start", [{}, {"noise": 1.0}, {"noise": 1.0, "other": 0.4}])
 def test_base_and_contributions_add_up_to_the_prediction(start):
     trees = fit(start=start)
     features, _ = planted(rows=300, seed=6)
@@ -223,8 +223,8 @@ def slow_contributions(trees, row):
             following = trees.left[node] if row[at] <= trees.threshold[node] else trees.right[node]
             added[at] += trees.mean[following] - trees.mean[node]
             node = following
-    if trees.start:
-        added[NAMES.index(trees.start)] += row[NAMES.index(trees.start)]
+    for name, weight in trees.start.items():
+        added[NAMES.index(name)] += weight * row[NAMES.index(name)]
     return added
 
 

@@ -354,12 +354,12 @@ def test_a_complement_bought_once_is_six_log_odds_ahead_of_a_guess():
 
 def test_of_a_pair_known_both_ways_the_reverse_says_nothing():
     names = ("bought", "reverse", "reverse_confidence", "text")
-    trees = SimpleNamespace(names=names, start=None)
+    trees = SimpleNamespace(names=names, start={})
     features = np.array([[0, 2, 0.5, 1], [3, 2, 0.5, 1], [3, 0, 0, 1]], dtype=np.float32)
     kept = [[0, 2, 0.5, 1], [3, 0, 0, 1], [3, 0, 0, 1]]
     square = Problem(csr_matrix((2, 2), dtype=np.float32), np.full(2, -1), 0, is_square=True)
     stage = TwoStage(square, {"popularity": Popularity.fit(square)})
     assert stage._as_learnt(trees, features).tolist() == kept
     # who learnt from known pairs knows what it means
-    trees.start = "expected"
+    trees.start = {"expected": 1.0}
     assert stage._as_learnt(trees, features) is features
