@@ -44,6 +44,11 @@ products=$data/products.parquet
 check_new "$folder" "$data"
 { [ -n "${GO_ON:-}" ] && [ -d "$folder" ]; } || make_anew "$folder"
 mkdir -p "$folder/truth" && cd "$folder"
+# methods of another split would stand in one table
+how="SEED=$seed SPLIT=$split AT=${AT:-} LATER=${LATER:-} RECENT=${RECENT:-} QUERIES=${QUERIES:-} MIN_COUNT=${MIN_COUNT:-}"
+[ ! -e split.txt ] || [ "$(cat split.txt)" = "$how" ] ||
+  stop "$folder was made with $(cat split.txt); GO_ON=1 needs the same, or another FOLDER"
+echo "$how" > split.txt
 
 count=(${MIN_COUNT:+--min-count "$MIN_COUNT"})
 if [ "$split" = pairs ]; then

@@ -86,6 +86,16 @@ def test_events_without_sessions_cannot_be_split_by_orders(data):
     assert not (data / "new").exists()
 
 
+def test_to_go_on_with_another_split_is_refused(data):
+    made = "SEED=0 SPLIT=orders AT= LATER= RECENT= QUERIES= MIN_COUNT=2"
+    (data / "begun").mkdir()
+    (data / "begun" / "split.txt").write_text(f"{made}\n")
+    other = {"GO_ON": "1", "SEED": "1", "MIN_COUNT": "2"}
+    found = refusal("reproduce_complements.sh", data, "begun", cwd=data, **other)
+    assert found == (2, f"begun was made with {made}; GO_ON=1 needs the same, or another FOLDER")
+    assert (data / "begun" / "split.txt").read_text() == f"{made}\n"
+
+
 @pytest.mark.parametrize("name", COMPLEMENTS + SELLERS)
 @pytest.mark.parametrize("folder", [".", "my data"])
 def test_a_folder_that_holds_the_data_is_not_removed(data, name, folder):
