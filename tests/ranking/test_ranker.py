@@ -70,8 +70,12 @@ def by_popularity(slope, rows=40_000):
 
 
 def test_the_first_guess_is_how_odds_grow_with_popularity_beside_the_sellers_size():
-    guess = first_guess(*by_popularity(0.8), np.ones(40_000), NAMES)
+    features, listed = by_popularity(0.8)
+    guess = first_guess(features, listed, np.ones(40_000), NAMES)
     assert guess == {"query_degree": 1.0, "popularity_queries": pytest.approx(0.8, abs=0.08)}
+    # less two of its standard errors
+    slope, error = fit_slope(features[:, 1], listed > 0, np.ones(40_000), features[:, 0])
+    assert guess["popularity_queries"] == pytest.approx(slope - 2 * error, abs=1e-9)
 
 
 def test_less_popular_is_no_first_guess_and_without_the_column_there_is_none():

@@ -190,11 +190,25 @@ def test_a_guess_near_zero_is_raised_to_the_count_and_not_beyond():
 
 def test_the_start_is_stored_with_the_trees():
     features, counts, _ = counted(rows=2000)
-    trees = fit_trees(features, counts, NAMES, num_trees=5, start={"signal": 1.0}, of_counts=True)
+    start = {"signal": 1.0, "other": 0.25}
+    trees = fit_trees(features, counts, NAMES, num_trees=5, start=start, of_counts=True)
     tables = trees.tables()
     loaded = load_trees(stored(tables["ranker"]), stored(tables["ranker_features"]))
-    assert loaded.start == {"signal": 1.0}
+    assert loaded.start == start
     np.testing.assert_array_equal(loaded.predict(features), trees.predict(features))
+
+
+def test_in_models_of_earlier_versions_the_start_is_one_feature_as_it_is():
+    tables = fit().tables()
+    features = pa.table({"feature": list(NAMES), "is_start": [name == "other" for name in NAMES]})
+    assert load_trees(tables["ranker"], features).start == {"other": 1.0}
+
+
+def test_a_damaged_start_is_refused():
+    tables = fit().tables()
+    features = pa.table({"feature": list(NAMES), "start": [0.0, float("nan"), 1.0]})
+    with pytest.raises(SchemaError, match="ranker is damaged"):
+        load_trees(tables["ranker"], features)
 
 
 def test_a_hand_made_trees_contributions_are_the_steps_of_its_path():
