@@ -146,19 +146,17 @@ def fit_slope(
     values: FloatArray,
     is_true: npt.NDArray[np.bool_],
     each: npt.NDArray[np.floating],
-    beside: FloatArray,
+    known: FloatArray,
 ) -> tuple[float, float]:
     """Log-odds for each unit of one feature, where others are known already; its standard error.
 
     values: (rows,) of it; is_true: (rows,) whether the pair was held out; each: (rows,) what a row
-    counts; beside: (rows,) the log-odds that are known, but for a constant. For the error rows are
+    counts; known: (rows,) the log-odds of the others, but for a constant. For the error rows are
     taken as independent.
     """
-    mean, deviation, weight, intercept = _fit_line(values[:, None], is_true, each, beside)
+    mean, deviation, weight, intercept = _fit_line(values[:, None], is_true, each, known)
     line = np.column_stack([np.ones(len(values)), _far(values, mean, deviation)])
-    odds = line @ [intercept, weight[0]] + beside
-    with np.errstate(over="ignore"):
-        share = 1 / (1 + np.exp(-odds))
+    share = _chance(line @ [intercept, weight[0]] + known)
     bend = line.T @ (line * (each * share * (1 - share))[:, None]) + np.diag([_SMALLEST, _PENALTY])
     error = np.sqrt(np.linalg.inv(bend)[1, 1])
     return float(weight[0] / deviation[0]), float(error / deviation[0])
@@ -168,11 +166,11 @@ def _fit_line(
     features: FloatArray,
     is_true: npt.NDArray[np.bool_],
     each: npt.NDArray[np.floating],
-    beside: FloatArray | float = 0.0,
+    known: FloatArray | float = 0.0,
 ) -> tuple[DoubleArray, DoubleArray, DoubleArray, DoubleArray]:
     """Mean, deviation and weight of every feature, and the intercept: the fields of `Lines`.
 
-    beside: (rows,) log-odds that are added to the line's.
+    known: (rows,) log-odds that are added to the line's.
     """
     from scipy.optimize import minimize
 
@@ -182,9 +180,8 @@ def _fit_line(
     values = _far(values, mean, deviation)
 
     def loss(line: DoubleArray) -> tuple[float, DoubleArray]:
-        odds = values @ line[1:] + line[0] + beside
-        with np.errstate(over="ignore"):  # 1 / infinity is the 0 that is meant
-            slope = each * (1 / (1 + np.exp(-odds)) - is_true)
+        odds = values @ line[1:] + line[0] + known
+        slope = each * (_chance(odds) - is_true)
         cost = (each * (np.logaddexp(0, odds) - is_true * odds)).sum()
         penalty = _PENALTY * (line[1:] ** 2).sum() / 2
         return cost + penalty, np.concatenate(
@@ -197,3 +194,8 @@ def _fit_line(
     start[0] = np.log(share / (1 - share))
     line = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
     return mean, deviation, line[1:], line[0]
+
+
+def _chance(odds: DoubleArray) -> DoubleArray:
+    with np.errstate(over="ignore"):  # 1 / infinity is the 0 that is meant
+        return np.asarray(1 / (1 + np.exp(-odds)))
