@@ -42,23 +42,22 @@ def ranker_fitter(
     if more is not None and (more != 1).any():
         weights = more if weights is None else weights * more
 
-    def start(rows: BoolArray) -> dict[str, float]:
-        if stage.problem.is_square:
-            return {EXPECTED: 1.0} if keep_known else {}
-        each = np.ones(rows.sum()) if weights is None else weights[rows]
-        return first_guess(features[rows], labels[rows], each, names)
-
     def fit(rows: BoolArray) -> Trees:
+        own, answers = features[rows], labels[rows]
+        each = None if weights is None else weights[rows]
+        start = {EXPECTED: 1.0} if keep_known else {}
+        if not stage.problem.is_square:
+            start = first_guess(own, answers, np.ones(len(own)) if each is None else each, names)
         return fit_trees(
-            features[rows],
-            labels[rows],
+            own,
+            answers,
             names,
             num_trees=stage.settings.num_trees,
             # few positives cannot carry large trees
             num_leaves=15 if (counts > 0).sum() >= _POSITIVES_FOR_LARGE_TREES else 7,
             monotone=monotone,
-            weights=None if weights is None else weights[rows],
-            start=start(rows),
+            weights=each,
+            start=start,
             of_counts=keep_known,
             seed=seed,
         )

@@ -77,21 +77,14 @@ class Trees:
         Trees of counts give the log of the expected count.
         """
         if len(features) <= _FEW:
-            return self._started(self._walk(features), features)
+            return _with_guess(self._walk(features), features, self.names, self.start)
         result = np.zeros(len(features))
         for start in range(0, len(features), _BLOCK):
             block = np.ascontiguousarray(features[start : start + _BLOCK].T, dtype=np.float32)
             total = result[start : start + _BLOCK]
             for tree in self._plans:
                 total += tree.predict(block)
-        return self._started(result, features)
-
-    def _started(
-        self, result: npt.NDArray[np.float64], features: FloatArray
-    ) -> npt.NDArray[np.float64]:
-        for name, weight in self.start.items():
-            result += weight * features[:, self.names.index(name)].astype(np.float64)
-        return result
+        return _with_guess(result, features, self.names, self.start)
 
     def _walk(self, features: FloatArray) -> npt.NDArray[np.float64]:
         """All trees at once, a level at a time: for few rows, plans would take longer to make."""
@@ -316,17 +309,29 @@ def fit_trees(
     if monotone is not None:
         params["monotone_constraints"] = monotone.tolist()
         params["monotone_constraints_method"] = "basic"
-    start = start or {}
-    guess = sum(w * features[:, names.index(n)].astype(np.float64) for n, w in start.items())
-    first = _first_guess(np.asarray(guess), labels) if start else None
+    first = None
+    if start:
+        first = _shifted(_with_guess(np.zeros(len(labels)), features, names, start), labels)
     data = lightgbm.Dataset(
         features, label=labels, weight=weights, init_score=first, params={"verbosity": -1}
     )
     booster = lightgbm.train(params, data, num_boost_round=num_trees)
-    return _flatten(booster.dump_model()["tree_info"], names, start)
+    return _flatten(booster.dump_model()["tree_info"], names, start or {})
 
 
-def _first_guess(
+def _with_guess(
+    total: npt.NDArray[np.float64],
+    features: FloatArray,
+    names: tuple[str, ...],
+    start: Mapping[str, float],
+) -> npt.NDArray[np.float64]:
+    """The first guess of `start`, added in place."""
+    for name, weight in start.items():
+        total += weight * features[:, names.index(name)].astype(np.float64)
+    return total
+
+
+def _shifted(
     guess: npt.NDArray[np.float64], labels: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float64]:
     """The guess, shifted so that the counts it foretells add up to those of the labels.
