@@ -124,11 +124,9 @@ def test_trees_go_on_by_popularity_where_they_alone_would_take_products_for_equa
     # above all that was seen: there no tree tells one from the other
     popular = np.array([[1, 6, 0.5], [1, 7, 0.5], [2, 7, 0.5]], dtype=np.float32)
     by_product, by_size = np.diff(trees.predict(popular))
-    assert (
-        by_product
-        == pytest.approx(trees.start["popularity_queries"])
-        == pytest.approx(0.8, abs=0.1)
-    )
+    slope = trees.start["popularity_queries"]
+    assert by_product == pytest.approx(slope)
+    assert slope == pytest.approx(0.8, abs=0.1)
     assert by_size == pytest.approx(1, abs=0.3)
 
 
